@@ -3,11 +3,13 @@
 import os
 import sys
 from pathlib import Path
+from types import ModuleType
 
 # Read when huggingface_hub is imported: a test never waits for a network.
 os.environ["HF_HUB_OFFLINE"] = "1"
 
 import pytest
+from beartype import BeartypeConf, beartype
 from jaxtyping import install_import_hook
 
 PACKAGE = Path(__file__).parent.parent / "interp"
@@ -24,11 +26,22 @@ def _modules():
     return sorted(names - UNCHECKED)
 
 
-assert "interp" not in sys.modules, "interp was imported before its signatures could be checked"
 # An int is a float here, as for every other type checker.
-install_import_hook(
-    _modules(), "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))"
-)
+_CHECKED = beartype(conf=BeartypeConf(is_pep484_tower=True))
+
+
+def _checked_once(stub):
+    """jaxtyping checks the parameters before a call, and once more with the result after it; the
+    second check finds all that the first does, and shapes are half of a test's time."""
+    return _CHECKED(stub) if stub.__code__.co_kwonlyargcount else stub
+
+
+_checks = ModuleType("interp_signature_checks")
+_checks.once = _checked_once
+sys.modules[_checks.__name__] = _checks
+
+assert "interp" not in sys.modules, "interp was imported before its signatures could be checked"
+install_import_hook(_modules(), "interp_signature_checks.once")
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from interp.engine.allocation import reused_memory
 from interp.engine.checkpoint import Checkpoint, sweep_key
 from interp.engine.chunk import run_chunk, run_naively
 from interp.engine.job import Job
@@ -57,7 +58,7 @@ def sweep(
     if options.checkpoints is not None:
         saved = Checkpoint(options.checkpoints, sweep_key(model, work, list(interventions)))
     done, total = 0, len(work.naive) + sum(map(len, work.chunks))
-    with packed(model, unembedding=metric.columns is None):
+    with packed(model, unembedding=metric.columns is None), reused_memory():
         for number, chunk in enumerate(work.chunks):
             name = f"chunk-{number:05d}"
             like = effects.new_empty(len(chunk), work.n_examples)

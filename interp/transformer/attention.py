@@ -101,36 +101,23 @@ class Attention(nn.Module):
         tap: Untapped,
     ) -> Float[Tensor, "batch query head d_head"]:
         """z: every head's values, averaged over the keys by its pattern."""
-        grouped = rearrange(
-            q,
-            "batch query (kv_head group) d_head -> batch query kv_head group d_head",
-            kv_head=self.config.n_kv_heads,
-        )
+        groups = (self.config.n_kv_heads, self.config.group)
         scores = einsum(
             "batch query kv_head group d_head, batch key kv_head d_head"
             " -> batch kv_head group query key",
-            grouped,
+            q.unflatten(2, groups),
             k,
-        )
-        scores = rearrange(
-            scores, "batch kv_head group query key -> batch (kv_head group) query key"
-        )
+        ).flatten(1, 2)
         scores = (scores / self.scale).masked_fill(~mask, float("-inf"))
         scores = tap(sites.scores(self.layer), scores)
         pattern = at_least_float32(scores).softmax(-1).to(q.dtype)
         pattern = tap(sites.pattern(self.layer), pattern)
-        grouped = rearrange(
-            pattern,
-            "batch (kv_head group) query key -> batch kv_head group query key",
-            kv_head=self.config.n_kv_heads,
-        )
         z = einsum(
             "batch kv_head group query key, batch key kv_head d_head"
             " -> batch query kv_head group d_head",
-            grouped,
+            pattern.unflatten(1, groups),
             v,
-        )
-        z = rearrange(z, "batch query kv_head group d_head -> batch query (kv_head group) d_head")
+        ).flatten(2, 3)
         return tap(sites.z(self.layer), z)
 
     def write(

@@ -14,7 +14,7 @@ from interp.transformer.tap import Untapped
 
 def at_least_float32(x: Tensor) -> Tensor:
     """x in float32, or in its own type if that is wider: what norms and softmax need."""
-    return x.to(torch.promote_types(x.dtype, torch.float32))
+    return x if x.dtype.itemsize >= 4 else x.float()
 
 
 class Norm(nn.Module):

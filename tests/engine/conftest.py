@@ -1,8 +1,10 @@
 """Small random models of every family, random interventions on them, and the slow oracle."""
 
 import random
+from contextlib import contextmanager
 from types import SimpleNamespace
 
+import jaxtyping
 import pytest
 import torch
 
@@ -42,6 +44,7 @@ FAMILIES = {
         "tied": False,
     },
 }
+PADDED = ("gpt2", "llama", "encoder", "windowed")
 N_EXAMPLES, N_POS = 4, 9
 # From where to where a prompt is real: padded on the right, on the left, and not at all.
 PADDINGS = {"whole": {}, "padded": {0: (2, 9), 1: (0, 7), 2: (1, 8)}}
@@ -162,6 +165,16 @@ def _every_site_and_value(model, cache, seed, n_values):
     return found
 
 
+@contextmanager
+def _unchecked():
+    """Signatures go unchecked: for loops that repeat, a hundred times over, calls checked before."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    try:
+        yield
+    finally:
+        jaxtyping.config.update("jaxtyping_disable", False)
+
+
 def _naive(model, tokens, real, interventions, metric):
     """The obvious loop: one whole run for each intervention, nothing shared and nothing skipped."""
     from interp.edits import Edit
@@ -172,10 +185,11 @@ def _naive(model, tokens, real, interventions, metric):
     metric = metric.bound(logits[rows, metric.positions(real)])
     before = measured(metric, logits, real)
     effects = []
-    for each in interventions:
-        made = [each] if isinstance(each, Edit) else each
-        edited = model.run(tokens, edits=made, attention_mask=real)
-        effects.append(measured(metric, edited.logits, real) - before)
+    with _unchecked():
+        for each in interventions:
+            made = [each] if isinstance(each, Edit) else each
+            edited = model.run(tokens, edits=made, attention_mask=real)
+            effects.append(measured(metric, edited.logits, real) - before)
     return torch.stack(effects)
 
 
@@ -230,11 +244,13 @@ def lab():
     )
 
 
-@pytest.fixture(params=list(FAMILIES))
-def family(request):
-    return request.param
-
-
-@pytest.fixture(params=list(PADDINGS))
-def padding(request):
-    return request.param
+def pytest_generate_tests(metafunc):
+    """`family` is every one; `family` with `padding` is every one with prompts as they are, and those
+    whose attention differs most with padded ones too, or every pair where a test is marked so."""
+    names = [name for name in ("family", "padding") if name in metafunc.fixturenames]
+    if names == ["family", "padding"]:
+        padded = FAMILIES if metafunc.definition.get_closest_marker("every_pair") else PADDED
+        pairs = [(name, "whole") for name in FAMILIES] + [(name, "padded") for name in padded]
+        metafunc.parametrize(("family", "padding"), pairs)
+    elif names:
+        metafunc.parametrize(names[0], FAMILIES if names == ["family"] else PADDINGS)

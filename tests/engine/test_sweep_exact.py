@@ -1,5 +1,6 @@
 """A sweep equals one naive run for each intervention, whatever the intervention, model and metric."""
 
+import pytest
 import torch
 
 import interp
@@ -24,6 +25,7 @@ def compared(lab, model, tokens, real, interventions, metric, **options):
     return found, expected
 
 
+@pytest.mark.every_pair
 def test_every_site_with_every_value(lab, family, padding):
     model, tokens, real, cache, metrics = world(lab, family, padding)
     n_values, seed = (3, len(family)) if padding == "whole" else (2, 2 * len(family))

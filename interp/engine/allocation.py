@@ -1,0 +1,49 @@
+"""Memory for large temporaries that is used again, instead of being mapped and cleared each time.
+
+A batch makes and drops some twenty tensors of several megabytes a layer. The C library gives such
+memory back to the system at once and asks for it anew, and every fresh page costs a fault and is
+cleared by the kernel first: a fifth of a sweep's time. Inside `reused_memory` what was dropped stays
+with the process; at the end all of it is given back.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import Any
+
+# Of glibc's malloc.h.
+_TRIM_THRESHOLD, _MMAP_THRESHOLD, _MMAP_MAX = -1, -3, -4
+# What glibc comes to by itself in a process that drops large tensors.
+_ADAPTED = {_MMAP_THRESHOLD: 32 << 20, _TRIM_THRESHOLD: 64 << 20, _MMAP_MAX: 65536}
+_KEEPING = {_MMAP_MAX: 0, _TRIM_THRESHOLD: 2**31 - 1}
+
+
+@cache
+def _library() -> Any:
+    """glibc, or None where the C library is another one: there nothing is changed."""
+    try:
+        library = ctypes.CDLL(None)
+        return library if library.mallopt and library.malloc_trim else None
+    except (OSError, AttributeError, TypeError):
+        return None
+
+
+@contextmanager
+def reused_memory() -> Iterator[None]:
+    """Inside, freed memory stays with the process and serves the next tensor; afterwards it is the
+    system's again. Numbers are the same."""
+    library = _library()
+    if library is None:
+        yield
+        return
+    for option, value in _KEEPING.items():
+        library.mallopt(option, value)
+    try:
+        yield
+    finally:
+        for option, value in _ADAPTED.items():
+            library.mallopt(option, value)
+        library.malloc_trim(0)

@@ -1,0 +1,47 @@
+"""Large temporaries are used again inside the context, and given back after it."""
+
+import resource
+import sys
+
+import psutil
+import pytest
+import torch
+
+from interp.engine.allocation import _library, reused_memory
+
+pytestmark = pytest.mark.skipif(
+    not sys.platform.startswith("linux") or _library() is None, reason="the C library is not glibc"
+)
+N_BYTES, PAGE = 24 << 20, 4096
+
+
+def faults_of(times):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(times):
+        several = [torch.ones(N_BYTES // 4) for _ in range(3)]
+        del several
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+
+def test_what_was_dropped_serves_the_next_tensor():
+    with reused_memory():
+        faults_of(1)
+        assert faults_of(10) < 3 * N_BYTES / PAGE
+
+
+def test_afterwards_the_memory_is_the_systems_again():
+    process = psutil.Process()
+    before = process.memory_info().rss
+    with reused_memory():
+        faults_of(3)
+        assert process.memory_info().rss - before > 2 * N_BYTES
+    assert process.memory_info().rss - before < N_BYTES
+
+
+def test_an_error_inside_ends_it_too():
+    process = psutil.Process()
+    before = process.memory_info().rss
+    with pytest.raises(ValueError, match="inside"), reused_memory():
+        faults_of(1)
+        raise ValueError("inside")
+    assert process.memory_info().rss - before < N_BYTES
