@@ -21,12 +21,13 @@ class Options:
     """`memory` is a sweep's budget in bytes above the model (None: a quarter of what is free, at
     most 2 GiB). `checkpoints` is a folder in which sweeps keep finished chunks. `progress` is called
     with work done, work in all, and a word. With `rehearsal` sweeps are planned but not run: each adds
-    its plan to the list and gives zeros."""
+    its plan to the list and gives zeros. To `notes` a sweep adds what a reader of its numbers must know."""
 
     memory: int | None = None
     checkpoints: Path | None = None
     progress: Progress | None = None
     rehearsal: list[Plan] | None = None
+    notes: list[str] | None = None
 
 
 _DEFAULT = Options()
@@ -44,6 +45,7 @@ def options(
     checkpoints: Path | None = None,
     progress: Progress | None = None,
     rehearsal: list[Plan] | None = None,
+    notes: list[str] | None = None,
 ) -> Iterator[None]:
     """Sweeps inside this context run with these options; what is not given stays as it is outside."""
     outside = current()
@@ -53,6 +55,7 @@ def options(
             outside.checkpoints if checkpoints is None else checkpoints,
             outside.progress if progress is None else progress,
             outside.rehearsal if rehearsal is None else rehearsal,
+            outside.notes if notes is None else notes,
         )
     )
     try:

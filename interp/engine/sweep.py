@@ -57,14 +57,14 @@ def sweep(
         return effects
     if options.checkpoints is not None:
         saved = Checkpoint(options.checkpoints, sweep_key(model, work, list(interventions)))
-    done, total = 0, len(work.naive) + sum(map(len, work.chunks))
+    done, total, halved = 0, len(work.naive) + sum(map(len, work.chunks)), [0]
     with packed(model, unembedding=metric.columns is None), reused_memory():
         for number, chunk in enumerate(work.chunks):
             name = f"chunk-{number:05d}"
             like = effects.new_empty(len(chunk), work.n_examples)
             found = saved.load(name, like) if saved else None
             if found is None:
-                found = torch.stack(_halving(model, work, chunk, logits_at_once))
+                found = torch.stack(_halving(model, work, chunk, logits_at_once, halved))
                 if saved:
                     saved.save(name, found)
             numbers = torch.tensor([job.number for job in chunk], device=effects.device)
@@ -78,13 +78,19 @@ def sweep(
             done += 1
             if options.progress:
                 options.progress(done, total, "interventions")
+    if halved[0] and options.notes is not None:
+        options.notes.append(
+            f"memory ran out and {halved[0]} of the batches of {len(interventions)} interventions ran "
+            "in halves: their effects agree to rounding, not bit by bit, with those of whole batches"
+        )
     return effects
 
 
 def _halving(
-    model: Transformer, work: Plan, jobs: Sequence[Job], logits_at_once: int
+    model: Transformer, work: Plan, jobs: Sequence[Job], logits_at_once: int, halved: list[int]
 ) -> list[Tensor]:
-    """The chunk's effects; in two halves if memory does not hold it, and so on down to one prompt."""
+    """The chunk's effects; in two halves if memory does not hold it, and so on down to one prompt.
+    Counts in `halved` how often that was so."""
     try:
         return run_chunk(model, work.base, jobs, logits_at_once)
     except (RuntimeError, MemoryError) as error:
@@ -95,15 +101,16 @@ def _halving(
                 f"out of memory for a single intervention on a single prompt of {work.n_pos} tokens; "
                 "use shorter prompts"
             ) from error
+    halved[0] += 1
     # Outside the handler, which keeps the failed batch's tensors alive.
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
     if len(jobs) == 1:
         pieces = jobs[0].pieces((len(jobs[0].examples) + 1) // 2)
-        return [torch.stack(_halving(model, work, pieces, logits_at_once)).sum(0)]
+        return [torch.stack(_halving(model, work, pieces, logits_at_once, halved)).sum(0)]
     half = len(jobs) // 2
-    first = _halving(model, work, jobs[:half], logits_at_once)
-    return first + _halving(model, work, jobs[half:], logits_at_once)
+    first = _halving(model, work, jobs[:half], logits_at_once, halved)
+    return first + _halving(model, work, jobs[half:], logits_at_once, halved)
 
 
 def _out_of_memory(error: BaseException) -> bool:

@@ -89,8 +89,12 @@ def _report(order: Order, gate: Gate | None, watch: Watch) -> Report:
         raise NotApplicable(gate.refused)
     watch.step("running the study")
     _seed(order.request.seed)
+    notes: list[str] = []
     with engine.options(
-        memory=order.request.memory, checkpoints=_checkpoints(order), progress=_counted
+        memory=order.request.memory,
+        checkpoints=_checkpoints(order),
+        progress=_counted,
+        notes=notes,
     ):
         report = function(order.model, order.task, **order.arguments)
     if not isinstance(report, Report):
@@ -98,7 +102,7 @@ def _report(order: Order, gate: Gate | None, watch: Watch) -> Report:
             f"{order.study.function} must return an interp.report.Report, "
             f"it returned {type(report).__name__}"
         )
-    return report
+    return replace(report, warnings=[*report.warnings, *notes])
 
 
 def rehearse(order: Order) -> list[Plan]:

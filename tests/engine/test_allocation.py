@@ -38,10 +38,15 @@ def test_afterwards_the_memory_is_the_systems_again():
     assert process.memory_info().rss - before < N_BYTES
 
 
+def broken():
+    with reused_memory():
+        faults_of(1)
+        raise ValueError("inside")
+
+
 def test_an_error_inside_ends_it_too():
     process = psutil.Process()
     before = process.memory_info().rss
-    with pytest.raises(ValueError, match="inside"), reused_memory():
-        faults_of(1)
-        raise ValueError("inside")
+    with pytest.raises(ValueError, match="inside"):
+        broken()
     assert process.memory_info().rss - before < N_BYTES

@@ -111,12 +111,17 @@ def failing(times, largest=None):
 def test_out_of_memory_halves_the_batch_and_goes_on(lab, monkeypatch, largest):
     model = lab.model(lab.families["llama"])
     tokens, _, real = lab.prompts("padded")
-    interventions = interventions_on(model)
-    expected = interp.sweep(model, tokens, interventions, METRIC, attention_mask=real)
+    interventions, notes = interventions_on(model), []
+    with options(notes=notes):
+        expected = interp.sweep(model, tokens, interventions, METRIC, attention_mask=real)
+    assert notes == []
     run, sizes = failing(1, largest)
     monkeypatch.setattr(sys.modules["interp.engine.sweep"], "run_chunk", run)
-    found = interp.sweep(model, tokens, interventions, METRIC, attention_mask=real)
+    with options(notes=notes):
+        found = interp.sweep(model, tokens, interventions, METRIC, attention_mask=real)
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-12)
+    assert len(notes) == 1
+    assert "memory ran out and" in notes[0]
     assert sizes[1] <= (sizes[0] + 4) // 2
     assert largest is None or sizes[-1] <= largest
 
