@@ -52,7 +52,7 @@ def logit_attribution(model, task, *, seed: int = 0, top: int = 10, scores: int 
     heads = table[table.component == "head"].sort_values("contribution", key=abs, ascending=False)
     best = [(int(row["layer"]), int(row["head"])) for _, row in heads.head(top).iterrows()]
     chosen, held_out = _held_out(found, task, seed)
-    control = attribute.random_answers(model, run, prompts, DRAWS, seed).cpu().numpy()
+    control = attribute.random_answers(model, run, prompts, DRAWS, seed).double().cpu().numpy()
     is_head = np.array([each.kind == "head" for each in found.components])
     standing = stats.against_controls(heads.contribution.to_numpy(), control[is_head])
 

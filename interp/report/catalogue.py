@@ -24,6 +24,7 @@ class Row:
     interval: str
     headline_label: str
     verdict: str
+    judged: bool
     status: str
     error: str
     model: str
@@ -61,6 +62,7 @@ def row(result: Result) -> Row:
         ),
         headline_label=first.label if first else "",
         verdict=result.verdict,
+        judged=result.judged,
         status=result.status,
         error=f"{result.error.type}: {result.error.message}" if result.error else "",
         model=result.model.name,

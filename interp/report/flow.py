@@ -88,5 +88,5 @@ def _bar(value: float, low: float, high: float, number: Scaled) -> Bar:
     # A column of noughts is read as one grey line, a column of 0.00 as numbers.
     text = number(value)
     text = text if text.strip("0.") else "0"
-    places = (f"{100 * share:.2f}" for share in (-low / spread, left, width))
-    return Bar("n" if value < 0 else "p", *places, text)
+    zero, start, length = (f"{100 * share:.2f}" for share in (-low / spread, left, width))
+    return Bar("n" if value < 0 else "p", zero, start, length, text)

@@ -170,13 +170,17 @@ class Attention:
 
 @dataclass(frozen=True)
 class Series:
-    """One line, set of bars or set of points of a chart, with an interval where it has one."""
+    """One line, set of bars or set of points of a chart, with an interval where it has one.
+
+    In a scatter chart, `line` joins the points: a diagonal, a fit.
+    """
 
     name: str
     x: Numbers
     y: Numbers
     low: Numbers | None = None
     high: Numbers | None = None
+    line: bool = False
 
     def __post_init__(self) -> None:
         where = f"Series {self.name!r}"
