@@ -144,8 +144,6 @@ def _agreement(maps: list[Matched], names: tuple[str, str]) -> list[Block]:
     rows = []
     for each in maps:
         a, b = each.cells["A"].to_numpy(), each.cells["B"].to_numpy()
-        top = min(TOP, len(a))
-        best = [set(np.argsort(-np.abs(side), kind="stable")[:top]) for side in (a, b)]
         grown = stats.mean(np.abs(b) - np.abs(a)) if len(a) > 1 else None
         rows.append(
             {
@@ -155,7 +153,7 @@ def _agreement(maps: list[Matched], names: tuple[str, str]) -> list[Block]:
                 "ci_low": float(each.rank.low),
                 "ci_high": float(each.rank.high),
                 "same_sign": float(np.mean(np.sign(a) == np.sign(b))) if len(a) else np.nan,
-                f"shared_of_top_{TOP}": len(best[0] & best[1]),
+                f"shared_of_top_{TOP}": _shared(each),
                 "grown": float(grown.value) if grown else np.nan,
                 "grown_low": float(grown.low) if grown else np.nan,
                 "grown_high": float(grown.high) if grown else np.nan,
@@ -181,6 +179,12 @@ def _agreement(maps: list[Matched], names: tuple[str, str]) -> list[Block]:
             f"B: {names[1]}{unit}",
         ),
     ]
+
+
+def _shared(each: Matched) -> int:
+    """How many of the cells with the largest magnitudes in A are among those in B."""
+    largest = (each.cells[side].abs().nlargest(TOP).index for side in ("A", "B"))
+    return len(set.intersection(*map(set, largest)))
 
 
 def _blocks(each: Matched, number: int) -> list[Block]:
@@ -255,7 +259,8 @@ def _answer(one: Result, maps: list[Matched], figures: pd.DataFrame, names: tupl
             return words + f"every cell of {first.title!r} is {within}the same."
         if np.isfinite(rank.value):
             words += (
-                f"the {len(first.cells)} cells of {first.title!r} rank alike to ρ = {rank.value:.2f} "
+                f"of {first.title!r}, {_shared(first)} of the {min(TOP, len(first.cells))} largest cells "
+                f"are shared, and all {len(first.cells)} rank alike to ρ = {rank.value:.2f} "
                 f"[{rank.low:.2f}, {rank.high:.2f}]; "
             )
         words += f"the largest change is at {_cell(first)}, from {row['A']:+.3g} to {row['B']:+.3g}"
