@@ -141,6 +141,7 @@ def site(tmp_path_factory):
     one = synthetic.result()
     results = {
         "report": one,
+        "states": synthetic.states(),
         "comparison": comparison(),
         "failed": synthetic.failed(),
         "hostile": hostile.result(everything),

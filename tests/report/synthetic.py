@@ -352,3 +352,75 @@ def failed(**changes: Any) -> Result:
         "interp run head_ablation --model smollm2-135m --memory 4GB",
     )
     return result(**{"status": "failed", "report": None, "error": error, **changes})
+
+
+LONG = "a" * 900 + " " + "word " * 219 + "end"
+STRANGE = [
+    "مرحبا",
+    " שלום",
+    "👩‍👩‍👧",
+    " 🏳️‍🌈",
+    "�",
+    "<0xE2>",
+    "\x80",
+    "é",
+    "e\u0301",
+    "\u202eabc",
+    "",
+    " ",
+    "\n\n",
+    "漢字",
+]
+
+
+def states() -> Result:
+    """A partial run with everything that is too long, too large, empty, alone or strangely written."""
+    wide, rows = np.random.default_rng(0).normal(0, 1, (48, 64)), len(STRANGE)
+    long_tokens = [LONG[i : i + 4] for i in range(0, len(LONG), 4)]
+    steps = [f"L{i}" for i in range(48)]
+    edges = [Edge("L0H0", STRANGE[0], 0.0)]
+    sections = [
+        Section(LONG[:200], [Text(LONG), TokenStrip(long_tokens, title="2,000 characters")]),
+        Section(
+            "Maps",
+            [
+                Heatmap("48 × 64 heads", wide, "layer", "head", unit="logits"),
+                Heatmap("All zero", np.zeros((30, 9)), "layer", "head", unit="logits"),
+                Heatmap("One head", [[0.7]], "layer", "head", samples=[[[0.6, 0.8]]]),
+                Heatmap("No value at all", np.full((2, 3), np.nan), "layer", "head"),
+                Heatmap(
+                    "1,024 positions",
+                    np.random.default_rng(1).normal(0, 1, (30, 1024)),
+                    "layer",
+                    "position",
+                    columns=[f"t{i}" for i in range(1024)],
+                ),
+                Heatmap("Strange", np.eye(rows), "row", "token", STRANGE, STRANGE),
+            ],
+        ),
+        Section(
+            "Tokens",
+            [
+                TokenStrip(
+                    [f" t{i}" for i in range(1024)], np.arange(1024.0), title="1,024 tokens"
+                ),
+                TokenStrip(STRANGE, np.arange(float(rows)), title="Strange", marks=STRANGE),
+                Attention("Strange", [STRANGE], [pattern(1, 1, rows)], [(0, 0)]),
+                Attention("Long", [[" t"] * 1024], [np.tri(1024)[None] / 1024], [(0, 0)]),
+            ],
+        ),
+        Section(
+            "Parts",
+            [
+                Distribution(LONG[:90], [*STRANGE[:3], LONG[:80]], np.zeros((4, 3)), "logits"),
+                Flow("48 layers of nothing", steps, ["heads"], np.zeros((48, 1))),
+                Graph("One edge of no weight", [Node("L0H0", 0), Node(STRANGE[0], 1)], edges),
+                Table("empty", pd.DataFrame({"layer": [], "head": []})),
+                Table("long", pd.DataFrame({"text": [LONG], "token": [STRANGE[0]], "x": [np.nan]})),
+            ],
+        ),
+    ]
+    report = Report(
+        LONG, "inconclusive", sections, [Headline(LONG[:60], LONG[:60], note=LONG[:90])]
+    )
+    return result(report=report, status="partial", question=LONG[:200], experiment="states")

@@ -16,9 +16,9 @@
   function heading(model, task) {
     const title = document.createElement("h2");
     title.textContent = model || "All runs";
-    if (task && task !== "none") {
+    if (task) {
       const part = document.createElement("span");
-      part.textContent = task;
+      part.textContent = task === "none" ? "no task" : task;
       title.append(" ", part);
     }
     return title;
