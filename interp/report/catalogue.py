@@ -15,7 +15,7 @@ LARGEST_THUMBNAIL = 64 * 128
 
 @dataclass(frozen=True)
 class Row:
-    """One run as text; `order` sorts by model, task and experiment."""
+    """One run as text; `order` sorts by model, task and experiment, comparisons last."""
 
     experiment: str
     question: str
@@ -39,8 +39,8 @@ class Row:
     href: str
 
     @property
-    def order(self) -> tuple[str, str, str, str]:
-        return (self.model, self.task, self.experiment, self.href)
+    def order(self) -> tuple[str, str, bool, str, str]:
+        return (self.model, self.task, not self.judged, self.experiment, self.href)
 
 
 def row(result: Result) -> Row:
@@ -68,8 +68,8 @@ def row(result: Result) -> Row:
         model=result.model.name,
         task=result.task_name,
         date=result.started[:16].replace("T", " "),
-        seconds=f"{result.seconds:.1f}",
-        memory=f"{result.peak_memory_mb:,.0f}",
+        seconds=f"{result.seconds:.1f}" if result.seconds else "",
+        memory=f"{result.peak_memory_mb:,.0f}" if result.peak_memory_mb else "",
         checks=f"{passed}/{len(checks)}" if checks else "",
         checks_pass=passed == len(checks),
         thumbnail=_thumbnail(heatmap) if heatmap else "",

@@ -49,8 +49,14 @@ def test_axe_finds_nothing(read, name, dark):
     opened.page.emulate_media(color_scheme="dark" if dark else "light")
     for box in opened.page.query_selector_all("[data-values]:not(:checked)"):
         box.check()
-    only = {"resultTypes": ["violations"]}
-    found = axe.Axe().run(opened.page, options=only).response["violations"]
+    options = {"resultTypes": ["violations"]}
+    if dark:
+        # The theme changes colours and nothing else.
+        options["runOnly"] = ["color-contrast"]
+    elif name == "states":
+        # Thousands of cells of the kinds that the report has: their colours are checked there.
+        options["rules"] = {"color-contrast": {"enabled": False}}
+    found = axe.Axe().run(opened.page, options=options).response["violations"]
     opened.page.emulate_media(color_scheme="light")
     assert [
         (rule["id"], node["html"][:200], node.get("failureSummary", "")[:300])
