@@ -10,8 +10,6 @@ OPTIONS = $(if $(MODEL),--model "$(MODEL)") $(if $(TASK),--task "$(TASK)") $(ARG
 # One thread a worker: two workers with two threads each are slower than two with one.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 CHROMIUM := chromium chromium-browser
-HEADLESS := --headless --no-sandbox --disable-gpu --disable-quic --no-first-run --hide-scrollbars \
-  --disable-background-networking --disable-component-update --disable-sync
 
 .DEFAULT_GOAL := help
 .PHONY: help install reports run test check format bench new clean serve browser-test picture
@@ -69,14 +67,10 @@ browser-test: .venv/browser ## open reports in the system's Chromium and test th
 	  if command -v $$name >/dev/null 2>&1; then exec env $(PYTEST) -m browser $(ARGS); fi; \
 	done; echo "browser tests skipped: none of $(CHROMIUM) is installed"
 
-picture: .venv/installed ## take the README's picture of a report anew
-	@profile=$$(mktemp -d); for name in $(CHROMIUM); do \
-	  if command -v $$name >/dev/null 2>&1; then $$name $(HEADLESS) --user-data-dir=$$profile \
-	    --window-size=1280,1480 --virtual-time-budget=4000 --screenshot=reports/example.png \
-	    file://$(CURDIR)/reports/smollm2-135m/ioi/head_ablation/report.html 2>/dev/null; break; fi; \
-	done; rm -rf $$profile
+picture: .venv/browser ## take the README's pictures of reports anew (they must have been run)
+	@$(BIN)/python tests/browser/picture.py
 
 clean: ## remove reports and caches (.venv stays)
-	@find reports -mindepth 1 -maxdepth 1 ! -name README.md ! -name example.png -exec rm -rf {} +
+	@find reports -mindepth 1 -maxdepth 1 ! -name README.md ! -name 'example*.png' -exec rm -rf {} +
 	@find . -path ./.venv -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
 	@rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist interp.egg-info

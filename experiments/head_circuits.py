@@ -22,7 +22,20 @@ from interp import sites, stats
 from interp.errors import NotApplicable
 from interp.lab import experiment, progress
 from interp.methods import circuits
-from interp.report import Check, Headline, Heatmap, Maps, NotRun, Report, Section, Table, Text
+from interp.report import (
+    Check,
+    Edge,
+    Graph,
+    Headline,
+    Heatmap,
+    Maps,
+    Node,
+    NotRun,
+    Report,
+    Section,
+    Table,
+    Text,
+)
 from interp.tasks import prompt_tokens
 
 OFFSETS = [0, 1]
@@ -277,6 +290,7 @@ def _composition(composed, pairs, config) -> list[Section]:
             "Which head feeds which",
             [
                 Maps(maps, note="The strongest pair of heads of each two layers."),
+                *_graph(pairs),
                 Table(
                     "pairs",
                     pairs.groupby("kind", sort=False).head(20),
@@ -287,3 +301,19 @@ def _composition(composed, pairs, config) -> list[Section]:
             f"= {config.d_model**-0.5:.3f} on average (root mean square).",
         )
     ]
+
+
+def _graph(pairs, most: int = 40) -> list[Graph]:
+    """The strongest pairs as a graph, which shows the heads that many others feed or read."""
+    edges = [
+        Edge(f"L{row.from_layer}H{row.from_head}", f"L{row.layer}H{row.head}", row.score, row.kind)
+        for row in pairs.head(most).itertuples()
+    ]
+    heads = {
+        f"L{layer}H{head}": layer
+        for row in pairs.head(most).itertuples()
+        for layer, head in ((row.from_layer, row.from_head), (row.layer, row.head))
+    }
+    nodes = [Node(name, layer) for name, layer in sorted(heads.items(), key=lambda item: item[1])]
+    title = f"The {len(edges)} strongest compositions of all kinds"
+    return [Graph(title, nodes, edges, note="Layers upwards; wide is strong.")] if edges else []

@@ -23,14 +23,13 @@ from interp.lab import experiment, figures
 from interp.methods import attention, attribute, neurons
 from interp.methods.asked import asked, places
 from interp.report import (
-    Chart,
     Check,
+    Flow,
     Headline,
     Heatmap,
     Maps,
     Report,
     Section,
-    Series,
     Table,
     Text,
 )
@@ -53,7 +52,7 @@ def logit_attribution(model, task, *, seed: int = 0, top: int = 10, scores: int 
     heads = table[table.component == "head"].sort_values("contribution", key=abs, ascending=False)
     best = [(int(row["layer"]), int(row["head"])) for _, row in heads.head(top).iterrows()]
     chosen, held_out = _held_out(found, task, seed)
-    control = attribute.random_answers(model, run, prompts, DRAWS, seed).cpu().numpy()
+    control = attribute.random_answers(model, run, prompts, DRAWS, seed).double().cpu().numpy()
     is_head = np.array([each.kind == "head" for each in found.components])
     standing = stats.against_controls(heads.contribution.to_numpy(), control[is_head])
 
@@ -146,23 +145,22 @@ def _held_out(found, task, seed: int):
     return names[best], stats.mean(heads[best, there], task.clusters[there], seed=seed)
 
 
-def _grid(found, which, config) -> np.ndarray:
-    mean = found.of("head")[:, which].double().mean(-1).cpu().numpy()
-    return mean.reshape(config.n_layers, config.n_heads)
-
-
 def _parts(found, table, config, task, seed: int) -> Section:
     """By head, by layer, and for each order of the sentence apart."""
     orders = sorted({prompt.order for prompt in task.kept} - {""})
     grids = [("all prompts", np.ones(task.n, dtype=bool))]
     grids += [(order, task.where(order=order)) for order in orders] if len(orders) > 1 else []
+    shape = config.n_layers, config.n_heads, task.n
+    samples = found.of("head").double().cpu().numpy().reshape(shape)
     maps = [
         Heatmap(
-            f"Heads, {name} (n {which.sum()})",
-            _grid(found, which, config),
+            f"Heads, {name}",
+            samples[..., which].mean(-1),
             "layer",
             "head",
             unit="logits",
+            note=f"n = {which.sum()}",
+            samples=samples[..., which] if which.all() else None,
         )
         for name, which in grids
     ]
@@ -171,15 +169,18 @@ def _parts(found, table, config, task, seed: int) -> Section:
         0 if kind in ("embed", "pos_embed") else len(depth) - 1 if pd.isna(layer) else layer + 1
         for kind, layer in zip(table.component, table.layer, strict=True)
     ]
-    groups = {"embedding": ("embed", "pos_embed"), "heads": ("head",), "MLP": ("mlp",)}
-    groups["biases"] = ("bias",)
-    series = []
-    for name, kinds in groups.items():
+    groups = {"heads": ("head",), "MLP": ("mlp",)}
+    groups["embedding and biases"] = ("embed", "pos_embed", "bias")
+    groups = {name: kinds for name, kinds in groups.items() if table.component.isin(kinds).any()}
+    written = np.zeros((len(depth), len(groups)))
+    for column, kinds in enumerate(groups.values()):
         member = table.component.isin(kinds)
-        sums = np.zeros(len(depth))
-        np.add.at(sums, np.array(place)[member], table.contribution[member])
-        if member.any():
-            series.append(Series(name, depth, sums))
+        np.add.at(written[:, column], np.array(place)[member], table.contribution[member])
+    parts = [
+        (at, f"L{row.layer}H{row.head}", row.contribution)
+        for at, row in zip(place, table.itertuples(), strict=True)
+        if row.component == "head"
+    ]
     by_order = []
     heads = found.of("head").double().cpu().numpy()
     for name, which in grids[1:]:
@@ -190,8 +191,13 @@ def _parts(found, table, config, task, seed: int) -> Section:
             by_order.append([name, layer, head, *values, estimate.n])
     blocks = [
         Maps(maps),
-        Chart(
-            "Direct effect by layer, mean over prompts", "stacked", series, "written by", "logits"
+        Flow(
+            "How the answer builds up, mean over prompts",
+            depth,
+            list(groups),
+            written,
+            parts,
+            unit="logits of answer minus wrong",
         ),
         Table(
             "largest",

@@ -11,14 +11,12 @@ Limits  Right means that the answer beats one wrong answer, not that it is the m
 
 import numpy as np
 import pandas as pd
-import torch
 
 from interp import stats, tasks
 from interp.errors import UsageError
 from interp.lab import experiment, figures, progress
-from interp.report import Chart, Report, Section, Series, Table, Text, TokenStrip
+from interp.report import Chart, Report, Section, Series, Table, Text
 
-SHOWN = 4
 # Prompts of every other task.
 OTHERS = 8
 
@@ -48,7 +46,6 @@ def task_check(model, task, *, seed: int = 0, n: int = 16, others: bool = True) 
             figures.headline("logit difference, clean", gate.clean, "logits"),
             figures.headline("logit difference, corrupted", gate.corrupted, "logits"),
         ],
-        inputs=_examples(model, task),
         sections=[
             Section(
                 "Every task",
@@ -60,25 +57,6 @@ def task_check(model, task, *, seed: int = 0, n: int = 16, others: bool = True) 
             _dropped(task),
         ],
     )
-
-
-def _examples(model, task) -> list[TokenStrip]:
-    """A few prompts as the model reads them, clean and corrupted."""
-    strips = []
-    for prompt in task.kept[:: max(1, task.n // SHOWN)][:SHOWN]:
-        named = sorted(prompt.positions.items(), key=lambda place: place[1])
-        places = ", ".join(f"{name} {at}" for name, at in named)
-        for which, ids in (("clean", prompt.clean_tokens), ("corrupted", prompt.corrupted_tokens)):
-            words = model.to_str_tokens(torch.tensor(ids))
-            kind = " ".join(filter(None, [prompt.template, prompt.order]))
-            strips.append(
-                TokenStrip(
-                    words,
-                    title=f"{kind}, {which}: {prompt.answer!r}, not {prompt.wrong!r}",
-                    note=places if which == "clean" else "",
-                )
-            )
-    return strips
 
 
 def _tried(model, task, n: int, seed: int) -> dict:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from interp.errors import InterpError, NotApplicable, UnavailableError, UsageError
 from interp.lab import provenance
 from interp.lab.folders import replacing
+from interp.lab.inputs import shown
 from interp.lab.order import Order
 from interp.lab.progress import Watch, meter, watching
 from interp.report import Report, store
@@ -133,11 +134,14 @@ def _counted(done: int, total: int, what: str) -> None:
 
 def _complete(order: Order, report: Report) -> Report:
     """The report with the prompts exactly as they ran, and the limits that its docstring states."""
-    files = dict(report.files)
+    files, inputs = dict(report.files), report.inputs
     if order.task is not None:
-        files[PROMPTS] = order.task.frame()
+        clusters = [prompt.cluster for prompt in order.task.prompts]
+        files[PROMPTS] = order.task.frame().assign(cluster=clusters)
+        if report.sections and not inputs:
+            inputs = shown(order.model, order.task)
     limits = [*report.limits, *filter(None, [order.study.limits])]
-    return replace(report, files=files, limits=limits)
+    return replace(report, files=files, inputs=inputs, limits=limits)
 
 
 def _seed(seed: int) -> None:

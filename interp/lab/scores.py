@@ -17,7 +17,7 @@ from jaxtyping import Bool, Float, Int
 
 from interp import stats
 from interp.errors import NotApplicable
-from interp.report import Chart, Check, Heatmap, Maps, Series, Table
+from interp.report import Check, Distribution, Heatmap, Maps, Table
 from interp.report.blocks import Verdict
 from interp.stats import Estimate
 from interp.tasks import Task
@@ -222,33 +222,44 @@ def agreement_table(effects: Mapping[str, Effects], top: int = 10) -> Table:
 def head_maps(
     scores: Mapping[str, Effects], n_layers: int, *, unit: str = "logits", note: str = ""
 ) -> Maps:
-    """Mean effects as maps of layer by head, beside each other."""
+    """Mean effects as maps of layer by head, beside each other, with the prompts behind each cell."""
     maps = [
-        Heatmap(title, each.mean(-1).reshape(n_layers, -1), "layer", "head", unit=unit)
+        Heatmap(
+            title,
+            each.mean(-1).reshape(n_layers, -1),
+            "layer",
+            "head",
+            unit=unit,
+            samples=each.reshape(n_layers, -1, each.shape[-1]),
+        )
         for title, each in scores.items()
     ]
     return Maps(maps, note=note)
 
 
 def per_prompt(
-    title: str, names: Sequence[str], effects: Effects, task: Task, chosen: Chosen
-) -> Chart:
-    """The effect of each chosen component on every prompt: one point a prompt."""
-    series = []
-    for order in orders(task):
-        for half, inside in (("discovery", chosen.discovery), ("held out", chosen.held_out)):
-            where = inside & task.where(order=order)
-            if where.any():
-                x = np.repeat(np.array(names, dtype=object), int(where.sum()))
-                y = effects[chosen.rows][:, where].ravel()
-                series.append(Series(", ".join(filter(None, [order, half])), list(x), y))
-    return Chart(
+    title: str, names: Sequence[str], effects: Effects, task: Task, chosen: Chosen, seed: int = 0
+) -> Distribution:
+    """The effect of each chosen component on every prompt; its mean and interval over those that had
+    no say in the choice."""
+    own = effects[chosen.rows]
+    where = chosen.held_out
+    found = stats.mean(own[:, where], task.clusters[where], seed=seed)
+    return Distribution(
         title,
-        "scatter",
-        series,
-        "chosen on the discovery half, the strongest first",
-        "effect on one prompt, logits",
-        note="Intervals and verdict use the held-out prompts alone.",
+        names,
+        own,
+        unit="logits",
+        means=found.value,
+        low=found.low,
+        high=found.high,
+        groups=[
+            ", ".join(filter(None, [prompt.order, "discovery" if early else "held out"]))
+            for prompt, early in zip(task.kept, chosen.discovery, strict=True)
+        ],
+        examples=[prompt.clean for prompt in task.kept],
+        note="Chosen on the discovery half, the strongest first. Means, intervals and the verdict use "
+        "the held-out prompts alone.",
     )
 
 

@@ -11,6 +11,7 @@ from interp.report.blocks import (
     Table,
     Text,
 )
+from interp.report.diagrams import Distribution, Edge, Flow, Graph, Node
 from interp.report.pictures import (
     Attention,
     Chart,
@@ -25,10 +26,15 @@ __all__ = [
     "Block",
     "Chart",
     "Check",
+    "Distribution",
+    "Edge",
+    "Flow",
     "Formula",
+    "Graph",
     "Headline",
     "Heatmap",
     "Maps",
+    "Node",
     "NotRun",
     "Report",
     "Section",

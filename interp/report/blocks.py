@@ -9,11 +9,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
 
+from interp.report.diagrams import Distribution, Flow, Graph
 from interp.report.frames import Frame, checked_name, tidy
 from interp.report.numbers import Number
 from interp.report.pictures import Attention, Chart, Heatmap, Maps, TokenStrip
@@ -115,8 +116,20 @@ class NotRun:
     reason: str
 
 
-Block = Text | Formula | Heatmap | Maps | TokenStrip | Attention | Chart | Table
-BLOCKS = (Text, Formula, Heatmap, Maps, TokenStrip, Attention, Chart, Table)
+Block = (
+    Text
+    | Formula
+    | Heatmap
+    | Maps
+    | TokenStrip
+    | Attention
+    | Chart
+    | Distribution
+    | Flow
+    | Graph
+    | Table
+)
+BLOCKS: tuple[Any, ...] = get_args(Block)
 
 
 def _blocks(blocks: Sequence[Block], where: str) -> tuple[Block, ...]:

@@ -15,7 +15,7 @@ LARGEST_THUMBNAIL = 64 * 128
 
 @dataclass(frozen=True)
 class Row:
-    """One run as text; `order` sorts by model, task and experiment."""
+    """One run as text; `order` sorts by model, task and experiment, comparisons last."""
 
     experiment: str
     question: str
@@ -24,6 +24,7 @@ class Row:
     interval: str
     headline_label: str
     verdict: str
+    judged: bool
     status: str
     error: str
     model: str
@@ -38,8 +39,8 @@ class Row:
     href: str
 
     @property
-    def order(self) -> tuple[str, str, str, str]:
-        return (self.model, self.task, self.experiment, self.href)
+    def order(self) -> tuple[str, str, bool, str, str]:
+        return (self.model, self.task, not self.judged, self.experiment, self.href)
 
 
 def row(result: Result) -> Row:
@@ -61,13 +62,14 @@ def row(result: Result) -> Row:
         ),
         headline_label=first.label if first else "",
         verdict=result.verdict,
+        judged=result.judged,
         status=result.status,
         error=f"{result.error.type}: {result.error.message}" if result.error else "",
         model=result.model.name,
         task=result.task_name,
         date=result.started[:16].replace("T", " "),
-        seconds=f"{result.seconds:.1f}",
-        memory=f"{result.peak_memory_mb:,.0f}",
+        seconds=f"{result.seconds:.1f}" if result.seconds else "",
+        memory=f"{result.peak_memory_mb:,.0f}" if result.peak_memory_mb else "",
         checks=f"{passed}/{len(checks)}" if checks else "",
         checks_pass=passed == len(checks),
         thumbnail=_thumbnail(heatmap) if heatmap else "",

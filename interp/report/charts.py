@@ -29,6 +29,7 @@ def island(chart: Chart) -> dict[str, Any]:
             {
                 "name": series.name,
                 "x": series.x,
+                "line": series.line,
                 "y": [float(f"{y:.6g}") for y in series.y],
                 "low": None if series.low is None else [float(f"{y:.6g}") for y in series.low],
                 "high": None if series.high is None else [float(f"{y:.6g}") for y in series.high],

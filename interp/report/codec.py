@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from interp.errors import InterpError
 from interp.report import blocks, frames
+from interp.report.diagrams import Edge, Node
 from interp.report.pictures import Heatmap, Series
 
 Arrays = dict[str, NDArray[Any]]
@@ -23,6 +24,8 @@ CLASSES: dict[str, type[Any]] = {
         *blocks.BLOCKS,
         blocks.Headline,
         Series,
+        Node,
+        Edge,
         blocks.Section,
         blocks.Check,
         blocks.NotRun,

@@ -10,9 +10,15 @@ from interp.report import frames, markup
 from interp.report.blocks import Block, Report, Table
 from interp.report.charts import island as chart_island
 from interp.report.circuitsvis import MOST_BYTES, AttentionView
+from interp.report.diagrams import Distribution, Flow, Graph
+from interp.report.distribution import DistributionView
+from interp.report.flow import FlowView
+from interp.report.graph import GraphView
 from interp.report.heatmaps import MapView, StripView
 from interp.report.pictures import Attention, Chart, Heatmap, Maps, TokenStrip
 from interp.report.result import Result
+from interp.report.samples import MOST_BYTES as MOST_SAMPLE_BYTES
+from interp.report.samples import SamplesView
 from interp.report.tables import TableView
 
 # Table values a page may hold before further tables show their first rows only.
@@ -27,6 +33,14 @@ class Item:
     id: str
     block: Any
     view: Any
+
+
+@dataclass(frozen=True)
+class MapsView:
+    """Maps beside each other, and the prompts behind their cells where these are known."""
+
+    maps: list[MapView]
+    samples: SamplesView | None
 
 
 @dataclass(frozen=True)
@@ -56,6 +70,7 @@ class Document:
         self._ids = 0
         self._attention_bytes = MOST_BYTES
         self._table_values = MOST_TABLE_VALUES
+        self._sample_bytes = MOST_SAMPLE_BYTES
         self._kinds: set[str] = set()
         self.by_head = False
         self.inputs = self._items(report.inputs)
@@ -101,7 +116,11 @@ class Document:
         kind = type(block).__name__
         view: Any = None
         if isinstance(block, Maps):
-            view = [MapView.of(heatmap) for heatmap in block.heatmaps]
+            samples = SamplesView.of(block.heatmaps, self._sample_bytes)
+            self._sample_bytes -= samples.size if samples else 0
+            view = MapsView([MapView.of(heatmap) for heatmap in block.heatmaps], samples)
+            if samples:
+                self._kinds.add("Samples")
             self.by_head |= any(heatmap.by_head for heatmap in block.heatmaps)
         elif isinstance(block, TokenStrip):
             view = StripView.of(block)
@@ -114,6 +133,15 @@ class Document:
                 self.by_head = True
         elif isinstance(block, Chart):
             view = chart_island(block)
+        elif isinstance(block, Distribution):
+            view = DistributionView.of(block)
+            self.by_head |= any(row.head for row in view.rows)
+        elif isinstance(block, Flow):
+            view = FlowView.of(block)
+            self.by_head |= any(part.head for step in view.steps for part in step.parts)
+        elif isinstance(block, Graph):
+            view = GraphView.of(block)
+            self.by_head |= any(box.head for box in view.boxes)
         elif isinstance(block, Table):
             view = TableView.of(block, self._table_values)
             self._table_values -= len(view.rows) * len(view.numeric)

@@ -149,6 +149,17 @@ class MapView:
         )
 
     @property
+    def dense(self) -> bool:
+        """Whether column names would run into each other, so that only every fourth is shown."""
+        return not self.upright and len(self.columns) > 30
+
+    @property
+    def nought(self) -> bool:
+        """Whether there are values and all are zero: the picture then says nothing by itself."""
+        known = self.block.values[~np.isnan(self.block.values)]
+        return bool(known.size) and not known.any()
+
+    @property
     def missing(self) -> bool:
         return bool(np.isnan(self.block.values).any())
 

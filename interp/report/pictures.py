@@ -23,7 +23,12 @@ CHART_KINDS = ("line", "bar", "stacked", "scatter")
 
 @dataclass(frozen=True)
 class Heatmap:
-    """A matrix of numbers as a picture; NaN means that there is no value."""
+    """A matrix of numbers as a picture; NaN means that there is no value.
+
+    `samples` [row column example] are the prompts' own values, in the order of the task's kept
+    prompts, where a cell is their mean: they are stored, shown for a chosen cell, and what a later
+    comparison of two runs pairs.
+    """
 
     title: str
     values: Any
@@ -36,6 +41,7 @@ class Heatmap:
     low: Number | None = None
     high: Number | None = None
     note: str = ""
+    samples: Any = None
 
     def __post_init__(self) -> None:
         where = f"Heatmap {self.title!r}"
@@ -43,6 +49,8 @@ class Heatmap:
         values = array(self.values, where, ndim=2, nan=True)
         require(values.size > 0, f"{where} is empty, shape {values.shape}; leave the block out")
         assign(self, values=values)
+        if self.samples is not None:
+            assign(self, samples=_samples(self.samples, values, where))
         for name, labels, size in (
             ("rows", self.rows, values.shape[0]),
             ("columns", self.columns, values.shape[1]),
@@ -58,6 +66,23 @@ class Heatmap:
     def by_head(self) -> bool:
         """Whether a cell is one attention head, so that it takes part in the head selection."""
         return self.row_axis == "layer" and self.column_axis == "head"
+
+
+def _samples(samples: Any, means: NDArray[Any], where: str) -> NDArray[Any]:
+    """The values that the cells are means of, in single precision."""
+    found = array(samples, f"{where} samples", ndim=3, nan=True)
+    expected = (*means.shape, found.shape[-1])
+    require(
+        found.shape == expected and found.size > 0,
+        f"{where} samples expected shape {expected}, got {found.shape}",
+    )
+    # Rounding grows with the samples, not with a mean in which they cancel.
+    rounding = 1e-5 * float(np.nanmax(np.abs(found), initial=0.0))
+    closely = np.allclose(found.mean(-1), means, rtol=1e-4, atol=rounding, equal_nan=True)
+    require(closely, f"{where} has values that are not the means of its samples; leave them out")
+    single = found.astype(np.float32)
+    single.flags.writeable = False
+    return single
 
 
 @dataclass(frozen=True)
@@ -80,7 +105,8 @@ class Maps:
 
 @dataclass(frozen=True)
 class TokenStrip:
-    """A prompt as its tokens in order, coloured by a value each where values are given."""
+    """A prompt as its tokens in order, coloured by a value each where values are given; `marks`
+    are the names that positions have, empty where one has none."""
 
     tokens: Sequence[str]
     values: Any = None
@@ -88,11 +114,14 @@ class TokenStrip:
     unit: str = ""
     scale: Scale = "diverging"
     note: str = ""
+    marks: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         where = f"TokenStrip {self.title!r}"
         one_of(self.scale, SCALES, f"{where} scale")
-        assign(self, tokens=texts(self.tokens))
+        assign(self, tokens=texts(self.tokens), marks=texts(self.marks))
+        if self.marks:
+            same_length(f"{where} marks", len(self.marks), "tokens", len(self.tokens))
         require(bool(self.tokens), f"{where} has no tokens; leave the block out")
         if self.values is not None:
             values = array(self.values, where, ndim=1, nan=True)
@@ -141,13 +170,17 @@ class Attention:
 
 @dataclass(frozen=True)
 class Series:
-    """One line, set of bars or set of points of a chart, with an interval where it has one."""
+    """One line, set of bars or set of points of a chart, with an interval where it has one.
+
+    In a scatter chart, `line` joins the points: a diagonal, a fit.
+    """
 
     name: str
     x: Numbers
     y: Numbers
     low: Numbers | None = None
     high: Numbers | None = None
+    line: bool = False
 
     def __post_init__(self) -> None:
         where = f"Series {self.name!r}"

@@ -81,6 +81,9 @@ def page(result: Result) -> str:
     document = Document(result)
     names = [*COMMON]
     names += ["maps.js"] if document.uses("Maps", "TokenStrip") else []
+    names += ["samples.js"] if document.uses("Samples") else []
+    names += ["diagrams.js"] if document.uses("Distribution", "Flow") else []
+    names += ["graph.js"] if document.uses("Graph") else []
     names += ["tables.js"] if document.uses("Table") else []
     names += ["attention.js"] if document.uses("Attention") else []
     names += ["charts.js"] if document.uses("Chart") else []

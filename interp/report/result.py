@@ -94,6 +94,11 @@ class Result:
         return self.report.verdict if self.report else "not run"
 
     @property
+    def judged(self) -> bool:
+        """Whether a verdict means anything: a comparison expects nothing and claims nothing."""
+        return bool(self.expectation) or self.verdict != "not run" or not self.answer
+
+    @property
     def answer(self) -> str:
         return self.report.answer if self.report else ""
 

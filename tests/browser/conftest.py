@@ -51,6 +51,16 @@ def chromium():
 @pytest.fixture
 def visit(chromium):
     """Opens a file: visit(path, hash="", dark=False, width=1280, scripts=True)."""
+    yield from visiting(chromium)
+
+
+@pytest.fixture(scope="module")
+def module_visit(chromium):
+    """`visit` for a page that the tests of a module share."""
+    yield from visiting(chromium)
+
+
+def visiting(chromium):
     contexts = []
 
     def visit(path, hash="", dark=False, width=1280, scripts=True):
@@ -85,6 +95,39 @@ def visit(chromium):
         context.close()
 
 
+def comparison():
+    """A run beside one whose head L2H1 has another effect on every prompt."""
+    import synthetic
+
+    from interp.lab import site
+    from interp.report import Heatmap, Report, Section
+
+    def run(shift, seed):
+        samples = synthetic.samples(11)
+        samples[2, 1] += shift
+        block = Heatmap("Effects", samples.mean(-1), "layer", "head", unit="u", samples=samples)
+        report = Report("a", "supported", [Section("s", [block])], files={"prompts": prompts()})
+        return synthetic.result(report=report, seed=seed)
+
+    return site._comparison(run(0, 0), run(2, 1), ["one", "two"])
+
+
+def prompts():
+    import pandas as pd
+
+    texts = [f"prompt {i}" for i in range(16)]
+    return pd.DataFrame(
+        {
+            "clean": texts,
+            "corrupted": texts,
+            "answer": "a",
+            "wrong": "b",
+            "kept": True,
+            "cluster": texts,
+        }
+    )
+
+
 @pytest.fixture(scope="session")
 def site(tmp_path_factory):
     """A reports folder with a run of every state, hostile ones among them; name → page."""
@@ -95,8 +138,11 @@ def site(tmp_path_factory):
 
     root = tmp_path_factory.mktemp("reports")
     everything = " ".join(hostile.PAYLOADS)
+    one = synthetic.result()
     results = {
-        "report": synthetic.result(),
+        "report": one,
+        "states": synthetic.states(),
+        "comparison": comparison(),
         "failed": synthetic.failed(),
         "hostile": hostile.result(everything),
         "hostile-failed": hostile.failed(everything),

@@ -92,3 +92,20 @@ def test_its_table_has_a_cursor_that_speaks(viewer, visit):
     said = page.locator("section.attention .readout").inner_text()
     assert said == "·a (2) looks at </script> (1): 0.00"
     assert page.locator("figure.weights td.cursor").count() == 1
+
+
+def test_small_pictures_of_the_heads_show_their_patterns_and_choose(viewer, visit):
+    path, patterns = viewer
+    page = visit(path).page
+    page.wait_for_selector(".mount canvas")
+    assert page.locator(".thumbs button").all_inner_texts() == ["L0H0", "L0H1", "L1H0"]
+    shown = page.locator(".thumbs canvas").evaluate_all(
+        """all => all.map(c => [...c.getContext("2d").getImageData(0, 0, c.width, c.height).data]
+             .filter((_, i) => i % 4 === 3))"""
+    )
+    for seen, pattern in zip(shown, patterns, strict=True):
+        assert np.abs(np.array(seen) / 255 - pattern.ravel()).max() < 0.005
+    page.locator("[data-thumb='L0H1']").click()
+    assert page.locator("[data-head]").input_value() == "L0H1"
+    assert page.locator(".thumbs [aria-pressed='true']").inner_text() == "L0H1"
+    assert page.evaluate("location.hash") == "#head=L0H1"

@@ -9,10 +9,10 @@ def test_runs_filter_sort_and_group(site, visit):
     opened = visit(site["index"])
     page = opened.page
     runs = page.locator(".run")
-    assert runs.count() == 4
+    assert runs.count() == 6
     page.locator("[data-filter]").fill("OutOfMemory")
     assert runs.count() == 1
-    assert page.locator(".bar .count").inner_text() == "1 of 4 runs"
+    assert page.locator(".bar .count").inner_text() == "1 of 6 runs"
     page.locator("[data-filter]").fill("")
     page.select_option("[data-group]", "none")
     assert page.locator("[data-runs] h2").all_inner_texts() == ["All runs"]

@@ -134,7 +134,7 @@ def test_choosing_a_head_moves_every_view_and_the_address(site, visit):
     for key in ("ArrowRight", "ArrowDown", "ArrowDown", "Enter"):
         page.keyboard.press(key)
     assert page.evaluate("location.hash") == "#head=L2H0"
-    assert page.locator("td.selected").count() == 4
+    assert page.locator("td.selected").count() == 5
     assert page.locator("#evidence-3 [data-head]").input_value() == "L2H0"
     assert page.locator("#evidence-3 [data-shown]").inner_text() == "L2H0, prompt 1"
     assert page.locator("[data-head-field]").input_value() == "L2H0"
@@ -163,7 +163,7 @@ def test_a_shared_address_opens_the_same_view(site, visit):
     page.locator(".contents a[href='#method']").click()
     assert page.evaluate("location.hash") == "#method&head=L7H4&b9-prompt=0"
     page.locator(".contents a[href='#evidence-1']").click()
-    assert page.locator("td.selected").count() == 4
+    assert page.locator("td.selected").count() == 5
     assert opened.complaints == []
 
 

@@ -10,7 +10,7 @@ from interp.tasks import names
 
 COLUMNS = [
     *("clean", "corrupted", "answer", "wrong", "clean_tokens", "corrupted_tokens"),
-    *("answer_token", "wrong_token", "template", "order", "kept", "reason"),
+    *("answer_token", "wrong_token", "template", "order", "kept", "reason", "cluster"),
 ]
 TINY = ("--model", "tiny-gpt2")
 

@@ -11,10 +11,15 @@ from interp.report import (
     Attention,
     Chart,
     Check,
+    Distribution,
+    Edge,
+    Flow,
     Formula,
+    Graph,
     Headline,
     Heatmap,
     Maps,
+    Node,
     NotRun,
     Report,
     Section,
@@ -61,6 +66,13 @@ def pattern(seed: int, heads: int, size: int) -> Any:
     return (weights / weights.sum(-1, keepdims=True)).astype(np.float32)
 
 
+def samples(seed: int, n: int = 16) -> Any:
+    """The prompts' own effects [layer head example]; exact in single precision."""
+    rng = np.random.default_rng(seed)
+    spread = rng.normal(0, 0.3, (LAYERS, HEADS, n)) + effects(seed)[..., None]
+    return spread.astype(np.float32).astype(np.float64)
+
+
 def head_table(values: Any) -> pd.DataFrame:
     layer, head = np.indices(values.shape).reshape(2, -1)
     order = np.argsort(-np.abs(values.ravel()))
@@ -92,7 +104,7 @@ def blocks() -> dict[str, list[Any]]:
                 "One of **16 prompts** from 12 templates. The answer is ` Mary`, the wrong "
                 "answer ` John`."
             ),
-            TokenStrip(PROMPT, title="Clean prompt"),
+            TokenStrip(PROMPT, title="Clean prompt", marks=["", "", "IO", *[""] * 11, "END"]),
             TokenStrip(
                 PROMPT,
                 np.r_[0.0, rng.normal(0, 1, len(PROMPT) - 1)],
@@ -200,6 +212,54 @@ def blocks() -> dict[str, list[Any]]:
                 "total",
             ),
         ],
+        "parts": [
+            Heatmap(
+                "Prompt by prompt",
+                samples(11).mean(-1),
+                "layer",
+                "head",
+                unit="logits",
+                samples=samples(11),
+            ),
+            Distribution(
+                "The strongest heads on every prompt",
+                ["L9H6", "L2H0", "L7H4"],
+                samples(12)[:3, 0],
+                unit="logits",
+                low=samples(12)[:3, 0].mean(-1) - 0.1,
+                high=samples(12)[:3, 0].mean(-1) + 0.1,
+                groups=["discovery", "held out"] * 8,
+                examples=[f"{''.join(PROMPT)} {i}" for i in range(16)],
+            ),
+            Flow(
+                "How the answer builds up",
+                ["embed", *(f"L{i}" for i in range(12))],
+                ["heads", "MLP"],
+                rng.normal(0, 0.4, (13, 2)),
+                [(3, "L2H0", 0.9), (3, "L2H1", -0.5), (8, "L7H4", 1.4), (8, "L7H5", 0.01)],
+                unit="logits",
+            ),
+            Graph(
+                "Who feeds whom",
+                [
+                    Node("embed", -1, "embed"),
+                    Node("L2H0", 2),
+                    Node("L2H3", 2),
+                    Node("MLP 4", 4, "mlp"),
+                    Node("L7H4", 7),
+                    Node("logits", 99, "logits"),
+                ],
+                [
+                    Edge("embed", "L2H0", 0.4, "k"),
+                    Edge("embed", "L2H3", 0.2, "v"),
+                    Edge("L2H0", "L7H4", 1.3, "q"),
+                    Edge("L2H3", "MLP 4", -0.7),
+                    Edge("MLP 4", "logits", 0.5),
+                    Edge("L7H4", "logits", 1.9),
+                ],
+                unit="logits",
+            ),
+        ],
         "controls": [
             Text("Random heads of the same layers change the logit difference by at most 0.08."),
             Heatmap("Head blocks permuted", effects(9, 0), "layer", "head", unit="logits"),
@@ -235,6 +295,7 @@ def report() -> Report:
                 parts["charts"],
                 "The same numbers over depth:\n\n- clean runs\n- corrupted runs",
             ),
+            Section("Parts", parts["parts"]),
         ],
         controls=parts["controls"],
         checks=[
@@ -291,3 +352,75 @@ def failed(**changes: Any) -> Result:
         "interp run head_ablation --model smollm2-135m --memory 4GB",
     )
     return result(**{"status": "failed", "report": None, "error": error, **changes})
+
+
+LONG = "a" * 900 + " " + "word " * 219 + "end"
+STRANGE = [
+    "مرحبا",
+    " שלום",
+    "👩‍👩‍👧",
+    " 🏳️‍🌈",
+    "�",
+    "<0xE2>",
+    "\x80",
+    "é",
+    "e\u0301",
+    "\u202eabc",
+    "",
+    " ",
+    "\n\n",
+    "漢字",
+]
+
+
+def states() -> Result:
+    """A partial run with everything that is too long, too large, empty, alone or strangely written."""
+    wide, rows = np.random.default_rng(0).normal(0, 1, (48, 64)), len(STRANGE)
+    long_tokens = [LONG[i : i + 4] for i in range(0, len(LONG), 4)]
+    steps = [f"L{i}" for i in range(48)]
+    edges = [Edge("L0H0", STRANGE[0], 0.0)]
+    sections = [
+        Section(LONG[:200], [Text(LONG), TokenStrip(long_tokens, title="2,000 characters")]),
+        Section(
+            "Maps",
+            [
+                Heatmap("48 × 64 heads", wide, "layer", "head", unit="logits"),
+                Heatmap("All zero", np.zeros((30, 9)), "layer", "head", unit="logits"),
+                Heatmap("One head", [[0.7]], "layer", "head", samples=[[[0.6, 0.8]]]),
+                Heatmap("No value at all", np.full((2, 3), np.nan), "layer", "head"),
+                Heatmap(
+                    "1,024 positions",
+                    np.random.default_rng(1).normal(0, 1, (30, 1024)),
+                    "layer",
+                    "position",
+                    columns=[f"t{i}" for i in range(1024)],
+                ),
+                Heatmap("Strange", np.eye(rows), "row", "token", STRANGE, STRANGE),
+            ],
+        ),
+        Section(
+            "Tokens",
+            [
+                TokenStrip(
+                    [f" t{i}" for i in range(1024)], np.arange(1024.0), title="1,024 tokens"
+                ),
+                TokenStrip(STRANGE, np.arange(float(rows)), title="Strange", marks=STRANGE),
+                Attention("Strange", [STRANGE], [pattern(1, 1, rows)], [(0, 0)]),
+                Attention("Long", [[" t"] * 1024], [np.tri(1024)[None] / 1024], [(0, 0)]),
+            ],
+        ),
+        Section(
+            "Parts",
+            [
+                Distribution(LONG[:90], [*STRANGE[:3], LONG[:80]], np.zeros((4, 3)), "logits"),
+                Flow("48 layers of nothing", steps, ["heads"], np.zeros((48, 1))),
+                Graph("One edge of no weight", [Node("L0H0", 0), Node(STRANGE[0], 1)], edges),
+                Table("empty", pd.DataFrame({"layer": [], "head": []})),
+                Table("long", pd.DataFrame({"text": [LONG], "token": [STRANGE[0]], "x": [np.nan]})),
+            ],
+        ),
+    ]
+    report = Report(
+        LONG, "inconclusive", sections, [Headline(LONG[:60], LONG[:60], note=LONG[:90])]
+    )
+    return result(report=report, status="partial", question=LONG[:200], experiment="states")

@@ -263,3 +263,21 @@ def test_tokens_show_their_spaces_and_hidden_characters():
 def test_text_blocks_may_be_alone():
     report = Report("a", "supported", [Section("s", [Text("only words")])])
     assert "only words" in render.page(synthetic.result(report=report))
+
+
+def test_every_state_is_a_small_page_that_says_what_it_is():
+    page = render.page(synthetic.states())
+    assert len(page.encode()) <= 2_000_000
+    for words in (
+        "This run is partial",
+        "This table has no rows.",
+        "too long to be drawn",
+        "30,720 values",
+        "no value",
+        "⟨U+202E⟩abc",
+        "⟨empty⟩",
+        "e\u0301",
+        "👩\u200d👩\u200d👧",
+    ):
+        assert words in page
+    assert page.count("48 by 64 map") == 1

@@ -34,7 +34,7 @@ def render(
         except InterpError as error:
             failed += 1
             print(f"{folder}: {error}")
-    print(f"index: {site.write_index(out, _registry())}")
+    print(f"index: {site.write_index(out, registry())}")
     if failed:
         raise InterpError(f"{failed} of {len(chosen)} runs could not be drawn")
 
@@ -44,7 +44,7 @@ def index(out: Out = DEFAULT_OUT) -> None:
     from interp.lab import site
 
     _check(out)
-    print(shown(site.write_index(out, _registry()).absolute()))
+    print(shown(site.write_index(out, registry()).absolute()))
 
 
 def _check(out: Path) -> None:
@@ -55,7 +55,7 @@ def _check(out: Path) -> None:
     check_out(out)
 
 
-def _registry() -> Registry | None:
+def registry() -> Registry | None:
     """The studies, for what was not run yet; reports can be read where there are none."""
     try:
         return discover()

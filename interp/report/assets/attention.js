@@ -69,8 +69,44 @@ for (const element of document.querySelectorAll("section.attention")) {
     });
   }
 
+  // Small pictures of the viewer's heads; where these are many, of the chosen head's layer.
+  const thumbs = element.querySelector(".thumbs");
+  const most = 24;
+  function neighbours() {
+    if (heads.length <= most) return heads;
+    const layer = head_picker.value.split("H")[0];
+    return heads.filter((head) => head.split("H")[0] === layer).slice(0, most);
+  }
+
+  function thumbnail(head) {
+    const prompt = prompts[prompt_picker.value];
+    const size = prompt.tokens.length;
+    const button = document.createElement("button");
+    button.type = "button";
+    button.dataset.thumb = head;
+    button.setAttribute("aria-pressed", String(head === head_picker.value));
+    const canvas = document.createElement("canvas");
+    [canvas.width, canvas.height] = [size, size];
+    const context = canvas.getContext("2d");
+    const image = context.createImageData(size, size);
+    const colour = getComputedStyle(document.documentElement).getPropertyValue("--seq").trim();
+    const rgb = [1, 3, 5].map((i) => parseInt(colour.slice(i, i + 2), 16));
+    weights(prompt, heads.indexOf(head)).flat().forEach((weight, i) => {
+      image.data.set([...rgb, Math.round(255 * weight)], 4 * i);
+    });
+    context.putImageData(image, 0, 0);
+    button.append(canvas, head);
+    button.addEventListener("click", () => page.set("head", head));
+    return button;
+  }
+
   function update() {
     const prompt = prompts[prompt_picker.value];
+    if (library && thumbs) {
+      const shown = thumbs.querySelector(":focus")?.dataset.thumb;
+      thumbs.replaceChildren(...neighbours().map(thumbnail));
+      if (shown) thumbs.querySelector(`[data-thumb="${shown}"]`)?.focus();
+    }
     const pattern = weights(prompt, head_picker.selectedIndex);
     shown.textContent = `${head_picker.value}, prompt ${Number(prompt_picker.value) + 1}`;
     fill(prompt.tokens, pattern, prompt.causal);

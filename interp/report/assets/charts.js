@@ -39,10 +39,11 @@
       } : undefined;
       all.push({
         type: bars ? "bar" : "scatter",
-        mode: chart.kind === "scatter" ? "markers" : series.x.length > 40 ? "lines" : "lines+markers",
+        mode: series.line ? "lines" : chart.kind === "scatter" ? "markers" : series.x.length > 40 ? "lines" : "lines+markers",
         x, y: series.y, name, legendgroup: name, error_y: error,
         marker: { color: colour, size: chart.kind === "scatter" ? 7 : 5, opacity: chart.kind === "scatter" ? 0.75 : 1 },
-        line: { color: colour, width: 2 },
+        line: { color: series.line ? look.quiet : colour, width: series.line ? 1 : 2 },
+        hoverinfo: series.line ? "skip" : undefined,
       });
     });
     return all;

@@ -6,9 +6,9 @@
   const runs = [...holder.querySelectorAll(".run")];
   const [filter, sort, group] = ["[data-filter]", "[data-sort]", "[data-group]"].map((q) => bar.querySelector(q));
   const orders = {
-    experiment: (a, b) => a.dataset.experiment.localeCompare(b.dataset.experiment),
+    experiment: (a, b) => (a.dataset.experiment === "compare") - (b.dataset.experiment === "compare") || a.dataset.experiment.localeCompare(b.dataset.experiment),
     date: (a, b) => b.dataset.date.localeCompare(a.dataset.date),
-    seconds: (a, b) => b.dataset.seconds - a.dataset.seconds,
+    seconds: (a, b) => Number(b.dataset.seconds) - Number(a.dataset.seconds),
     verdict: (a, b) => a.dataset.verdict.localeCompare(b.dataset.verdict),
     status: (a, b) => a.dataset.status.localeCompare(b.dataset.status),
   };
@@ -16,9 +16,9 @@
   function heading(model, task) {
     const title = document.createElement("h2");
     title.textContent = model || "All runs";
-    if (task && task !== "none") {
+    if (task) {
       const part = document.createElement("span");
-      part.textContent = task;
+      part.textContent = task === "none" ? "no task" : task;
       title.append(" ", part);
     }
     return title;

@@ -62,7 +62,10 @@ const maps = (() => {
       const alike = members.filter((m) => m.rows === map.rows && m.columns === map.columns);
       for (const other of alike) other.cell(row, column)?.classList.add("cursor");
       const parts = alike.map((m) => (alike.length > 1 ? `${m.title} ` : "") + value(m, row, column));
-      if (readout) readout.textContent = `${place(map, row, column)}:  ${parts.join("  ·  ")}`;
+      const name = place(map, row, column);
+      if (readout) readout.textContent = `${name}:  ${parts.join("  ·  ")}`;
+      const { rows, columns } = map;
+      element.dispatchEvent(new CustomEvent("cell", { detail: { row, column, rows, columns, name } }));
     }
 
     function locate(map, event) {

@@ -1,0 +1,55 @@
+"""Round numbers along an axis, and where a value stands on it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from interp.report.numbers import MINUS
+
+STEPS = (1, 2, 2.5, 5, 10)
+
+
+@dataclass(frozen=True)
+class Tick:
+    """One mark of an axis: its place in percent of the width, and its text."""
+
+    place: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Axis:
+    """A linear axis over [low, high], which always holds zero."""
+
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, values: list[float]) -> Axis:
+        """The axis that holds all of these values, zero, and a little room at the ends."""
+        low, high = min([0.0, *values]), max([0.0, *values])
+        room = 0.04 * (high - low or 1.0)
+        return cls(low - room if low < 0 else low, high + room)
+
+    def place(self, value: float) -> float:
+        """Percent of the width."""
+        return 100 * (value - self.low) / (self.high - self.low)
+
+    def css(self, value: float) -> str:
+        return f"{self.place(value):.2f}".rstrip("0").rstrip(".")
+
+    @property
+    def ticks(self) -> list[Tick]:
+        """About five round numbers, the same decimals for all."""
+        rough = (self.high - self.low) / 5
+        scale = 10.0 ** math.floor(math.log10(rough))
+        step = next(each * scale for each in STEPS if each * scale >= rough * 0.999)
+        decimals = max(0, -math.floor(math.log10(step) + 1e-9) + (step / scale == 2.5))
+        first, last = math.ceil(self.low / step), math.floor(self.high / step)
+        return [Tick(self.css(i * step), _text(i * step, decimals)) for i in range(first, last + 1)]
+
+
+def _text(value: float, decimals: int) -> str:
+    text = f"{value:.{decimals}f}" if decimals <= 4 else f"{value:.1e}"
+    return text.replace("-", MINUS)
