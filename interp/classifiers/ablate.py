@@ -16,6 +16,7 @@ from torch import Tensor
 
 from interp.classifiers.classifier import Classifier, Reading
 from interp.classifiers.places import Places, read_by, recorded
+from interp.classifiers.skip import Prefix
 
 Kind = Literal["zero", "mean"]
 KINDS: tuple[Kind, ...] = ("zero", "mean")
@@ -44,9 +45,10 @@ def ablated(
     value: Float[Tensor, "layer head d_head"],
 ) -> Float[Tensor, "layer head"]:
     """What putting this value in place of one head's z, at all tokens, adds to the log-odds: one row
-    of a batch is one head."""
+    of a batch is one head, and layers before it are not run again."""
     base = float(classifier.decide(reading.inputs)[0])
     rows = reading.rows(places.n_heads)
+    prefix = Prefix(classifier, places, reading)
     found = []
     for layer in range(places.n_layers):
         wanted = value[layer]
@@ -57,7 +59,8 @@ def ablated(
                 z[head, :, head] = wanted[head].to(z)
             return rearrange(z, "batch pos head d_head -> batch pos (head d_head)")
 
-        with read_by([places.attention[layer]], change):
+        skipped = prefix.before(layer, places.n_heads)
+        with skipped, read_by([places.attention[layer]], change):
             found.append(classifier.decide(rows) - base)
     return torch.stack(found)
 
@@ -65,7 +68,7 @@ def ablated(
 def alone(
     classifier: Classifier, places: Places, reading: Reading, layer: int, head: int, value: Tensor
 ) -> float:
-    """The same for one head in a batch of its own: the check of the others."""
+    """The same for one head in a whole run of its own: the check of the others."""
 
     def change(number: int, given: Tensor) -> Tensor:
         z = _by_head(given, places).clone()

@@ -36,9 +36,8 @@ def chance(pattern: Float[Tensor, "layer head query key"], reading: Reading) -> 
     return float(_shares(even[None, None], reading).mean())
 
 
-def _shares(
-    pattern: Float[Tensor, "layer head query key"], reading: Reading
-) -> Float[Tensor, "layer head query"]:
+def _shares(pattern: Float[Tensor, "layer head query key"], reading: Reading) -> Tensor:
+    """One share for each token of either sentence, `[layer head token]`."""
     first, second = reading.of(0), reading.of(1)
     one = pattern[:, :, first][..., second].sum(-1)
     other = pattern[:, :, second][..., first].sum(-1)

@@ -139,8 +139,10 @@ def _with(module: Any, method: str, layer: int, change: Change) -> Callable[...,
         given = (query, key, relative, table, factor)
         found = {"c2c": query @ key.transpose(-1, -2)}
         if method == _METHODS[1]:
-            # The first version hands over queries that are scaled already.
-            found["c2c"] = found["c2c"] / (query.shape[-1] * factor) ** 0.5
+            # The first version hands over queries that are scaled already. The root is float32 there.
+            found["c2c"] = (
+                found["c2c"] / torch.tensor(float(query.shape[-1] * factor)).sqrt().item()
+            )
         try:
             for term in TERMS[1:]:
                 module.pos_att_type = [term]

@@ -41,6 +41,8 @@ def load(
     if model.config.pad_token_id is None:
         # Decoders look for the last token that is no padding; here nothing is padded.
         model.config.pad_token_id = -1
+    # A text is read at once; nothing goes on from it.
+    model.config.use_cache = False
     if model.config.problem_type is None and model.config.num_labels == 1:
         model.config.problem_type = "regression"
     sha256 = checksum.of_files(weight_files(folder))
