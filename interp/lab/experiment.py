@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from interp.report.blocks import Report
-    from interp.transformer import Transformer
 
 Study = TypeVar("Study", bound="Callable[..., Report]")
 _MARK = "__experiment__"
@@ -23,7 +22,8 @@ class Declaration:
     default: bool
     gated: bool
     sweeps: bool
-    applies: Callable[[Transformer], str | None] | None
+    model: str
+    applies: Callable[[Any], str | None] | None
 
 
 def experiment(
@@ -33,22 +33,25 @@ def experiment(
     default: bool = True,
     gated: bool = True,
     sweeps: bool = False,
-    applies: Callable[[Transformer], str | None] | None = None,
+    model: str = "transformer",
+    applies: Callable[[Any], str | None] | None = None,
 ) -> Callable[[Study], Study]:
     """Marks `function(model, task, *, settings…) -> Report` as the experiment of its file.
 
     `expects` is the sentence that the report's verdict is bound to. `task` is the task it runs on
     when none is named, or None if it needs none. `default` puts it into the suite that
     `interp run all` runs. `gated` asks that the model can do the task. `sweeps` says that the work
-    is in sweeps, so that a dry run plans them and tells what they cost. `applies` returns the reason
+    is in sweeps, so that a dry run plans them and tells what they cost. `model` is the kind of the
+    model it runs on: the `transformer` that --model names, or the `classifier` that its own setting
+    of that name does. `applies` returns the reason
     why the experiment has nothing to say about a model, or None.
 
-    The file is read without being imported, so `expects`, `task`, `default`, `gated` and `sweeps` are written
-    as literals, and every setting has an annotation and a literal default.
+    The file is read without being imported, so `expects`, `task`, `default`, `gated`, `sweeps` and `model`
+    are written as literals, and every setting has an annotation and a literal default.
     """
 
     def mark(function: Study) -> Study:
-        setattr(function, _MARK, Declaration(expects, task, default, gated, sweeps, applies))
+        setattr(function, _MARK, Declaration(expects, task, default, gated, sweeps, model, applies))
         return function
 
     return mark

@@ -16,8 +16,8 @@ from interp.report import store
 from interp.report.result import SCHEMA_VERSION
 
 if TYPE_CHECKING:
+    from interp.lab.subject import Subject
     from interp.tasks import Task
-    from interp.transformer import Transformer
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class Order:
     """
 
     study: Study
-    model: Transformer
+    model: Subject
     task: Task | None
     settings: Mapping[str, Any]
     request: Request
@@ -68,7 +68,9 @@ class Order:
     def command(self) -> str:
         """The command that repeats this run."""
         request = self.request
-        words = ["run", self.study.name, "--model", request.model]
+        words = ["run", self.study.name]
+        if self.study.model == "transformer":
+            words += ["--model", request.model]
         if self.task is not None:
             words += ["--task", request.task or self.study.task or ""]
             words += ["--n", str(len(self.task.prompts))]
@@ -85,7 +87,7 @@ class Order:
 
 def order(
     study: Study,
-    model: Transformer,
+    model: Subject,
     task: Task | None,
     settings: Mapping[str, Any],
     request: Request,
@@ -101,7 +103,7 @@ def order(
 
 
 def _parts(
-    model: Transformer, task: Task | None, settings: Mapping[str, Any], request: Request
+    model: Subject, task: Task | None, settings: Mapping[str, Any], request: Request
 ) -> dict[str, Any]:
     prompts = task.frame().to_csv(index=False).encode() if task else b""
     return {
@@ -110,12 +112,26 @@ def _parts(
         "task": task.name if task else None,
         "prompts": checksum(prompts),
         "settings": dict(settings),
+        "files": _files(settings),
         "seed": request.seed,
         "dtype": request.dtype,
         "device": request.device,
         "schema": SCHEMA_VERSION,
         "libraries": libraries(),
     }
+
+
+def _files(settings: Mapping[str, Any]) -> dict[str, str]:
+    """The checksums of files that settings name: what is in them counts, not what they are called."""
+    named = {name: value for name, value in settings.items() if isinstance(value, str)}
+    return {name: file_checksum(Path(value)) for name, value in named.items() if _is_file(value)}
+
+
+def _is_file(value: str) -> bool:
+    try:
+        return Path(value).is_file()
+    except (OSError, ValueError):  # a prompt is often no possible name
+        return False
 
 
 def _code(study: Study) -> dict[str, str]:

@@ -34,6 +34,7 @@ class Study:
     default: bool
     gated: bool
     sweeps: bool
+    model: str
     settings: tuple[Setting, ...]
     shared: tuple[str, ...]
     function: str
@@ -161,13 +162,20 @@ def read(path: Path) -> Study:
     limits = _LIMITS.search(body)
     constants = dict(_constants(tree))
     declared = _declared(mark, constants)
+    settings, kind = from_source(function, constants), declared["model"]
+    if kind != KINDS[0] and (
+        declared["task"] is not None or kind not in {each.name for each in settings}
+    ):
+        raise UsageError(
+            f"a study of a {kind} has no task, and a setting {kind!r} that names what it runs on"
+        )
     return Study(
         name=path.stem,
         path=path,
         question=question.strip(),
         method=_LIMITS.sub("", body).strip(),
         limits=" ".join(limits["text"].split()) if limits else "",
-        settings=from_source(function, constants),
+        settings=settings,
         shared=shared(function),
         function=function.name,
         **declared,
@@ -190,6 +198,8 @@ def _mark(function: ast.FunctionDef) -> ast.Call | None:
 
 # What `experiment` takes for granted where a file does not say.
 _SWITCHES = {"default": True, "gated": True, "sweeps": False}
+# Kinds of models; all but the first are named by a setting that is called like the kind.
+KINDS = ("transformer", "classifier")
 
 
 def _declared(mark: ast.Call, constants: dict[str, Value]) -> dict[str, Any]:
@@ -198,16 +208,19 @@ def _declared(mark: ast.Call, constants: dict[str, Value]) -> dict[str, Any]:
         "expects": (str,),
         "task": (str, type(None)),
         **dict.fromkeys(_SWITCHES, (bool,)),
+        "model": (str,),
     }
     if mark.args or set(given) - {*kinds, "applies"}:
         names = ", ".join(f"{name}=" for name in (*kinds, "applies"))
         raise UsageError(f"@experiment takes {names}, by name")
-    declared: dict[str, Any] = dict(_SWITCHES)
+    declared: dict[str, Any] = {**_SWITCHES, "model": KINDS[0]}
     for name, kind in kinds.items():
         if name in given:
             declared[name] = literal(given[name], constants, f"{name}= of @experiment")
         if name not in declared or not isinstance(declared[name], kind):
             raise UsageError(f"@experiment needs {name}=, written as a literal")
+    if declared["model"] not in KINDS:
+        raise UsageError(f"model= of @experiment must be one of {', '.join(KINDS)}")
     return declared
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from interp.errors import UnavailableError, UsageError
 from interp.lab import runs, site
@@ -12,6 +12,7 @@ from interp.lab.folders import check_out
 from interp.lab.order import Order, Request, order
 from interp.lab.progress import watching
 from interp.lab.registry import Registry, Study, shown
+from interp.lab.subject import classifier
 from interp.report.result import Result
 
 if TYPE_CHECKING:
@@ -32,11 +33,23 @@ def run(
     """
     _check_task(studies, request)
     check_out(request.out)
-    model = load(request.model, request.dtype, request.device, request.revision)
+    classified = {
+        study.name: classifier(study, settings[study.name], request)
+        for study in studies
+        if study.model == "classifier"
+    }
+    if len(classified) < len(studies):
+        model = load(request.model, request.dtype, request.device, request.revision)
     names = {study.name: _task_name(study, request) for study in studies}
     tasks = {name: _build(name, model, request) for name in dict.fromkeys(names.values()) if name}
     orders = [
-        order(study, model, tasks.get(names[study.name] or ""), settings[study.name], request)
+        order(
+            study,
+            classified.get(study.name) or model,
+            tasks.get(names[study.name] or ""),
+            settings[study.name],
+            request,
+        )
         for study in studies
     ]
     if request.dry_run:
@@ -129,7 +142,7 @@ def _gate(each: Order, gates: dict[str, Gate]) -> Gate | None:
     if each.task is None or not each.study.gated:
         return None
     if each.task.name not in gates:
-        gates[each.task.name] = tasks.gate(each.model, each.task)
+        gates[each.task.name] = tasks.gate(cast("Transformer", each.model), each.task)
     return gates[each.task.name]
 
 

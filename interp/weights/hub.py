@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from interp.errors import UnavailableError, nearest
@@ -12,9 +13,9 @@ _SMALL = ["config.json", SAFE_INDEX, PICKLED_INDEX, "tokenizer*", "vocab*", "mer
 _SMALL += ["special_tokens_map.json", "added_tokens.json", "chat_template.jinja", "*.model"]
 
 
-def folder_of(name: str, revision: str | None) -> Path:
+def folder_of(name: str, revision: str | None, known: Iterable[str] = SHORT_NAMES) -> Path:
     """The folder in the cache that holds this model, fetched if it is not there; its name is the
-    commit. HF_HOME and HF_HUB_OFFLINE are honoured.
+    commit. HF_HOME and HF_HUB_OFFLINE are honoured; `known` are the short names that an error lists.
 
     Raises  UnavailableError for an id that does not exist or cannot be had.
     """
@@ -51,7 +52,7 @@ def folder_of(name: str, revision: str | None) -> Path:
         raise UnavailableError(
             f"{name!r} is no short name or folder, and not in the Hugging Face cache "
             f"{constants.HF_HUB_CACHE}, and {mode}; fetch it with `{command}`, "
-            f"or use a short name ({nearest(name, SHORT_NAMES)})"
+            f"or use a short name ({nearest(name, known)})"
         ) from None
     except GatedRepoError:
         raise UnavailableError(
@@ -61,16 +62,16 @@ def folder_of(name: str, revision: str | None) -> Path:
     except RevisionNotFoundError:
         raise UnavailableError(f"the hub's {name!r} has no revision {revision!r}") from None
     except (RepositoryNotFoundError, HFValidationError):
-        raise unknown(name) from None
+        raise unknown(name, known) from None
     except (HfHubHTTPError, OSError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise UnavailableError(f"{name!r} cannot be fetched from the hub: {reason}") from None
 
 
-def unknown(name: str) -> UnavailableError:
+def unknown(name: str, known: Iterable[str] = SHORT_NAMES) -> UnavailableError:
     """The error for a name that means nothing."""
     return UnavailableError(
-        f"no model is called {name!r}: it is no short name ({nearest(name, SHORT_NAMES)}), "
+        f"no model is called {name!r}: it is no short name ({nearest(name, known)}), "
         "no folder, and no id on the Hugging Face hub"
     )
 

@@ -1,0 +1,408 @@
+"""What does a sentence-pair classifier decide, and which tokens and heads carry the decision?
+
+Method  The decision is the log-odds of one label, whose sigmoid is the score. Tokens: each one masked,
+        or taken out, by itself. Heads: z, the head's slice of what the attention output projection
+        reads, is replaced at all tokens by zeros or by its mean over the pairs. Along the skip
+        connections, with every norm's scale held, the last vector of the token that is read is a sum of
+        what embeddings, heads, MLPs and biases write; one of them taken out of that vector, and what
+        follows (pooler, classifier) run as it is, is its direct effect. In a DeBERTa the scores before
+        softmax are split into content→content, content→position and position→content, each divided by
+        √(3·d_head), and one term is taken out of every layer. Heads are chosen on all premises but one
+        and measured on that one, in turn, beside random heads of the same layers.
+Units   Log-odds of the label, changed minus unchanged. Negative: the label has less without it.
+        Intervals over premises, since pairs of one premise are no independent evidence.
+Source  He et al. 2021, DeBERTa, arXiv:2006.03654. The built-in pairs and their published scores are
+        those of the first release of Vectara's hallucination evaluation model (HHEM 1.0).
+Limits  One token and one head at a time: what stands in for each other looks unimportant. A masked or
+        missing token makes a text that the model was not trained on. Few pairs say little of others.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+import torch
+from scipy.special import expit
+
+from interp import stats
+from interp.classifiers import disentangled
+from interp.classifiers.classifier import Absent
+from interp.classifiers.names import HHEM, SHORT_NAMES, parted
+from interp.classifiers.opened import Opened, part_names
+from interp.classifiers.pairs import pairs as read_pairs
+from interp.errors import NotApplicable, UsageError
+from interp.lab import experiment, progress
+from interp.report import (
+    Attention,
+    Chart,
+    Check,
+    Headline,
+    Heatmap,
+    Maps,
+    NotRun,
+    Report,
+    Section,
+    Series,
+    Table,
+    TokenStrip,
+)
+
+PUBLISHED = "the published scores of HHEM 1.0"
+TOLERANCE = 1e-4
+SHOWN = 8
+
+
+@dataclass
+class Evidence:
+    """What one way of looking brings to the report."""
+
+    section: Section
+    said: str
+    headlines: list = field(default_factory=list)
+    controls: list = field(default_factory=list)
+    checks: list = field(default_factory=list)
+    verdict: str = ""
+
+
+@experiment(
+    expects="The heads that move the decision most on the pairs of other premises move it on a new "
+    "premise too, the same way and more than random heads of their layers.",
+    task=None,
+    default=False,
+    model="classifier",
+)
+def pair_scoring(
+    model,
+    task,
+    *,
+    classifier: str = "vectara/hallucination_evaluation_model@hhem-1.0-open",
+    label: str = "",
+    pairs: str | None = None,
+    explain: int = 8,
+    top: int = 5,
+    remote_code: bool = False,
+    seed: int = 0,
+) -> Report:
+    if isinstance(model, Absent):
+        return absent(model)
+    if explain < 1 or top < 1:
+        raise UsageError(f"--explain and --top must be at least 1, got {explain} and {top}")
+    listed = read_pairs(pairs)
+    readings = [model.read(pair) for pair in listed]
+    decided = [model.decide(reading.inputs) for reading in progress(readings, "scoring pairs")]
+    decisions = torch.cat(decided).numpy()
+    opened, found, not_run = Opened(model, listed[:explain], progress, seed), [], []
+    for name, look in WAYS.items():
+        try:
+            found.append(look(opened, top))
+        except NotApplicable as reason:
+            not_run.append(NotRun(name, str(reason)))
+    checks = published(model, listed, decisions, not_run)
+    target, scores = model.labels[model.label], expit(decisions)
+    return Report(
+        answer=f"{model.name} gives {target!r} from {scores.min():.3f} to {scores.max():.3f} on "
+        f"{len(listed)} pairs. " + " ".join(each.said for each in found),
+        verdict=next((each.verdict for each in found if each.verdict), "not run"),
+        headlines=[headline for each in found for headline in each.headlines],
+        inputs=[scored(model, listed, decisions)],
+        sections=[each.section for each in found],
+        controls=[table for each in found for table in each.controls],
+        checks=[*checks, *(check for each in found for check in each.checks)],
+        not_run=not_run,
+    )
+
+
+def absent(model) -> Report:
+    name, revision = parted(model.name)
+    at = f" --revision {revision}" if revision else ""
+    return Report(
+        answer=f"Nothing was scored: {name} is neither on this machine nor to be fetched now. Fetch it "
+        f"with `hf download {name}{at}`, or name another classifier: "
+        f"--classifier {next(iter(SHORT_NAMES))}, or --classifier FOLDER.",
+        verdict="not run",
+        sections=[],
+        not_run=[NotRun(PUBLISHED, "model not available offline")],
+        warnings=[model.reason],
+    )
+
+
+def scored(model, listed, decisions) -> Table:
+    frame = pd.DataFrame(
+        {
+            "pair": range(1, len(listed) + 1),
+            "premise": [pair.premise for pair in listed],
+            "hypothesis": [pair.hypothesis for pair in listed],
+            "log_odds": decisions,
+            "score": expit(decisions),
+        }
+    )
+    note = f"score: of {model.labels[model.label]!r}; labels: {', '.join(model.labels)}."
+    if any(pair.published is not None for pair in listed):
+        frame["published"] = [pair.published for pair in listed]
+        note += (
+            " published: what HHEM 1.0 gives, high where the hypothesis follows from the premise."
+        )
+    return Table("pairs", frame, title="The pairs and their scores", note=note)
+
+
+def published(model, listed, decisions, not_run) -> list[Check]:
+    """HHEM 1.0 beside its published scores; of another classifier there is nothing to check."""
+    known = [number for number, pair in enumerate(listed) if pair.published is not None]
+    if model.name != HHEM or not known:
+        reason = f"the pairs were scored by another classifier, {model.name}"
+        not_run.append(NotRun(PUBLISHED, reason if known else "these pairs have none"))
+        return []
+    difference = expit(decisions[known]) - [listed[number].published for number in known]
+    return [Check(f"{PUBLISHED}, largest difference", np.abs(difference).max(), 1e-3)]
+
+
+def tokens(opened, top) -> Evidence:
+    every = opened.tokens()
+    which = "masked" if "masked" in every else "deleted"
+    strips = [
+        TokenStrip(each.token.tolist(), each[which].to_numpy(), f"Pair {number}", "log-odds")
+        for number, each in every.groupby("pair")
+    ]
+    real = every.dropna(subset=which).sort_values(which, key=abs, ascending=False)
+    most, controls = real.iloc[0], []
+    if which == "masked":
+        rank = stats.rank_correlation(real["masked"].to_numpy(), real["deleted"].to_numpy())
+        slope = float((real.masked * real.deleted).sum() / (real.masked**2).sum())
+        row = {"rank_correlation": float(rank.value), "slope_of_deleted": slope, "n": len(real)}
+        title = "Does it matter whether a token is masked or deleted?"
+        controls.append(Table("occlusions", pd.DataFrame([row]), title=title))
+    word = most.token.strip()
+    columns = ["pair", "sentence", "position", "token", which]
+    columns += ["deleted"] if which == "masked" else []
+    return Evidence(
+        Section(
+            "Which tokens carry it",
+            [
+                *strips,
+                Table("tokens", real[columns], "Every token, the strongest first", "", SHOWN),
+            ],
+            intro=f"One token {which} at a time. Red: the label loses log-odds without the token. "
+            "Special tokens are left alone.",
+        ),
+        f"The token that counts most is {word!r} in pair {most.pair}: {which}, it moves the log-odds "
+        f"by {most[which]:+.2f}.",
+        [Headline(f"{word!r} {which}, pair {most.pair}", most[which], "log-odds")],
+        controls,
+    )
+
+
+def heads(opened, top) -> Evidence:
+    frame = opened.estimates(opened.heads, opened.removed["mean"], "effect")
+    frame["effect_of_zero"] = opened.removed["zero"].mean(-1)
+    frame = frame.sort_values("effect", key=abs, ascending=False)
+    best, name = frame.iloc[0], head_name(frame.iloc[0])
+    shown = {f"{kind}-ablated": each.mean(-1) for kind, each in opened.removed.items()}
+    return Evidence(
+        Section(
+            "Which heads carry it",
+            [
+                maps(opened, shown),
+                Table("heads", frame, "Every head, the strongest first", first_rows=SHOWN),
+            ],
+            intro="Mean over the pairs of what the log-odds gain without the head.",
+        ),
+        f"The head that counts most is {name}, {best.effect:+.2f} when mean-ablated.",
+        [headline(f"{name}, mean-ablated", opened.estimate(opened.removed["mean"]), best.name)],
+        checks=[Check("a head in a batch and in a run of its own", opened.batch_error(), 1e-3)],
+    )
+
+
+def held_out(opened, top) -> Evidence:
+    contest = opened.contest(top)
+    chosen = opened.heads.assign(chosen=contest.often)
+    chosen = chosen[chosen.chosen > 0].sort_values("chosen", ascending=False)
+    low, high = float(contest.difference.low), float(contest.difference.high)
+    return Evidence(
+        Section(
+            "Heads on a premise that had no say",
+            [Table("chosen", chosen, title="How often each head was chosen", first_rows=SHOWN)],
+            intro=f"Each of the {contest.rounds} premises is left out in turn, the {top} strongest heads "
+            "are chosen on the pairs of the others, and measured on its own.",
+        ),
+        f"On a premise that had no say, the {top} strongest heads of the others move the decision by "
+        f"{float(contest.chosen.value):.2f} each, the way they did there; random heads of their layers "
+        f"by {float(contest.controls.value):.2f}.",
+        [headline("chosen heads above random ones", contest.difference)],
+        [contest_table(contest)],
+        verdict="supported" if low > 0 else "not supported" if high < 0 else "inconclusive",
+    )
+
+
+def head_name(row) -> str:
+    return f"L{row['layer']:.0f}H{row['head']:.0f}"
+
+
+def headline(label, estimate, at=()) -> Headline:
+    value, low, high = (float(each[at]) for each in (estimate.value, estimate.low, estimate.high))
+    ends = {} if np.isnan(low) or np.isnan(high) else {"low": low, "high": high}
+    return Headline(label, value, "log-odds", n=estimate.n, **ends)
+
+
+def maps(opened, each, unit="log-odds", note="", **look) -> Maps:
+    shape = (opened.places.n_layers, opened.places.n_heads)
+    return Maps(
+        [
+            Heatmap(title, np.reshape(values, shape), "layer", "head", unit=unit, **look)
+            for title, values in each.items()
+        ],
+        note=note,
+    )
+
+
+def contest_table(contest) -> Table:
+    rows = {
+        "chosen on other premises": contest.chosen,
+        "random heads of the same layers": contest.controls,
+        "difference": contest.difference,
+    }
+    return Table(
+        "controls",
+        pd.DataFrame(
+            [(name, each.value, each.low, each.high, each.n) for name, each in rows.items()],
+            columns=["heads", "effect", "ci_low", "ci_high", "n"],
+        ).astype({"effect": float, "ci_low": float, "ci_high": float}),
+        title="Chosen heads against random ones, on the premise that was left out",
+        note="Each head counts in the direction that it had on the other premises. Interval: "
+        f"{contest.difference.method}, {contest.difference.clusters} premises.",
+    )
+
+
+def parts(opened, top) -> Evidence:
+    found = opened.parts()
+    names = part_names(found[0].names)
+    shares = torch.stack([each.shares for each in found], -1).numpy()
+    direct = torch.stack([each.direct for each in found], -1).mean(-1).numpy()
+    frame = opened.estimates(names, shares, "share").assign(direct_effect=direct)
+    is_head = (names.kind == "head").to_numpy()
+    total = opened.removed["zero"].mean(-1)
+    kinds = frame.groupby("kind", sort=False)["share"].sum().reset_index()
+    by_pair = [
+        Series(kind, list(range(1, len(found) + 1)), shares[(names.kind == kind).to_numpy()].sum(0))
+        for kind in kinds.kind
+    ]
+    most = kinds.loc[kinds.share.idxmax()]
+    apart = {"direct effect": direct[is_head], "zero-ablated − direct": total - direct[is_head]}
+    return Evidence(
+        Section(
+            "What is written to the vector that is read",
+            [
+                Table("kinds", kinds, title="Shares of the vector, by kind"),
+                Chart("Shares of the vector, pair by pair", "bar", by_pair, "pair", "share"),
+                maps(opened, {"share of the vector": shares[is_head].mean(-1)}, "share of ‖v‖²"),
+                maps(opened, apart),
+                Chart(
+                    "Direct and total effect of every head",
+                    "scatter",
+                    [Series("heads", direct[is_head], total)],
+                    "taken out of the vector alone, log-odds",
+                    "zero-ablated, log-odds",
+                    note="On the diagonal a head acts through the vector alone; off it, through what "
+                    "later heads and MLPs make of what it writes.",
+                ),
+                Table("parts", frame, title="Every part", first_rows=SHOWN),
+            ],
+            intro="A share is the part's contribution along the vector, over the vector's squared length; "
+            "shares sum to 1. A direct effect runs pooler and classifier as they are on the vector "
+            "without the part; they are not linear, so direct effects need not add up.",
+        ),
+        f"Of the vector that is read, {most.share:.0%} is {most.kind}.",
+        checks=[
+            Check("sum of the parts − the vector, largest", max(e.error for e in found), TOLERANCE),
+            Check("all parts held − the model's own run", max(e.held for e in found), TOLERANCE),
+        ],
+    )
+
+
+def across(opened, top) -> Evidence:
+    looks, chance = opened.across()
+    frame = opened.estimates(opened.heads, looks, "share")
+    frame = frame.sort_values("share", ascending=False)
+    effects = np.abs(opened.removed["mean"].mean(-1))
+    rank = stats.rank_correlation(looks.mean(-1), effects)
+    strongest = opened.heads.iloc[np.argsort(-effects, kind="stable")[:6]]
+    chosen = [tuple(map(int, place)) for place in strongest.to_numpy()]
+    shown = list(zip(opened.patterns, opened.readings, strict=True))[:3]
+    first = frame.iloc[0]
+    return Evidence(
+        Section(
+            "Attention between the sentences",
+            [
+                maps(
+                    opened,
+                    {"to the other sentence": looks.mean(-1)},
+                    "share of attention",
+                    f"A head that looks evenly at all it can see pays {chance:.2f}.",
+                    scale="sequential",
+                ),
+                Attention(
+                    "The heads that count most, on the first pairs",
+                    [reading.strings for _, reading in shown],
+                    [np.stack([pattern[at].numpy() for at in chosen]) for pattern, _ in shown],
+                    chosen,
+                ),
+                Table(
+                    "across", frame, "Every head, the one that looks across most first", "", SHOWN
+                ),
+            ],
+            intro="The share of attention that the tokens of one sentence pay to those of the other. "
+            "Where a head looks is not what it does: the rank correlation with the size of its effect "
+            f"is {float(rank.value):.2f} [{float(rank.low):.2f}, {float(rank.high):.2f}].",
+        ),
+        f"{head_name(first)} looks from sentence to sentence most "
+        f"({first.share:.0%}; evenly: {chance:.0%}).",
+        checks=[
+            Check(
+                "rows of the patterns − 1, largest",
+                max(float((pattern.sum(-1) - 1).abs().max()) for pattern in opened.patterns),
+                TOLERANCE,
+            )
+        ],
+    )
+
+
+def terms(opened, top) -> Evidence:
+    shares, error = opened.terms()
+    rows, series = [], []
+    for term, share in zip(disentangled.TERMS, shares, strict=True):
+        layers, everywhere = opened.without_term(term)
+        rows.append(pd.DataFrame({"term": [term], "share": [share.mean()]}))
+        rows[-1] = opened.estimates(rows[-1], everywhere[None], "effect")
+        series.append(Series(term, range(len(layers)), layers.mean(-1)))
+    frame = pd.concat(rows, ignore_index=True)
+    most = frame.loc[frame.effect.abs().idxmax()]
+    title = "Each term, taken out of one layer"
+    return Evidence(
+        Section(
+            "The terms of the scores",
+            [
+                Table("terms", frame, title="Each term, taken out of every layer"),
+                maps(
+                    opened,
+                    dict(zip(disentangled.TERMS, shares, strict=True)),
+                    "share of the scores",
+                ),
+                Chart(title, "line", series, "layer", "log-odds added"),
+            ],
+            intro="c2c: content to content; c2p: content to position; p2c: position to content. A share is "
+            "the term along the sum of all three, every row's mean taken off, over that sum's squared "
+            "length; shares sum to 1. Softmax does not see a row's mean, so that taking a term out is "
+            "putting its mean.",
+        ),
+        f"Without {most.term} in any layer the log-odds move by {most.effect:+.2f}.",
+        checks=[Check("sum of the terms − the model's scores, largest", error, TOLERANCE)],
+    )
+
+
+WAYS = {
+    "tokens": tokens,
+    "heads": heads,
+    "heads on a premise that had no say": held_out,
+    "parts of the vector": parts,
+    "attention between the sentences": across,
+    "terms of the scores": terms,
+}

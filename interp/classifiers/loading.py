@@ -1,0 +1,155 @@
+"""The door: a name, and out comes a classifier."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from interp.classifiers import packaged
+from interp.classifiers.classifier import Classifier, label_number, labels
+from interp.classifiers.names import SHORT_NAMES, parted
+from interp.errors import UnavailableError, UsageError
+from interp.transformer import Origin
+from interp.weights import checksum, hub
+from interp.weights.files import read_json, weight_files
+
+
+def load(
+    name: str,
+    label: str = "",
+    dtype: torch.dtype = torch.float32,
+    device: str = "cpu",
+    remote_code: bool = False,
+) -> Classifier:
+    """The classifier of this name: a short name, a folder, or a Hugging Face id, with `@revision`
+    behind it where one is wanted.
+
+    Weights are read from safetensors where there are any, else from a pickle without running it.
+    Code that comes with a model runs only with `remote_code`.
+
+    Raises  UnavailableError for what cannot be had or is no trained classifier of whole texts;
+            UsageError for a label it does not have.
+    """
+    folder, revision, notes = _place(name, remote_code)
+    config = _config(folder, name, remote_code)
+    tokenizer = _tokenizer(folder, name, remote_code)
+    model = _model(folder, name, config, remote_code).to(dtype=dtype, device=device).eval()
+    if model.config.pad_token_id is None:
+        # Decoders look for the last token that is no padding; here nothing is padded.
+        model.config.pad_token_id = -1
+    # A text is read at once; nothing goes on from it.
+    model.config.use_cache = False
+    if model.config.problem_type is None and model.config.num_labels == 1:
+        model.config.problem_type = "regression"
+    sha256 = checksum.of_files(weight_files(folder))
+    origin = Origin(name, model.config.model_type, sha256, revision, notes)
+    return Classifier(model, tokenizer, origin, label_number(labels(model.config), label))
+
+
+def _place(name: str, remote_code: bool) -> tuple[Path, str | None, tuple[str, ...]]:
+    """The folder of the model, its commit, and what a reader must know."""
+    if name in SHORT_NAMES:
+        return packaged.folder(name), None, (packaged.NOTES[name],)
+    path = Path(name).expanduser()
+    if name and path.is_dir():
+        return path, None, ()
+    identity, revision = parted(name)
+    if Path(identity).expanduser().is_dir():
+        raise UsageError(f"revision {revision!r} was given, but the folder {identity} has none")
+    if path.is_file() or identity.startswith((".", "/", "~")) or identity.count("/") > 1:
+        raise UnavailableError(
+            f"there is no folder {name!r}; short names of classifiers: {', '.join(SHORT_NAMES)}"
+        )
+    folder = hub.folder_of(identity, revision, known=SHORT_NAMES)
+    if remote_code:
+        from huggingface_hub import snapshot_download
+
+        snapshot_download(identity, revision=folder.name, allow_patterns=["*.py"])
+    return folder, folder.name, ()
+
+
+def _config(folder: Path, name: str, remote_code: bool) -> Any:
+    from transformers import AutoConfig
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+    from transformers.models.auto.modeling_auto import MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING
+
+    written = read_json(folder / "config.json")
+    kind = str(written.get("model_type", "without a model_type"))
+    if remote_code and "auto_map" in written:
+        return AutoConfig.from_pretrained(folder, trust_remote_code=True)
+    if kind not in CONFIG_MAPPING:
+        own = "auto_map" in written
+        raise UnavailableError(
+            f"{name} is a {kind!r}, which runs only with code that comes with the model; if you trust "
+            "who wrote it, say --remote-code"
+            if own
+            else f"{name} is a {kind!r}, which the installed transformers does not know"
+        )
+    config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+    if type(config) not in MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING:
+        raise UnavailableError(f"{name} is a {kind}, which has no sequence classifier")
+    return config
+
+
+def _model(folder: Path, name: str, config: Any, remote_code: bool) -> Any:
+    from transformers import AutoModelForSequenceClassification
+
+    weight_files(folder)
+    try:
+        with _quiet():
+            model, found = AutoModelForSequenceClassification.from_pretrained(
+                folder,
+                config=config,
+                trust_remote_code=remote_code,
+                # The only one that shows its patterns.
+                attn_implementation="eager",
+                output_loading_info=True,
+                weights_only=True,
+            )
+    except Exception as error:  # transformers raises whatever its parsers do
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UnavailableError(f"the weights of {name} cannot be loaded: {reason}") from error
+    if missing := sorted(found["missing_keys"]) + sorted(map(str, found["mismatched_keys"])):
+        raise UnavailableError(
+            f"{name} is no trained classifier: its files lack {missing[0]}"
+            f"{f' and {len(missing) - 1} more' if len(missing) > 1 else ''}"
+        )
+    return model
+
+
+def _tokenizer(folder: Path, name: str, remote_code: bool) -> Any:
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=remote_code)
+    except Exception as error:  # as above
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UnavailableError(f"the tokenizer of {name} cannot be loaded: {reason}") from error
+    if not tokenizer.is_fast:
+        raise UnavailableError(
+            f"the tokenizer of {name} does not say which sentence a token is from; "
+            "a tokenizer.json is needed"
+        )
+    return tokenizer
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """No progress bars and no warnings of Hugging Face's inside, and afterwards as before: what its
+    warnings tell, such as weights that are missing, is an error here."""
+    import transformers
+
+    logging: Any = transformers.utils.logging
+    shown, level = logging.is_progress_bar_enabled(), logging.get_verbosity()
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if shown:
+            logging.enable_progress_bar()

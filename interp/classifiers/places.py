@@ -1,0 +1,168 @@
+"""Where attention and MLPs of someone else's model end: the modules that write to the stream.
+
+They are found by the names that their authors gave them, and a forward pass decides: a place is a
+module and the number of its call, since ALBERT calls one layer's modules over and over.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from interp.classifiers.classifier import Classifier, Reading
+from interp.errors import NotApplicable
+
+_ATTENTION = re.compile(
+    r"(^|\.)(attention\.output\.dense|attention\.out_lin|attention\.dense|self_attention\.dense"
+    r"|attention\.o_proj|attn\.(c_proj|out_proj|Wo|o)|self_attn\.(o_proj|out_proj|dense))$"
+)
+_MLP = re.compile(
+    r"(^|\.)((?<!attention\.)output\.dense|ffn\.lin2|ffn_output|fc2|dense_4h_to_h"
+    r"|mlp\.(c_proj|down_proj|fc2|Wo))$"
+)
+_NORM = re.compile(r"(LayerNorm|RMSNorm)$")
+
+Change = Callable[[Tensor, Tensor], Tensor]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One call of one module."""
+
+    name: str
+    module: nn.Module
+    call: int
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """The calls that make up a forward pass, each kind in the order of the layers."""
+
+    attention: tuple[Place, ...]
+    mlp: tuple[Place, ...]
+    norm: tuple[Place, ...]
+    embedding: tuple[Place, ...]
+    n_heads: int
+
+    @property
+    def n_layers(self) -> int:
+        return len(self.attention)
+
+
+def find(classifier: Classifier, reading: Reading) -> Places:
+    """The places of this classifier.
+
+    Raises  NotApplicable if not every layer has one attention output projection that reads its heads
+            side by side.
+    """
+    config = classifier.config
+    calls: list[tuple[str, Place, tuple[int, ...]]] = []
+
+    def noting(kind: str, name: str) -> Callable[..., None]:
+        def note(module: nn.Module, given: tuple[Any, ...], result: Any) -> None:
+            number = sum(place.module is module for _, place, _ in calls)
+            shown = result if kind == "embedding" else given[0]
+            calls.append((kind, Place(name, module, number), tuple(shown.shape)))
+
+        return note
+
+    with ExitStack() as stack:
+        for name, module in classifier.model.named_modules():
+            if kind := _kind(name, module):
+                stack.callback(module.register_forward_hook(noting(kind, name)).remove)
+        classifier.logits(reading.inputs)
+    pos = reading.tokens.shape[1]
+    # Norms of queries, keys and relative positions are not on the stream.
+    on_stream = [each for each in calls if len(each[2]) == 3 and each[2][1] == pos]
+    found = {
+        kind: tuple(place for each, place, _ in on_stream if each == kind)
+        for kind in ("attention", "mlp", "norm", "embedding")
+    }
+    n_layers, n_heads = config.num_hidden_layers, config.num_attention_heads
+    widths = {shape[2] for kind, _, shape in on_stream if kind == "attention"}
+    if len(found["attention"]) != n_layers or any(width % n_heads for width in widths):
+        raise NotApplicable(
+            f"{classifier.name} has {n_layers} layers of {n_heads} heads, but "
+            f"{len(found['attention'])} attention output projections were found: a "
+            f"{classifier.origin.family} cannot be taken apart by heads yet"
+        )
+    return Places(**found, n_heads=n_heads)
+
+
+def _kind(name: str, module: nn.Module) -> str:
+    if _ATTENTION.search(name):
+        return "attention"
+    if _MLP.search(name):
+        return "mlp"
+    if isinstance(module, nn.Embedding):
+        return "embedding"
+    return "norm" if _NORM.search(type(module).__name__) else ""
+
+
+@contextmanager
+def changed(
+    places: Sequence[Place], change: Callable[[int, Tensor, Tensor], Tensor | None]
+) -> Iterator[None]:
+    """Inside, each of these calls gives what `change(number, given, result)` makes of it, where
+    that is not None; afterwards nothing is left behind."""
+    numbers = {(place.module, place.call): number for number, place in enumerate(places)}
+    counts = dict.fromkeys((place.module for place in places), 0)
+
+    def hook(module: nn.Module, given: tuple[Any, ...], result: Any) -> Any:
+        number = numbers.get((module, counts[module]))
+        counts[module] += 1
+        return None if number is None else change(number, given[0], result)
+
+    with ExitStack() as stack:
+        for module in counts:
+            stack.callback(module.register_forward_hook(hook).remove)
+        yield
+
+
+@contextmanager
+def read_by(
+    places: Sequence[Place], change: Callable[[int, Tensor], Tensor | None]
+) -> Iterator[None]:
+    """Inside, each of these calls reads what `change(number, given)` makes of its input, where that
+    is not None; afterwards nothing is left behind."""
+    numbers = {(place.module, place.call): number for number, place in enumerate(places)}
+    counts = dict.fromkeys((place.module for place in places), 0)
+
+    def hook(module: nn.Module, given: tuple[Any, ...]) -> Any:
+        number = numbers.get((module, counts[module]))
+        counts[module] += 1
+        new = None if number is None else change(number, given[0])
+        return None if new is None else (new, *given[1:])
+
+    with ExitStack() as stack:
+        for module in counts:
+            stack.callback(module.register_forward_pre_hook(hook).remove)
+        yield
+
+
+def kernel(module: Any) -> tuple[Tensor, Tensor | None]:
+    """The weight `[in, out]` and bias of a projection; GPT-2's stores it that way round already."""
+    weight = module.weight
+    if isinstance(module, nn.Linear):
+        weight = weight.T
+    return weight.detach(), None if module.bias is None else module.bias.detach()
+
+
+def recorded(
+    classifier: Classifier, reading: Reading, places: Sequence[Place]
+) -> list[tuple[Tensor, Tensor]]:
+    """What each of these calls was given and what it made of it, on this pair."""
+    found: list[tuple[Tensor, Tensor]] = [(torch.empty(0), torch.empty(0))] * len(places)
+
+    def note(number: int, given: Tensor, result: Tensor) -> None:
+        found[number] = (given.detach(), result.detach())
+
+    with changed(places, note):
+        classifier.logits(reading.inputs)
+    return found

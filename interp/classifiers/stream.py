@@ -1,0 +1,235 @@
+"""What each part of the model writes to the vector that the decision is read from.
+
+Every attention and MLP output is held at what it was on the pair, and every norm on the stream at its
+scale. Then the vector is an affine function of its parts, along the skip connections alone, and no
+token depends on another, so that only the token that is read has to run. A contribution is what the
+part makes alone, less `rest`: what is there when no part is. What comes after the vector, a pooler
+with its non-linearity included, runs as it is: without a part, that is the part's direct effect on the
+decision, exactly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from einops import rearrange
+from fancy_einsum import einsum
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from interp.classifiers.classifier import Classifier, Reading
+from interp.classifiers.norms import HeldNorm
+from interp.classifiers.places import Places, changed, kernel, recorded
+from interp.errors import NotApplicable
+
+Kept = Bool[Tensor, "intervention component"]
+# The parts that compute something; a bias without its part is nobody's effect.
+WRITERS = ("embed", "head", "mlp")
+_TOKENS, _TEXTS = 128, 32
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One summand: `embed`, `head`, `mlp`, `rest`, or a bias by where it is; -1 for the layer or
+    head that it has none of. The layer of a `norm bias` counts norms, in the order of their calls."""
+
+    kind: str
+    layer: int = -1
+    head: int = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The vector on one pair, and what every part of `names` contributes to it; `direct` is what
+    taking the part out of the vector adds to the log-odds; NaN for biases and the rest.
+
+    `error` is the largest difference between the vector and the sum of its parts, `held` that
+    between the run with all outputs held and the model's own.
+    """
+
+    names: tuple[Part, ...]
+    vector: Float[Tensor, " d_model"]
+    contributions: Float[Tensor, "component d_model"]
+    direct: Float[Tensor, " component"]
+    error: float
+    held: float
+
+    @property
+    def shares(self) -> Float[Tensor, " component"]:
+        """Each contribution along the vector, over the vector's squared length: they sum to 1."""
+        along = einsum("component d_model, d_model -> component", self.contributions, self.vector)
+        return along / self.vector.square().sum()
+
+
+def parts(classifier: Classifier, places: Places, reading: Reading) -> Parts:
+    """The parts on this pair.
+
+    Raises  NotApplicable if MLPs are not found, a norm is of an unknown kind, or the decision is not
+            read from one token.
+    """
+    if len(places.mlp) != places.n_layers:
+        raise NotApplicable(
+            f"{len(places.mlp)} MLP output projections were found in {places.n_layers} layers of "
+            f"{classifier.name}"
+        )
+    held = _Held(classifier, places, reading)
+    n = len(held.names)
+    alone = torch.eye(n, dtype=torch.bool)
+    nothing, everything = torch.zeros(1, n).bool(), torch.ones(1, n).bool()
+    vectors = held.vectors(torch.cat([alone, nothing, everything]))
+    contributions = torch.cat([vectors[:n] - vectors[n], vectors[n : n + 1]])
+    direct = torch.full((n + 1,), torch.nan, dtype=torch.float64)
+    writers = [number for number, part in enumerate(held.names) if part.kind in WRITERS]
+    direct[writers] = held.decisions(~alone[writers]) - held.decision
+    return Parts(
+        (*held.names, Part("rest")),
+        held.vector,
+        contributions,
+        direct,
+        float((contributions.sum(0) - held.vector).abs().max()),
+        float((vectors[-1] - held.vector).abs().max()),
+    )
+
+
+class _Held:
+    """A pair's run on the token that is read, with every output and scale held."""
+
+    def __init__(self, classifier: Classifier, places: Places, reading: Reading) -> None:
+        self.classifier, self.places = classifier, places
+        at, self.vector, self.decision = read_from(classifier, reading)
+        self.token = {name: tensor[:, at : at + 1] for name, tensor in reading.inputs.items()}
+
+        def there(kind: str) -> list[tuple[Tensor, Tensor]]:
+            found = recorded(classifier, reading, getattr(places, kind))
+            return [(given[0, at], result[0, at]) for given, result in found]
+
+        self.embedding = [result for _, result in there("embedding")]
+        self.norms = [
+            HeldNorm(place, given, result)
+            for place, (given, result) in zip(places.norm, there("norm"), strict=True)
+        ]
+        self.heads, self.attention_bias = [], []
+        for place, (z, _) in zip(places.attention, there("attention"), strict=True):
+            weight, bias = kernel(place.module)
+            W_O = rearrange(
+                weight, "(head d_head) d_model -> head d_head d_model", head=places.n_heads
+            )
+            z = rearrange(z, "(head d_head) -> head d_head", head=places.n_heads)
+            self.heads.append(einsum("head d_head, head d_head d_model -> head d_model", z, W_O))
+            self.attention_bias.append(torch.zeros_like(weight[0]) if bias is None else bias)
+        self.mlp, self.mlp_bias = [], []
+        for place, (_, result) in zip(places.mlp, there("mlp"), strict=True):
+            _, bias = kernel(place.module)
+            self.mlp_bias.append(torch.zeros_like(result) if bias is None else bias)
+            self.mlp.append(result - self.mlp_bias[-1])
+        self.names = tuple(self._names())
+
+    def _names(self) -> Iterator[Part]:
+        yield Part("embed")
+        for layer in range(self.places.n_layers):
+            yield from (Part("head", layer, head) for head in range(self.places.n_heads))
+            yield Part("attention bias", layer)
+            yield Part("mlp", layer)
+            yield Part("mlp bias", layer)
+        yield from (Part("norm bias", number) for number in range(len(self.norms)))
+
+    def vectors(self, kept: Kept) -> Float[Tensor, "intervention d_model"]:
+        """The vector with only these parts there. No token sees another, so that each set of parts
+        is a token of one text."""
+        found = []
+        for chunk in kept.split(_TOKENS):
+            token = {name: tensor.repeat(1, len(chunk)) for name, tensor in self.token.items()}
+            with self._only(chunk, axis=0), last_hidden(self.classifier) as hidden:
+                self.classifier.logits(token)
+            found.append(hidden[0][0].detach().double().cpu())
+        return torch.cat(found)
+
+    def decisions(self, kept: Kept) -> Float[Tensor, " intervention"]:
+        """The log-odds with only these parts there; each set of parts is a text of one token."""
+        found = []
+        for chunk in kept.split(_TEXTS):
+            token = {name: tensor.repeat(len(chunk), 1) for name, tensor in self.token.items()}
+            with self._only(chunk, axis=1):
+                found.append(self.classifier.decide(token))
+        return torch.cat(found)
+
+    @contextmanager
+    def _only(self, kept: Kept, axis: int) -> Iterator[None]:
+        """Inside, the model writes these parts alone; `axis` is where one of size 1 belongs."""
+        columns = {part: number for number, part in enumerate(self.names)}
+        weights = kept.to(self.heads[0])
+
+        def of(*wanted: Part) -> Float[Tensor, "intervention component"]:
+            return weights[:, [columns[part] for part in wanted]]
+
+        def embedding(number: int, given: Tensor, result: Tensor) -> Tensor:
+            return (of(Part("embed")) * self.embedding[number]).unsqueeze(axis)
+
+        def attention(layer: int, given: Tensor, result: Tensor) -> Tensor:
+            own = [Part("head", layer, head) for head in range(self.places.n_heads)]
+            heads = einsum(
+                "intervention head, head d_model -> intervention d_model",
+                of(*own),
+                self.heads[layer],
+            )
+            bias = of(Part("attention bias", layer)) * self.attention_bias[layer]
+            return (heads + bias).unsqueeze(axis)
+
+        def mlp(layer: int, given: Tensor, result: Tensor) -> Tensor:
+            own = of(Part("mlp", layer)) * self.mlp[layer]
+            return (own + of(Part("mlp bias", layer)) * self.mlp_bias[layer]).unsqueeze(axis)
+
+        def norm(number: int, given: Tensor, result: Tensor) -> Tensor:
+            bias = of(Part("norm bias", number)) * self.norms[number].bias
+            return self.norms[number].scaled(given) + bias.unsqueeze(axis)
+
+        with ExitStack() as stack:
+            for places, change in (
+                (self.places.embedding, embedding),
+                (self.places.attention, attention),
+                (self.places.mlp, mlp),
+                (self.places.norm, norm),
+            ):
+                stack.enter_context(changed(places, change))
+            yield
+
+
+def read_from(
+    classifier: Classifier, reading: Reading
+) -> tuple[int, Float[Tensor, " d_model"], float]:
+    """The one position whose last vector the decision depends on, that vector, and the log-odds.
+
+    Raises  NotApplicable if it depends on several.
+    """
+    with torch.enable_grad(), last_hidden(classifier) as found:
+        logits = classifier.model(**reading.inputs).logits
+        hidden = found[0]
+        (gradient,) = torch.autograd.grad(classifier.log_odds(logits).sum(), hidden)
+    positions: Sequence[int] = gradient[0].abs().amax(-1).nonzero().flatten().tolist()
+    if len(positions) != 1:
+        raise NotApplicable(
+            f"{classifier.name} reads its decision from {len(positions)} tokens, not from one"
+        )
+    at = positions[0]
+    decision = float(classifier.log_odds(logits.detach()).double()[0])
+    return at, hidden[0, at].detach().double().cpu(), decision
+
+
+@contextmanager
+def last_hidden(classifier: Classifier) -> Iterator[list[Tensor]]:
+    """A list that receives the last hidden state `[batch pos d_model]` of the run inside."""
+    found: list[Tensor] = []
+    base = getattr(classifier.model, classifier.model.base_model_prefix)
+
+    def note(module: Any, given: Any, result: Any) -> None:
+        found.append(result[0])
+
+    handle = base.register_forward_hook(note)
+    try:
+        yield found
+    finally:
+        handle.remove()

@@ -1,0 +1,128 @@
+"""The study of sentence pairs: on random classifiers, on absent ones, and from the command line."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from interp.classifiers.classifier import Absent
+from interp.classifiers.names import HHEM
+from interp.lab.cli import main
+from interp.lab.registry import discover
+from interp.report import Report
+from interp.transformer import Origin
+
+STUDY = discover(Path(__file__).parent.parent.parent / "experiments").studies["pair_scoring"]
+WORDS = "a man woman boy girl horse bridge red blue walks sits reads on in the of is book bar . ,"
+
+
+def save(folder, kind, **sizes):
+    """A random classifier with a tokenizer of a few words."""
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import AutoConfig, AutoModelForSequenceClassification
+    from transformers import PreTrainedTokenizerFast as Fast
+
+    torch.manual_seed(0)
+    common = {
+        "vocab_size": 32,
+        "hidden_size": 24,
+        "num_attention_heads": 4,
+        "intermediate_size": 20,
+    }
+    common |= {"num_hidden_layers": 2, "pad_token_id": 0, "initializer_range": 0.4}
+    config = AutoConfig.for_model(kind, **common, **sizes)
+    AutoModelForSequenceClassification.from_config(config).save_pretrained(folder)
+    vocabulary = {word: number for number, word in enumerate(["[PAD]", "[MASK]", *WORDS.split()])}
+    inner = Tokenizer(models.WordLevel(vocabulary, unk_token="[MASK]"))
+    inner.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    Fast(
+        tokenizer_object=inner,
+        mask_token="[MASK]",
+        model_input_names=["input_ids", "attention_mask"],
+    ).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    place = tmp_path_factory.mktemp("classifiers")
+    deberta = {"relative_attention": True, "pos_att_type": ["c2p", "p2c"], "pooler_hidden_size": 24}
+    return {
+        "deberta-v2": save(place / "deberta", "deberta-v2", **deberta, num_labels=2),
+        "llama": save(place / "llama", "llama", num_key_value_heads=2, num_labels=1),
+    }
+
+
+@pytest.fixture
+def work(tmp_path, monkeypatch):
+    """An empty folder to work in, with three pairs and a cache of its own."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("INTERP_CACHE", str(tmp_path / "cache"))
+    rows = ["a man walks,a boy sits", "a man walks,the man is red", "the horse reads,a book ."]
+    (tmp_path / "pairs.csv").write_text("premise,hypothesis\n" + "\n".join(rows) + "\n")
+    return tmp_path
+
+
+def run(*words):
+    return main(["run", "pair_scoring", "--out", "out", *map(str, words)])
+
+
+def stored():
+    (path,) = Path("out").glob("*/none/pair_scoring*/result.json")
+    return json.loads(path.read_text()), path.parent
+
+
+def test_the_classifier_that_nobody_asked_for_may_be_absent():
+    function, _ = STUDY.load()
+    assert STUDY.settings[0].default == HHEM
+    report = function(Absent(Origin(HHEM, "none", ""), "the hub is out of reach"), None)
+    assert isinstance(report, Report)
+    assert report.verdict == "not run"
+    assert "--revision hhem-1.0-open" in report.answer
+    assert [each.reason for each in report.not_run] == ["model not available offline"]
+
+
+def test_without_a_network_the_run_is_ok_and_not_run(work, capsys):
+    assert run() == 0
+    result, _ = stored()
+    assert (result["status"], result["verdict"]) == ("ok", "not run")
+    assert "Nothing was scored" in capsys.readouterr().out
+
+
+def test_a_classifier_asked_for_by_name_must_be_there(work, capsys):
+    assert run("--classifier", "./nowhere") == 3
+    assert "there is no folder './nowhere'" in capsys.readouterr().err
+    assert not Path("out").exists()
+
+
+@pytest.mark.parametrize("kind", ["deberta-v2", "llama"])
+def test_a_folder_yields_a_report_whose_checks_pass(work, folders, kind, capsys):
+    words = ("--classifier", folders[kind], "--pairs", "pairs.csv", "--top", "1")
+    assert run(*words) == 0
+    out = capsys.readouterr().out
+    assert "CHECKS FAILED" not in out, out
+    result, folder = stored()
+    assert result["status"] == "ok", result["error"]
+    assert result["verdict"] in ("supported", "not supported", "inconclusive")
+    assert result["model"]["family"] == kind
+    assert "--model" not in result["command"]
+    tables = {path.stem for path in (folder / "tables").iterdir()}
+    assert {"pairs", "tokens", "heads", "parts", "across", "controls"} <= tables
+    assert ("terms" in tables) == (kind == "deberta-v2")
+
+    import pandas as pd
+
+    parts = pd.read_csv(folder / "tables" / "parts.csv")
+    assert parts.share.sum() == pytest.approx(1, abs=1e-4)
+    scores = pd.read_csv(folder / "tables" / "pairs.csv")
+    assert scores.score.to_numpy() == pytest.approx(1 / (1 + np.exp(-scores.log_odds)))
+    if kind == "llama":
+        # What the file holds counts, not what it is called.
+        assert run(*words) == 0
+        assert "skipped: nothing changed" in capsys.readouterr().out
+        with open("pairs.csv", "a") as file:
+            file.write("a girl sits,a girl is on the bridge\n")
+        assert run(*words, "--dry-run") == 0
+        assert "would run: files changed" in capsys.readouterr().out
