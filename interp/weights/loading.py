@@ -33,7 +33,7 @@ def load(
     """
     if not dtype.is_floating_point or dtype.itemsize < 2:
         raise UsageError(f"dtype must be float64, float32, bfloat16 or float16, got {dtype}")
-    return find(str(name), revision).build(dtype, _device(device))
+    return find(str(name), revision).build(dtype, device_of(device))
 
 
 def find(name: str, revision: str | None = None) -> Checkpoint:
@@ -82,7 +82,11 @@ def _no_revision(name: str, revision: str | None) -> None:
         )
 
 
-def _device(device: str | torch.device) -> torch.device:
+def device_of(device: str | torch.device) -> torch.device:
+    """The device of this name.
+
+    Raises  UsageError if there is none.
+    """
     try:
         found = torch.device(device)
         torch.empty(0, device=found)
