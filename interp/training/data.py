@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
-from jaxtyping import Int
-from torch import Tensor
 
 from interp.training import bpe, corpus
+from interp.training.files import writing
 from interp.training.repeats import Repeats
 from interp.training.stream import Stream, split
 from interp.weights import tiny_tokenizer
@@ -20,14 +19,8 @@ from interp.weights.folders import appearing
 _TOKENS, _TOKENIZER, _IDENTITY = "tokens.npy", "tokenizer", "data.json"
 
 
-class Source(Protocol):
-    """Batches that depend on nothing but the seed and the number of the step."""
-
-    def batch(self, step: int, size: int) -> Int[Tensor, "batch pos"]:
-        """The tokens of this step."""
-
-    def validation(self, most: int) -> Int[Tensor, "example pos"]:
-        """At most so many held-out windows."""
+# Batches depend on nothing but the seed and the number of the step.
+Source = Stream | Repeats
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +50,7 @@ def from_text(
         tokenizer = bpe.learn(texts, vocabulary)
         tokens = bpe.encode(tokenizer, bpe.shuffled(texts, seed=0))
         split(tokens, 0, n_ctx, seed)
-        with appearing(kept, still_wanted=lambda: True) as folder:
+        with writing(place), appearing(kept, still_wanted=lambda: True) as folder:
             tokenizer.save_pretrained(folder / _TOKENIZER)
             np.save(folder / _TOKENS, tokens)
             (folder / _IDENTITY).write_text(json.dumps(identity), encoding="utf-8")

@@ -19,7 +19,10 @@ _WRITERS = ("W_O", "W_out")
 
 
 def fresh(
-    config: Config, seed: int, origin: Origin | None = None, tokenizer: TokenizerLoader | None = None
+    config: Config,
+    seed: int,
+    origin: Origin | None = None,
+    tokenizer: TokenizerLoader | None = None,
 ) -> Transformer:
     """A model of this shape with random weights, the same for the same seed."""
     model = Transformer(config, origin, tokenizer)
@@ -33,9 +36,7 @@ def fresh(
 
 
 @torch.no_grad()
-def _draw(
-    leaf: str, parameter: nn.Parameter, deviation: float, generator: torch.Generator
-) -> None:
+def _draw(leaf: str, parameter: nn.Parameter, deviation: float, generator: torch.Generator) -> None:
     if leaf == "w":
         parameter.fill_(1.0)
     elif leaf == "b" or leaf.startswith("b_"):

@@ -17,6 +17,7 @@ from interp.training.recipe import Recipe
 from interp.transformer import Transformer
 from interp.transformer.tap import Untapped
 
+_TOKENS_AT_ONCE = 2048
 # step, number of examples -> tokens [batch pos]
 Batches = Callable[[int, int], Tensor]
 
@@ -97,9 +98,7 @@ def precision(model: Transformer, recipe: Recipe) -> AbstractContextManager[None
     )
 
 
-def losses(
-    model: Transformer, tokens: Int[Tensor, "batch pos"]
-) -> Float[Tensor, "batch step"]:
+def losses(model: Transformer, tokens: Int[Tensor, "batch pos"]) -> Float[Tensor, "batch step"]:
     """The loss, in nats, of every token after the first given those before it."""
     read = tokens[:, :-1]
     logits = model.compute(read, torch.ones_like(read, dtype=torch.bool), Untapped())
@@ -110,8 +109,9 @@ def losses(
 
 
 @torch.no_grad()
-def held_out_loss(model: Transformer, tokens: Int[Tensor, "example pos"], batch: int) -> float:
+def held_out_loss(model: Transformer, tokens: Int[Tensor, "example pos"]) -> float:
     """The mean loss on these tokens, in nats per token, in the model's own precision."""
     model.eval()
-    parts = [losses(model, rows.to(model.device)).double().sum() for rows in tokens.split(batch)]
+    size = max(1, _TOKENS_AT_ONCE // tokens.shape[1])
+    parts = [losses(model, rows.to(model.device)).double().sum() for rows in tokens.split(size)]
     return float(torch.stack(parts).sum()) / tokens[:, 1:].numel()

@@ -55,7 +55,9 @@ class Repeats:
             start = 0 if self.distance else int(generator.integers(0, self.longest))
             drawn = generator.integers(self.first, self.size, start + length)
             repeated = start + (pos - start) % length
-            rows.append(np.where(pos < start, drawn[np.minimum(pos, start + length - 1)], drawn[repeated]))
+            rows.append(
+                np.where(pos < start, drawn[np.minimum(pos, start + length - 1)], drawn[repeated])
+            )
         tokens = np.stack(rows).astype(np.int64)
         return torch.from_numpy(np.pad(tokens, ((0, 0), (1, 0)), constant_values=self.begin))
 

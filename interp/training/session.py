@@ -44,9 +44,22 @@ def place(folder: Path) -> Path:
     return folder / "training"
 
 
+def check(folder: Path) -> None:
+    """Passes if a training can live in this folder, which need not be there yet.
+
+    Raises  UsageError for a file, and for a folder that holds something else.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"{folder} is a file; name a folder for the model")
+    if folder.is_dir() and any(folder.iterdir()) and not place(folder).is_dir():
+        raise UsageError(f"{folder} holds something else; name a folder that is not there yet")
+
+
 def snapshots(steps: int) -> list[int]:
     """The steps after which the weights are kept: none, 1, 2, 4, 8… and the last."""
-    return sorted({0, steps, *(1 << power for power in range(steps.bit_length()))} & {*range(steps + 1)})
+    return sorted(
+        {0, steps, *(1 << power for power in range(steps.bit_length()))} & {*range(steps + 1)}
+    )
 
 
 def agree(folder: Path, recipe: Recipe, what: dict[str, Any]) -> tuple[str, ...]:
@@ -93,14 +106,16 @@ def carry_on(
     adam = optimizer(model, recipe)
     standing = restore(state, model, adam)
     if standing.step > recipe.steps:
-        raise UsageError(f"{folder} has done {standing.step} steps already, more than {recipe.steps}")
+        raise UsageError(
+            f"{folder} has done {standing.step} steps already, more than {recipe.steps}"
+        )
     standing.notes += notes
     n_ctx = model.config.n_ctx
     held_out = data.source.validation(max(1, _VALIDATION_TOKENS // n_ctx))
     kept, every = snapshots(recipe.steps), max(1, recipe.steps // _SCORED)
 
     def score(step: Step | None) -> Scored:
-        value = held_out_loss(model, held_out, recipe.batch)
+        value = held_out_loss(model, held_out)
         row = Scored(
             standing.step,
             standing.step * recipe.batch * n_ctx,
@@ -128,7 +143,7 @@ def carry_on(
             save(state, model, adam, standing)
             saved = time.monotonic()
     windows = data.source.validation(max(1, _FINAL_TOKENS // n_ctx))
-    final = held_out_loss(model, windows, recipe.batch)
+    final = held_out_loss(model, windows)
     yield _finish(folder, model, data, recipe, standing, final)
 
 

@@ -63,9 +63,7 @@ class Stream:
         return torch.from_numpy(np.pad(rows, ((0, 0), (1, 0)), constant_values=self.begin))
 
 
-def split(
-    tokens: np.ndarray, begin: int, n_ctx: int, seed: int, repeated: float = 0.0
-) -> Stream:
+def split(tokens: np.ndarray, begin: int, n_ctx: int, seed: int, repeated: float = 0.0) -> Stream:
     """The tokens with their end held out: the last fiftieth, and at least one window.
 
     Raises  UsageError for a text that is shorter than two windows.

@@ -149,7 +149,9 @@ class Attention(nn.Module):
     ) -> Float[Tensor, "batch query head d_head"]:
         """The same z by PyTorch's fused kernel: what training uses, since it is faster and keeps no
         pattern for the backward pass. It cannot be differentiated twice."""
-        q, k, v = (rearrange(each, "batch pos head d_head -> batch head pos d_head") for each in (q, k, v))
+        q, k, v = (
+            rearrange(each, "batch pos head d_head -> batch head pos d_head") for each in (q, k, v)
+        )
         z = functional.scaled_dot_product_attention(
             q, k, v, attn_mask=mask, scale=1 / self.scale, enable_gqa=self.config.group > 1
         )

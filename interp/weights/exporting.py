@@ -26,7 +26,10 @@ def family(config: Config) -> str:
 
     Raises  UsageError saying what neither of them has.
     """
-    lacks = {name: [what for what, wrong in tests(config).items() if wrong] for name, tests in _LACKS.items()}
+    lacks = {
+        name: [what for what, wrong in tests(config).items() if wrong]
+        for name, tests in _LACKS.items()
+    }
     for name, reasons in lacks.items():
         if not reasons:
             return name
@@ -60,7 +63,9 @@ def write(
     try:
         kind = family(model.config)
     except UsageError:
-        tensors = {name: it.detach().to(dtype).contiguous() for name, it in model.named_parameters()}
+        tensors = {
+            name: it.detach().to(dtype).contiguous() for name, it in model.named_parameters()
+        }
         stored.write(folder, stored.OWN, model.config, tensors, notes)
         return
     _write_config(folder, kind, model.config, dtype)
@@ -100,10 +105,10 @@ def _llama_lacks(config: Config) -> dict[str, bool]:
         f"norm {config.norm}": config.norm != "rmsnorm",
         f"positions {config.positions}": config.positions != "rotary",
         "partial rotation": config.positions == "rotary" and config.rotary_dim != config.d_head,
-        "stretched rotation": config.rotary_scaling is not None,
         "attention without MLPs": not config.d_mlp,
         "plain MLP": not config.gated,
-        "bias on some of the heads' matrices": len({config.q_bias, config.kv_bias, config.o_bias}) > 1,
+        "bias on some of the heads' matrices": len({config.q_bias, config.kv_bias, config.o_bias})
+        > 1,
         **_both_lack(config),
         "attention scale of its own": config.attn_scale != config.d_head**0.5,
         "scale by layer": config.attn_scale_by_layer,
@@ -155,12 +160,26 @@ def _llama_config(config: Config) -> dict[str, Any]:
         "head_dim": config.d_head,
         "hidden_act": config.activation if config.activation != "gelu_new" else "gelu_pytorch_tanh",
         "rms_norm_eps": config.norm_eps,
-        "rope_theta": config.rotary_base,
+        "rope_parameters": _rope(config),
         "attention_bias": config.q_bias,
         "mlp_bias": config.mlp_bias,
         "tie_word_embeddings": config.tied,
         "bos_token_id": None,
         "eos_token_id": None,
+    }
+
+
+def _rope(config: Config) -> dict[str, Any]:
+    scaling, plain = config.rotary_scaling, {"rope_theta": config.rotary_base}
+    if scaling is None:
+        return plain | {"rope_type": "default"}
+    stretched = plain | {"rope_type": scaling.kind, "factor": scaling.factor}
+    if scaling.kind == "linear":
+        return stretched
+    return stretched | {
+        "low_freq_factor": scaling.low_freq_factor,
+        "high_freq_factor": scaling.high_freq_factor,
+        "original_max_position_embeddings": scaling.original_n_ctx,
     }
 
 

@@ -139,16 +139,19 @@ def _run(
     from interp.training.initial import fresh
     from interp.training.presets import shape
     from interp.transformer import Origin
+    from interp.weights import tiny_tokenizer
     from interp.weights.loading import device_of
 
+    session.check(folder)
     on, n_ctx = device_of(device), reading["n_ctx"]
+    d_vocab = reading["vocabulary"] if text else len(tiny_tokenizer.vocabulary())
+    config = shape(preset, d_vocab=d_vocab, n_ctx=n_ctx, **shape_of)
     with watching("train") as watch:
         watch.step("reading and tokenizing")
         if text is None:
             data = sources.from_repeats(n_ctx=n_ctx, seed=recipe.seed)
         else:
             data = sources.from_text(text, session.place(folder), **reading, seed=recipe.seed)
-        config = shape(preset, d_vocab=len(data.tokenizer), n_ctx=n_ctx, **shape_of)
         notes = session.agree(folder, recipe, {"shape": config.to_dict(), "data": data.identity})
         model = fresh(config, recipe.seed, Origin(str(folder), preset, "")).to(on)
         n_weights = sum(it.numel() for it in model.parameters())
