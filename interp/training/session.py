@@ -7,6 +7,7 @@ ended, the model itself, loadable by the folder's name.
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -166,15 +167,16 @@ def _finish(
     standing: Standing,
     final: float,
 ) -> Scored:
+    n_tokens = recipe.steps * recipe.batch * model.config.n_ctx
+    per_token = data.bytes_per_token
     results = {
         "held_out_loss": final,
-        "held_out_bits_per_byte": data.bytes_per_token
-        and final / 0.6931471805599453 / data.bytes_per_token,
+        "held_out_bits_per_byte": None if per_token is None else final / math.log(2) / per_token,
         "steps": recipe.steps,
-        "tokens": recipe.steps * recipe.batch * model.config.n_ctx,
+        "tokens": n_tokens,
         "log": standing.log,
     }
     write_text(place(folder) / _RESULTS, json.dumps(results, indent=1) + "\n")
     with writing(folder):
         write_model(folder, model, data.tokenizer, standing.notes)
-    return Scored(recipe.steps, results["tokens"], None, final, recipe.rate_at(recipe.steps), None)
+    return Scored(recipe.steps, n_tokens, None, final, recipe.rate_at(recipe.steps), None)

@@ -1,4 +1,4 @@
-"""The fused kernel that training uses: the same numbers as the einsums, and nowhere else."""
+"""The fused kernels that training uses: the same numbers as the einsums, and nowhere else."""
 
 import pytest
 import torch
@@ -29,11 +29,13 @@ def model(request):
     return model
 
 
-@pytest.fixture
-def batch():
+@pytest.fixture(params=["whole", "padded"])
+def batch(request):
     tokens = torch.randint(37, (3, 13), generator=torch.Generator().manual_seed(1))
     real = torch.ones_like(tokens, dtype=torch.bool)
-    real[1, 9:] = False
+    if request.param == "padded":
+        real[1, 9:] = False
+        real[2, :4] = False
     return tokens, real
 
 
@@ -55,17 +57,19 @@ def test_logits_and_gradients_are_those_of_the_einsums(model, batch):
 
 
 def test_a_site_that_the_kernel_does_not_write_down_is_still_read(model, batch):
-    tap = Tap(keep=[sites.pattern(0), sites.scores(1), sites.z(0)])
+    kept = [sites.pattern(0), sites.scores(1), sites.z(0), sites.ln1_scale(0), sites.ln2_scale(1)]
+    tap = Tap(keep=kept)
     model.train().compute(*batch, tap)
     assert (tap.kept[sites.pattern(0)].sum(-1) - 1).abs().max() < 1e-9
-    assert sites.scores(1) in tap.kept
+    assert set(tap.kept) == set(kept)
 
 
 def test_nothing_but_training_uses_the_kernel(model, batch, monkeypatch):
     def forbidden(*_, **__):
         raise AssertionError("the fused kernel was called")
 
-    monkeypatch.setattr("torch.nn.functional.scaled_dot_product_attention", forbidden)
+    for name in ("scaled_dot_product_attention", "layer_norm", "rms_norm"):
+        monkeypatch.setattr(f"torch.nn.functional.{name}", forbidden)
     with torch.no_grad():
         model.train().compute(*batch, Untapped())
     model.eval().compute(*batch, Untapped()).sum().backward()
