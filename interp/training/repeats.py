@@ -8,7 +8,7 @@ in which no head has to match a token.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -60,6 +60,10 @@ class Repeats:
             )
         tokens = np.stack(rows).astype(np.int64)
         return torch.from_numpy(np.pad(tokens, ((0, 0), (1, 0)), constant_values=self.begin))
+
+    def at_distance(self, distance: int) -> Repeats:
+        """The control: the same at this one distance, from one place."""
+        return replace(self, distance=distance)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data."""
