@@ -11,7 +11,7 @@ import typer
 
 import interp
 from interp.errors import InterpError
-from interp.lab.commands import catalogue, doctor, export, new, run, site, train
+from interp.lab.commands import catalogue, doctor, export, finetune, new, run, site, train
 
 app = typer.Typer(
     name="interp",
@@ -29,6 +29,7 @@ app.command("run", context_settings=run.CONTEXT, add_help_option=False)(run.run)
 app.command("render")(site.render)
 app.command("index")(site.index)
 app.command("train")(train.train)
+app.command("finetune")(finetune.finetune)
 app.command("export")(export.export)
 app.command("new")(new.new)
 app.command("doctor")(doctor.doctor)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from interp.errors import UsageError
+from interp.tasks.reader import Reader
 from interp.training.corpus import END
 
 # The end of a document and the bytes, of which every text can be made.
@@ -53,10 +54,20 @@ def learn(texts: Sequence[str], size: int) -> Any:
     )
 
 
+def begin(tokenizer: Any) -> int:
+    """The token that stands before a document: `<|endoftext|>`, or else the tokenizer's own BOS.
+
+    Raises  UsageError for a tokenizer that has neither.
+    """
+    found = Reader(tokenizer).bos
+    if found is None:
+        raise UsageError(f"the tokenizer has no {END} and no BOS to put before a text")
+    return found
+
+
 def encode(tokenizer: Any, texts: Sequence[str]) -> np.ndarray:
-    """The tokens of the documents, one after another, each after an `<|endoftext|>`."""
-    backend = tokenizer.backend_tokenizer
-    end = tokenizer.convert_tokens_to_ids(END)
+    """The tokens of the documents, one after another, each after what `begin` says."""
+    backend, end = tokenizer.backend_tokenizer, begin(tokenizer)
     kind = np.uint16 if len(tokenizer) <= 1 << 16 else np.uint32
     parts: list[np.ndarray] = []
     for batch in _batches(texts):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,10 +57,18 @@ def from_text(
             (folder / _IDENTITY).write_text(json.dumps(identity), encoding="utf-8")
     tokenizer = load_tokenizer(kept / _TOKENIZER)
     tokens = np.load(kept / _TOKENS, mmap_mode="r")
-    begin = tokenizer.convert_tokens_to_ids(corpus.END)
-    stream = split(tokens, begin, n_ctx, seed, repeated)
-    identity |= {"repeated": repeated}
-    return Data(stream, tokenizer, identity, len(tokens), _bytes_per_token(tokenizer, stream))
+    stream = split(tokens, bpe.begin(tokenizer), n_ctx, seed, repeated)
+    return _of_stream(stream, tokenizer, identity | {"repeated": repeated})
+
+
+def of_texts(texts: Sequence[str], tokenizer: Any, *, n_ctx: int, seed: int) -> Data:
+    """Documents under a tokenizer that is there already.
+
+    Raises  UsageError for texts that are too small for the context.
+    """
+    identity = {"text": corpus.checksum(texts), "documents": len(texts)}
+    tokens = bpe.encode(tokenizer, bpe.shuffled(texts, seed=0))
+    return _of_stream(split(tokens, bpe.begin(tokenizer), n_ctx, seed), tokenizer, identity)
 
 
 def from_repeats(*, n_ctx: int, seed: int, distance: int | None = None) -> Data:
@@ -97,6 +106,8 @@ def _identity(kept: Path) -> dict[str, Any] | None:
         return None
 
 
-def _bytes_per_token(tokenizer: Any, stream: Stream) -> float:
-    tokens = stream.held_out[stream.held_out != stream.begin].tolist()
-    return len(tokenizer.decode(tokens).encode()) / max(1, len(stream.held_out))
+def _of_stream(stream: Stream, tokenizer: Any, identity: dict[str, Any]) -> Data:
+    held_out = stream.held_out[stream.held_out != stream.begin].tolist()
+    n_bytes = len(tokenizer.decode(held_out).encode())
+    n_tokens = len(stream.learnt) + len(stream.held_out)
+    return Data(stream, tokenizer, identity, n_tokens, n_bytes / len(stream.held_out))

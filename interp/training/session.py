@@ -110,8 +110,8 @@ def carry_on(
         raise UsageError(
             f"{folder} has done {standing.step} steps already, more than {recipe.steps}"
         )
-    standing.notes += notes
-    n_ctx = model.config.n_ctx
+    standing.notes += [note for note in notes if note not in standing.notes]
+    n_ctx = data.source.n_ctx
     held_out = data.source.validation(max(1, _VALIDATION_TOKENS // n_ctx))
     kept, every = snapshots(recipe.steps), max(1, recipe.steps // _SCORED)
 
@@ -167,7 +167,7 @@ def _finish(
     standing: Standing,
     final: float,
 ) -> Scored:
-    n_tokens = recipe.steps * recipe.batch * model.config.n_ctx
+    n_tokens = recipe.steps * recipe.batch * data.source.n_ctx
     per_token = data.bytes_per_token
     results = {
         "held_out_loss": final,

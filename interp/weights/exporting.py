@@ -41,16 +41,14 @@ def family(config: Config) -> str:
 
 
 def export(model: Transformer, folder: Path, dtype: torch.dtype | None = None) -> str:
-    """Writes config, weights and, where there is one, the tokenizer; returns the family.
+    """Config, weights, tokenizer where there is one, and our own description; returns the family.
 
     Raises  UsageError for a shape that Hugging Face's library does not have.
     """
-    from safetensors.torch import save_file
-
     kind = family(model.config)
-    tensors = _tensors(kind, model, dtype or model.dtype)
-    _write_config(folder, kind, model.config, dtype or model.dtype)
-    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    if model.has_tokenizer:
+        model.tokenizer.save_pretrained(folder)
+    write(folder, model, model.origin.notes, dtype)
     return kind
 
 

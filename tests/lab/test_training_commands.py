@@ -24,13 +24,14 @@ def fables(place):
     return "fables.txt"
 
 
-def test_a_model_is_trained_loaded_and_exported(interp, fables):
+def test_a_model_is_trained_loaded_and_exported(interp, fables, place):
     code, said, _ = interp("train", "models/mine", "--text", fables, *SMALL, *SHORT)
     assert code == 0
     assert "held out" in said
     assert "interp run all --model models/mine" in said
     code, said, _ = interp("export", "models/mine", "theirs")
     assert (code, said) == (0, "written: theirs, as gpt2\n")
+    assert (place / "theirs" / "interp.json").exists()
     import interp as package
 
     tokens = torch.tensor([[0, 5, 270, 9]])
@@ -86,6 +87,30 @@ def test_what_cannot_be_learnt_from_is_one_sentence_and_leaves_nothing(
     assert not (place / "models" / "mine").exists()
 
 
+def test_a_model_is_trained_further_and_what_is_frozen_stays(interp, fables, place):
+    import interp as package
+
+    words = ["--text", fables, "--context", 16, "--freeze", "embed", "--freeze", "blocks.0"]
+    code, said, _ = interp("finetune", "tiny-gpt2", "tuned", *words, "--rate", 0.01, *SHORT)
+    assert code == 0
+    held_out = [float(line.split()[-2]) for line in said.splitlines() if line.strip()[:1] == "4"]
+    first = next(float(line.split()[-1]) for line in said.splitlines() if line.split()[0] == "0")
+    assert held_out[0] < first
+    before, after = package.load("tiny-gpt2"), package.load("tuned")
+    changed = {
+        name
+        for (name, one), other in zip(before.named_parameters(), after.parameters(), strict=True)
+        if not torch.equal(one, other)
+    }
+    assert changed
+    assert not [name for name in changed if name.startswith(("embed.", "blocks.0."))]
+    assert after.origin.notes[0] == "Fine-tuned from tiny-gpt2."
+    for options, sentence in ((["--freeze", "blok"], "blok"), (["--context", 999], "at most 160")):
+        code, _, complaint = interp("finetune", "tiny-gpt2", "more", "--text", fables, *options)
+        assert (code, sentence in complaint) == (2, True)
+    assert not (place / "more").exists()
+
+
 def test_text_or_repeats_has_to_be_said(interp, fables):
     assert interp("train", "mine")[0] == 2
     assert interp("train", "mine", "--text", fables, "--repeats")[0] == 2
@@ -112,9 +137,10 @@ def test_a_disk_without_room_is_one_sentence_and_the_same_command_goes_on(fables
         command, capture_output=True, text=True, preexec_fn=little, env=environment
     )
     assert failed.returncode == 1, failed.stderr
-    assert failed.stderr.startswith("error: mine")
-    assert "make room" in failed.stderr
-    assert len(failed.stderr.splitlines()) == 1
+    *progress, complaint = failed.stderr.splitlines()
+    assert complaint.startswith("error: mine")
+    assert "make room" in complaint
+    assert all(line.startswith("train: ") for line in progress)
     assert not list(place.glob("mine/**/*.safetensors"))
 
 

@@ -33,8 +33,6 @@ def export(
     try:
         with appearing(folder, still_wanted=lambda: not folder.exists()) as temporary:
             kind = exporting.export(loaded, temporary, getattr(torch, dtype.value))
-            if loaded.has_tokenizer:
-                loaded.tokenizer.save_pretrained(temporary)
     except (OSError, SafetensorError) as error:
         raise UnavailableError(
             f"{folder} cannot be written: {error}; make room or name another folder"

@@ -111,7 +111,7 @@ def train(
         decay=decay,
         clip=clip,
         seed=seed,
-        precision=_precision(precision, device),
+        precision=precise(precision, device),
     )
     reading = {"vocabulary": vocabulary, "n_ctx": context, "repeated": repeated}
     size = {"layers": layers, "heads": heads, "width": width}
@@ -187,7 +187,7 @@ def show(events: Iterator[Step | Scored], recipe: Recipe, watch: Any) -> None:
         watch.done, watch.total = event.number, recipe.steps
 
 
-def _precision(asked: Precision, device: str) -> Any:
+def precise(asked: Precision, device: str) -> Any:
     """bfloat16 on a GPU, and on a CPU that multiplies it: on others it is many times slower."""
     if asked is not Precision.auto:
         return asked.value
