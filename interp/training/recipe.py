@@ -21,7 +21,7 @@ class Recipe:
     """
 
     steps: int = 2000
-    batch: int = 16
+    batch: int = 8
     rate: float = 1e-3
     warmup: int = 100
     decay: float = 0.1

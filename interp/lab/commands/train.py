@@ -83,7 +83,7 @@ def train(
         float, typer.Option(min=0, max=1, help="Share of the examples in which the text repeats.")
     ] = 0.0,
     steps: Steps = 2000,
-    batch: Batch = 16,
+    batch: Batch = 8,
     rate: Rate = 1e-3,
     warmup: Warmup = 100,
     decay: Annotated[float, typer.Option(help="Weight decay.")] = 0.1,
