@@ -38,6 +38,11 @@ class Repeats:
                 f"sequences must have 2 tokens or more and fit twice into the context of {self.n_ctx}, "
                 f"got {self.shortest} to {self.longest}"
             )
+        if self.longest > self.size - self.first:
+            raise UsageError(
+                f"sequences of up to {self.longest} tokens, none of them twice, need as many to draw "
+                f"from, got {self.size - self.first}"
+            )
 
     def batch(self, step: int, size: int) -> Int[Tensor, "batch pos"]:
         """The examples of this step."""
@@ -48,16 +53,17 @@ class Repeats:
         return self._drawn(np.random.default_rng([self.seed, 1]), most)
 
     def _drawn(self, generator: np.random.Generator, count: int) -> Int[Tensor, "batch pos"]:
-        pos = np.arange(self.n_ctx)
+        pos, usual = np.arange(self.n_ctx), np.arange(self.first, self.size)
         rows = []
         for _ in range(count):
             length = self.distance or int(generator.integers(self.shortest, self.longest + 1))
             start = 0 if self.distance else int(generator.integers(0, self.longest))
-            drawn = generator.integers(self.first, self.size, start + length)
-            repeated = start + (pos - start) % length
-            rows.append(
-                np.where(pos < start, drawn[np.minimum(pos, start + length - 1)], drawn[repeated])
-            )
+            before = generator.choice(usual, start)
+            # No token twice, so that only one place matches.
+            sequence = generator.permutation(usual)[:length]
+            again = sequence[(pos - start) % length]
+            again[:start] = before
+            rows.append(again)
         tokens = np.stack(rows).astype(np.int64)
         return torch.from_numpy(np.pad(tokens, ((0, 0), (1, 0)), constant_values=self.begin))
 

@@ -41,7 +41,7 @@ def test_fresh_weights_depend_on_the_seed_and_guess_evenly(preset):
     assert torch.equal(model.embed.W_E, again.embed.W_E)
     assert not torch.equal(model.embed.W_E, other.embed.W_E)
     tokens = torch.randint(50, (4, 11), generator=torch.Generator().manual_seed(0))
-    assert abs(float(loop.losses(model, tokens).mean()) - math.log(50)) < 0.6
+    assert abs(loop.losses(model, tokens).mean().item() - math.log(50)) < 0.6
 
 
 def test_what_is_given_replaces_what_the_preset_says():
@@ -124,7 +124,7 @@ def test_bits_per_byte_are_those_of_the_losses_whatever_the_window():
     lines = ["Mary gave John a book", "and went home"]
     ids = model.tokenizer("\n".join(lines))["input_ids"]
     tokens = torch.tensor([[bpe.begin(model.tokenizer), *ids]])
-    nats = float(loop.losses(model, tokens).sum())
+    nats = loop.losses(model, tokens).sum().item()
     n_bytes = len("\n".join(lines).encode())
     expected = nats / math.log(2) / n_bytes
     assert languages.bits_per_byte(model, lines, 100) == pytest.approx(expected, rel=1e-6)
