@@ -1,18 +1,20 @@
 # Needs python3 (3.11 or later), make and a C library; everything else is put into .venv.
-# Variables: E experiment, MODEL, TASK, ARGS further options, NAME of a new study, PYTHON to set up with.
+# Variables: E experiment, MODEL, TASK, ARGS further options, NAME of a new study or model, TEXT to
+# train on, PYTHON to set up with.
 
 PYTHON ?= python3
 PORT ?= 8000
 WORKERS ?= 2
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install -c constraints.txt
+REPEATS := --repeats --preset attn-only --layers 2 --context 128 --rate 3e-3 --steps 1000
 OPTIONS = $(if $(MODEL),--model "$(MODEL)") $(if $(TASK),--task "$(TASK)") $(ARGS)
 # One thread a worker: two workers with two threads each are slower than two with one.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 CHROMIUM := chromium chromium-browser
 
 .DEFAULT_GOAL := help
-.PHONY: help install reports run test check format bench new clean serve browser-test picture classifiers
+.PHONY: help install reports run train test check format bench new clean serve browser-test picture classifiers
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -48,6 +50,9 @@ reports: .venv/installed ## run the whole suite and write reports/index.html (MO
 run: .venv/installed ## run one experiment: make run E=head_decomposition (MODEL= TASK= ARGS=)
 	@test -n "$(E)" || { echo "which experiment? make run E=NAME; the names: $(BIN)/interp list"; exit 2; }
 	@$(BIN)/interp run $(E) $(OPTIONS)
+
+train: .venv/installed ## train a small model on TEXT=, or on random tokens repeated: models/NAME
+	@$(BIN)/interp train "models/$(or $(NAME),repeats)" $(if $(TEXT),--text "$(TEXT)",$(REPEATS)) $(ARGS)
 
 test: .venv/installed ## run the tests
 	@$(PYTEST) -n $(WORKERS) -m "not browser" $(ARGS)

@@ -11,7 +11,17 @@ import typer
 
 import interp
 from interp.errors import InterpError
-from interp.lab.commands import catalogue, compare, doctor, new, run, site
+from interp.lab.commands import (
+    catalogue,
+    compare,
+    doctor,
+    export,
+    finetune,
+    new,
+    run,
+    site,
+    train,
+)
 
 app = typer.Typer(
     name="interp",
@@ -29,6 +39,9 @@ app.command("run", context_settings=run.CONTEXT, add_help_option=False)(run.run)
 app.command("render")(site.render)
 app.command("index")(site.index)
 app.command("compare")(compare.compare)
+app.command("train")(train.train)
+app.command("finetune")(finetune.finetune)
+app.command("export")(export.export)
 app.command("new")(new.new)
 app.command("doctor")(doctor.doctor)
 

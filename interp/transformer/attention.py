@@ -7,6 +7,7 @@ from einops import rearrange
 from fancy_einsum import einsum
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
+from torch.nn import functional
 
 from interp import sites
 from interp.transformer.config import Config
@@ -101,6 +102,8 @@ class Attention(nn.Module):
         tap: Untapped,
     ) -> Float[Tensor, "batch query head d_head"]:
         """z: every head's values, averaged over the keys by its pattern."""
+        if self.training and torch.is_grad_enabled() and not self._watched(tap):
+            return tap(sites.z(self.layer), self._mix_fused(q, k, v, mask))
         groups = (self.config.n_kv_heads, self.config.group)
         scores = einsum(
             "batch query kv_head group d_head, batch key kv_head d_head"
@@ -119,6 +122,33 @@ class Attention(nn.Module):
             v,
         ).flatten(2, 3)
         return tap(sites.z(self.layer), z)
+
+    def _watched(self, tap: Untapped) -> bool:
+        """Whether anybody looks at what the fused kernel never writes down."""
+        return tap.wants(sites.scores(self.layer)) or tap.wants(sites.pattern(self.layer))
+
+    def _mix_fused(
+        self,
+        q: Float[Tensor, "batch query head d_head"],
+        k: Float[Tensor, "batch key kv_head d_head"],
+        v: Float[Tensor, "batch key kv_head d_head"],
+        mask: Bool[Tensor, "#batch 1 query key"],
+    ) -> Float[Tensor, "batch query head d_head"]:
+        """The same z by PyTorch's fused kernel: what training uses, since it is faster and keeps no
+        pattern for the backward pass. It cannot be differentiated twice."""
+        q, k, v = (
+            rearrange(each, "batch pos head d_head -> batch head pos d_head") for each in (q, k, v)
+        )
+        # Told so, the kernel leaves out the half that a plain causal mask hides.
+        causal = torch.equal(mask[0, 0], torch.ones_like(mask[0, 0]).tril()) and len(mask) == 1
+        z = functional.scaled_dot_product_attention(
+            *(q, k, v),
+            attn_mask=None if causal else mask,
+            is_causal=causal,
+            scale=1 / self.scale,
+            enable_gqa=self.config.group > 1,
+        )
+        return rearrange(z, "batch head pos d_head -> batch pos head d_head")
 
     def write(
         self, z: Float[Tensor, "batch pos head d_head"], tap: Untapped

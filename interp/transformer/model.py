@@ -105,6 +105,11 @@ class Transformer(nn.Module):
         """Where the weights are."""
         return self.embed.W_E.device
 
+    @property
+    def has_tokenizer(self) -> bool:
+        """Whether `tokenizer` is to be had."""
+        return self._load_tokenizer is not None
+
     @cached_property
     def tokenizer(self) -> Any:
         """The Hugging Face tokenizer, loaded on first use.

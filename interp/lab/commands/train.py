@@ -1,0 +1,197 @@
+"""`interp train FOLDER`: from a text, or from nothing at all, to a model of one's own."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from interp.errors import UsageError
+from interp.lab.commands.run import Device, Seed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from interp.training.loop import Step
+    from interp.training.recipe import Recipe
+    from interp.training.session import Scored
+
+
+class Preset(StrEnum):
+    """Shapes to begin from."""
+
+    gpt2 = "gpt2"
+    llama = "llama"
+    attn_only = "attn-only"
+
+
+class Norm(StrEnum):
+    """Norms of the stream."""
+
+    layernorm = "layernorm"
+    rmsnorm = "rmsnorm"
+    none = "none"
+
+
+class Positions(StrEnum):
+    """Ways to know where a token stands."""
+
+    learned = "learned"
+    rotary = "rotary"
+    none = "none"
+
+
+class Precision(StrEnum):
+    """Number formats of matrix products."""
+
+    auto = "auto"
+    float32 = "float32"
+    bfloat16 = "bfloat16"
+
+
+Text = Annotated[
+    Path | None,
+    typer.Option(help="File, folder or .gz of UTF-8 text; documents may end in <|endoftext|>."),
+]
+Steps = Annotated[int, typer.Option(min=1, help="Steps of the optimizer.")]
+Batch = Annotated[int, typer.Option(min=1, help="Examples a step.")]
+Rate = Annotated[float, typer.Option(help="Highest learning rate.")]
+Warmup = Annotated[int, typer.Option(min=0, help="Steps until it is reached.")]
+
+
+def train(
+    folder: Annotated[Path, typer.Argument(help="Where the model goes; its name from then on.")],
+    text: Text = None,
+    repeats: Annotated[
+        bool, typer.Option("--repeats", help="Learn from random tokens, repeated; needs no text.")
+    ] = False,
+    preset: Annotated[Preset, typer.Option(help="Shape to begin from.")] = Preset.gpt2,
+    layers: Annotated[int, typer.Option(min=1, help="Layers.")] = 4,
+    heads: Annotated[int, typer.Option(min=1, help="Heads a layer.")] = 4,
+    width: Annotated[int, typer.Option(min=1, help="d_model.")] = 128,
+    mlp: Annotated[int | None, typer.Option(min=0, help="d_mlp; 0 for none.")] = None,
+    norm: Annotated[Norm | None, typer.Option(help="Instead of the preset's.")] = None,
+    positions: Annotated[Positions | None, typer.Option(help="Instead of the preset's.")] = None,
+    tied: Annotated[
+        bool | None, typer.Option("--tied/--untied", help="Whether W_U is W_E transposed.")
+    ] = None,
+    vocabulary: Annotated[int, typer.Option(help="Tokens of the tokenizer to be learnt.")] = 4096,
+    context: Annotated[int, typer.Option(min=2, help="Tokens the model reads at once.")] = 256,
+    repeated: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of the examples in which the text repeats.")
+    ] = 0.0,
+    steps: Steps = 2000,
+    batch: Batch = 8,
+    rate: Rate = 1e-3,
+    warmup: Warmup = 100,
+    decay: Annotated[float, typer.Option(help="Weight decay.")] = 0.1,
+    clip: Annotated[float, typer.Option(help="Longest gradient.")] = 1.0,
+    precision: Annotated[
+        Precision, typer.Option(help="Of matrix products; auto: bfloat16 where it is faster.")
+    ] = Precision.auto,
+    seed: Seed = 0,
+    device: Device = "cpu",
+) -> None:
+    """Train a model, from tokenizer to weights.
+
+    The same command goes on where it was interrupted, with exactly the numbers that it would have
+    had. The model that comes out is loaded by the folder's name: interp run all --model FOLDER.
+    """
+    if (text is None) == (not repeats):
+        raise UsageError("say what to learn from: --text PATH or --repeats")
+    from interp.training.recipe import Recipe
+
+    recipe = Recipe(
+        steps=steps,
+        batch=batch,
+        rate=rate,
+        warmup=warmup,
+        decay=decay,
+        clip=clip,
+        seed=seed,
+        precision=precise(precision, device),
+    )
+    reading = {"vocabulary": vocabulary, "n_ctx": context, "repeated": repeated}
+    size = {"layers": layers, "heads": heads, "width": width}
+    given = {
+        "d_mlp": mlp,
+        "norm": norm and norm.value,
+        "positions": positions and positions.value,
+        "tied": tied,
+    }
+    _run(folder, text, reading, recipe, device, preset.value, size | given)
+
+
+def _run(
+    folder: Path,
+    text: Path | None,
+    reading: dict[str, Any],
+    recipe: Recipe,
+    device: str,
+    preset: str,
+    shape_of: dict[str, Any],
+) -> None:
+    from interp.lab.progress import watching
+    from interp.training import data as sources
+    from interp.training import session
+    from interp.training.initial import fresh
+    from interp.training.presets import shape
+    from interp.transformer import Origin
+    from interp.weights import tiny_tokenizer
+    from interp.weights.loading import device_of
+
+    session.check(folder)
+    on, n_ctx = device_of(device), reading["n_ctx"]
+    d_vocab = reading["vocabulary"] if text else len(tiny_tokenizer.vocabulary())
+    config = shape(preset, d_vocab=d_vocab, n_ctx=n_ctx, **shape_of)
+    with watching("train") as watch:
+        watch.step("reading and tokenizing")
+        if text is None:
+            data = sources.from_repeats(n_ctx=n_ctx, seed=recipe.seed)
+        else:
+            data = sources.from_text(text, session.place(folder), **reading, seed=recipe.seed)
+        notes = session.agree(folder, recipe, {"shape": config.to_dict(), "data": data.identity})
+        model = fresh(config, recipe.seed, Origin(str(folder), preset, "")).to(on)
+        n_weights = sum(it.numel() for it in model.parameters())
+        tokens = "" if data.n_tokens is None else f" of {data.n_tokens:,}"
+        print(
+            f"{model}: {n_weights:,} weights, {recipe.steps} steps of {recipe.batch} × {n_ctx} "
+            f"tokens{tokens}, {recipe.precision}",
+            flush=True,
+        )
+        show(session.carry_on(folder, model, data, recipe, notes), recipe, watch)
+    per_byte = session.results(folder).get("held_out_bits_per_byte")
+    print(f"bits per byte of held-out text: {per_byte:.4f}\n" if per_byte else "", end="")
+    print(f"written: {folder}\nrun it: interp run all --model {folder}")
+
+
+def show(events: Iterator[Step | Scored], recipe: Recipe, watch: Any) -> None:
+    """Prints the rows of the loss curve, and keeps the watch telling the last step."""
+    from interp.training.session import Scored
+
+    print(f"{'step':>8} {'tokens':>12} {'loss':>8} {'held out':>9} {'tokens/s':>9}", flush=True)
+    for event in events:
+        if isinstance(event, Scored):
+            loss = "" if event.loss is None else f"{event.loss:.4f}"
+            speed = "" if event.tokens_per_second is None else f"{event.tokens_per_second:,.0f}"
+            print(
+                f"{event.step:>8} {event.tokens:>12,} {loss:>8} {event.held_out:>9.4f} {speed:>9}",
+                flush=True,
+            )
+            continue
+        watch.step_name = (
+            f"loss {event.loss:.3f}, {event.tokens / event.seconds:,.0f} tokens/s, step"
+        )
+        watch.done, watch.total = event.number, recipe.steps
+
+
+def precise(asked: Precision, device: str) -> Any:
+    """bfloat16 on a GPU, and on a CPU that multiplies it: on others it is many times slower."""
+    if asked is not Precision.auto:
+        return asked.value
+    import torch
+
+    fast = torch.cpu._is_avx512_bf16_supported() if device == "cpu" else device.startswith("cuda")
+    return "bfloat16" if fast else "float32"

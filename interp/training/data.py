@@ -1,0 +1,113 @@
+"""What a model learns from, ready to be read: tokenizer, batches, held-out windows, and its identity."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from interp.training import bpe, corpus
+from interp.training.files import writing
+from interp.training.repeats import Repeats
+from interp.training.stream import Stream, split
+from interp.weights import tiny_tokenizer
+from interp.weights.folders import appearing
+
+_TOKENS, _TOKENIZER, _IDENTITY = "tokens.npy", "tokenizer", "data.json"
+
+
+# Batches depend on nothing but the seed and the number of the step.
+Source = Stream | Repeats
+
+
+@dataclass(frozen=True, eq=False)
+class Data:
+    """`identity` says in plain data what the batches were made of; `bytes_per_token` is that of the
+    held-out text, where it is text."""
+
+    source: Source
+    tokenizer: Any
+    identity: dict[str, Any]
+    n_tokens: int | None = None
+    bytes_per_token: float | None = None
+
+
+def from_text(
+    path: Path, place: Path, *, vocabulary: int, n_ctx: int, seed: int, repeated: float = 0.0
+) -> Data:
+    """A text under a tokenizer learnt from it. Tokenizer and tokens are kept in `place`, and made
+    again only for another text or vocabulary.
+
+    Raises  UsageError for a text that cannot be read or is too small for vocabulary or context.
+    """
+    texts = corpus.documents(path)
+    identity = {"text": corpus.checksum(texts), "documents": len(texts), "vocabulary": vocabulary}
+    kept = place / "text"
+    if _identity(kept) != identity:
+        tokenizer = bpe.learn(texts, vocabulary)
+        tokens = bpe.encode(tokenizer, bpe.shuffled(texts, seed=0))
+        split(tokens, 0, n_ctx, seed)
+        with writing(place), appearing(kept, still_wanted=lambda: True) as folder:
+            tokenizer.save_pretrained(folder / _TOKENIZER)
+            np.save(folder / _TOKENS, tokens)
+            (folder / _IDENTITY).write_text(json.dumps(identity), encoding="utf-8")
+    tokenizer = load_tokenizer(kept / _TOKENIZER)
+    tokens = np.load(kept / _TOKENS, mmap_mode="r")
+    stream = split(tokens, bpe.begin(tokenizer), n_ctx, seed, repeated)
+    return _of_stream(stream, tokenizer, identity | {"repeated": repeated})
+
+
+def of_texts(texts: Sequence[str], tokenizer: Any, *, n_ctx: int, seed: int) -> Data:
+    """Documents under a tokenizer that is there already.
+
+    Raises  UsageError for texts that are too small for the context.
+    """
+    identity = {"text": corpus.checksum(texts), "documents": len(texts)}
+    tokens = bpe.encode(tokenizer, bpe.shuffled(texts, seed=0))
+    return _of_stream(split(tokens, bpe.begin(tokenizer), n_ctx, seed), tokenizer, identity)
+
+
+def from_repeats(*, n_ctx: int, seed: int, distance: int | None = None) -> Data:
+    """Random tokens repeated, under the tokenizer of the tiny models: a model that learns from them
+    can read words too.
+
+    Raises  UsageError for a context too short to repeat anything in.
+    """
+    known = tiny_tokenizer.vocabulary()
+    end = known[corpus.END]
+    source = Repeats(
+        size=len(known),
+        n_ctx=n_ctx,
+        begin=end,
+        first=end + 1,
+        shortest=max(2, n_ctx // 8),
+        longest=n_ctx // 2,
+        seed=seed,
+        distance=distance,
+    )
+    return Data(source, tiny_tokenizer.tokenizer("repeats"), {"repeats": source.to_dict()})
+
+
+def load_tokenizer(folder: Path) -> Any:
+    """The tokenizer that was saved in a folder."""
+    from transformers import PreTrainedTokenizerFast
+
+    return PreTrainedTokenizerFast.from_pretrained(folder)
+
+
+def _identity(kept: Path) -> dict[str, Any] | None:
+    try:
+        return json.loads((kept / _IDENTITY).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+
+
+def _of_stream(stream: Stream, tokenizer: Any, identity: dict[str, Any]) -> Data:
+    held_out = stream.held_out[stream.held_out != stream.begin].tolist()
+    n_bytes = len(tokenizer.decode(held_out).encode())
+    n_tokens = len(stream.learnt) + len(stream.held_out)
+    return Data(stream, tokenizer, identity, n_tokens, n_bytes / len(stream.held_out))

@@ -1,0 +1,182 @@
+"""A training that lives in a folder: it begins, is interrupted, goes on, and ends as a model.
+
+The folder holds `training/` (what is going on: data, state, checkpoints) and, once training has
+ended, the model itself, loadable by the folder's name.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from interp.errors import UsageError
+from interp.training.data import Data
+from interp.training.files import write_model, write_text, writing
+from interp.training.loop import Step, held_out_loss, optimizer, train
+from interp.training.recipe import Recipe
+from interp.training.state import Standing, restore, save
+from interp.transformer import Transformer
+
+RECIPE, STATE, CHECKPOINTS = "recipe.json", "state.safetensors", "checkpoints"
+_RESULTS = "results.json"
+_VALIDATION_TOKENS, _FINAL_TOKENS = 8192, 1 << 17
+_SCORED = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """One row of the loss curve."""
+
+    step: int
+    tokens: int
+    loss: float | None
+    held_out: float
+    rate: float
+    tokens_per_second: float | None
+
+
+def place(folder: Path) -> Path:
+    """Where a training in this folder keeps what it needs to go on."""
+    return folder / "training"
+
+
+def check(folder: Path) -> None:
+    """Passes if a training can live in this folder, which need not be there yet.
+
+    Raises  UsageError for a file, and for a folder that holds something else.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"{folder} is a file; name a folder for the model")
+    if folder.is_dir() and any(folder.iterdir()) and not place(folder).is_dir():
+        raise UsageError(f"{folder} holds something else; name a folder that is not there yet")
+
+
+def snapshots(steps: int) -> list[int]:
+    """The steps after which the weights are kept: none, 1, 2, 4, 8… and the last."""
+    return sorted(
+        {0, steps, *(1 << power for power in range(steps.bit_length()))} & {*range(steps + 1)}
+    )
+
+
+def agree(folder: Path, recipe: Recipe, what: dict[str, Any]) -> tuple[str, ...]:
+    """Notes down what is being trained, or checks that it is what was begun in this folder; the
+    number of steps alone may change, and a note says so.
+
+    Raises  UsageError where the folder holds another training.
+    """
+    path = place(folder) / RECIPE
+    wanted = json.loads(json.dumps({"recipe": recipe.to_dict(), **what}))
+    notes: tuple[str, ...] = ()
+    if path.exists():
+        begun = json.loads(path.read_text(encoding="utf-8"))
+        for name in sorted(begun.keys() | wanted.keys()):
+            old, new = begun.get(name) or {}, wanted.get(name) or {}
+            for key in sorted(old.keys() | new.keys()):
+                if old.get(key) != new.get(key) and key != "steps":
+                    raise UsageError(
+                        f"{folder} holds a training with {key} {old.get(key)!r}, and {new.get(key)!r} "
+                        "was asked for; name another folder, or remove this one to begin anew"
+                    )
+        before = begun["recipe"]["steps"]
+        if before != recipe.steps:
+            notes = (f"The schedule was changed from {before} to {recipe.steps} steps on the way.",)
+    write_text(path, json.dumps(wanted, indent=1) + "\n")
+    return notes
+
+
+def carry_on(
+    folder: Path,
+    model: Transformer,
+    data: Data,
+    recipe: Recipe,
+    notes: tuple[str, ...] = (),
+    save_seconds: float = 60.0,
+) -> Iterator[Step | Scored]:
+    """Trains the model from where the folder stands to the end of the recipe, and yields every step
+    and every row of the loss curve. It ends with the model in the folder.
+
+    The state is written every `save_seconds` and whenever weights are kept, so that a kill costs no
+    more than that.
+    """
+    state = place(folder) / STATE
+    adam = optimizer(model, recipe)
+    standing = restore(state, model, adam)
+    if standing.step > recipe.steps:
+        raise UsageError(
+            f"{folder} has done {standing.step} steps already, more than {recipe.steps}"
+        )
+    standing.notes += [note for note in notes if note not in standing.notes]
+    n_ctx = data.source.n_ctx
+    held_out = data.source.validation(max(1, _VALIDATION_TOKENS // n_ctx))
+    kept, every = snapshots(recipe.steps), max(1, recipe.steps // _SCORED)
+
+    def score(step: Step | None) -> Scored:
+        value = held_out_loss(model, held_out)
+        row = Scored(
+            standing.step,
+            standing.step * recipe.batch * n_ctx,
+            None if step is None else step.loss,
+            value,
+            recipe.rate_at(standing.step),
+            None if step is None else step.tokens / step.seconds,
+        )
+        standing.log.append({name: getattr(row, name) for name in Scored.__slots__})
+        return row
+
+    saved = time.monotonic()
+    if standing.step == 0 and not standing.log:
+        yield score(None)
+        _keep(folder, model, data, standing)
+        save(state, model, adam, standing)
+    for step in train(model, data.source.batch, recipe, adam, standing.step):
+        standing.step = step.number
+        yield step
+        if step.number in kept or step.number % every == 0:
+            yield score(step)
+        if step.number in kept:
+            _keep(folder, model, data, standing)
+        if step.number in kept or time.monotonic() - saved >= save_seconds:
+            save(state, model, adam, standing)
+            saved = time.monotonic()
+    windows = data.source.validation(max(1, _FINAL_TOKENS // n_ctx))
+    final = held_out_loss(model, windows)
+    yield _finish(folder, model, data, recipe, standing, final)
+
+
+def results(folder: Path) -> dict[str, Any]:
+    """What the training in this folder came to: its held-out loss and its loss curve."""
+    return dict(json.loads((place(folder) / _RESULTS).read_text(encoding="utf-8")))
+
+
+def _keep(folder: Path, model: Transformer, data: Data, standing: Standing) -> None:
+    where = place(folder) / CHECKPOINTS / f"step-{standing.step:07}"
+    with writing(where):
+        write_model(where, model, data.tokenizer, [f"Checkpoint after {standing.step} steps."])
+
+
+def _finish(
+    folder: Path,
+    model: Transformer,
+    data: Data,
+    recipe: Recipe,
+    standing: Standing,
+    final: float,
+) -> Scored:
+    n_tokens = recipe.steps * recipe.batch * data.source.n_ctx
+    per_token = data.bytes_per_token
+    results = {
+        "held_out_loss": final,
+        "held_out_bits_per_byte": None if per_token is None else final / math.log(2) / per_token,
+        "steps": recipe.steps,
+        "tokens": n_tokens,
+        "log": standing.log,
+    }
+    write_text(place(folder) / _RESULTS, json.dumps(results, indent=1) + "\n")
+    with writing(folder):
+        write_model(folder, model, data.tokenizer, standing.notes)
+    return Scored(recipe.steps, n_tokens, None, final, recipe.rate_at(recipe.steps), None)

@@ -1,0 +1,89 @@
+"""Where training stands: weights and optimizer in one file that is replaced whole."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from interp.errors import InterpError, UnavailableError
+from interp.transformer import Transformer
+
+_MOMENTS = ("exp_avg", "exp_avg_sq")
+
+
+@dataclass
+class Standing:
+    """So many steps are done; `log` is a row for each evaluation, `notes` what a reader must know."""
+
+    step: int = 0
+    log: list[dict[str, Any]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def save(
+    path: Path, model: Transformer, optimizer: torch.optim.Optimizer, standing: Standing
+) -> None:
+    """Writes the file so that a reader finds the old state or the new one.
+
+    Raises  InterpError if it cannot be written; the old one is still there.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import save_file
+
+    tensors: dict[str, Tensor] = {}
+    for name, parameter in model.named_parameters():
+        tensors[f"model.{name}"] = parameter.detach().contiguous()
+        for moment, value in optimizer.state.get(parameter, {}).items():
+            if moment in _MOMENTS:
+                tensors[f"{moment}.{name}"] = value.contiguous()
+    text = json.dumps({"step": standing.step, "log": standing.log, "notes": standing.notes})
+    fresh = path.with_name(f".{path.name}.new")
+    try:
+        save_file(tensors, fresh, metadata={"standing": text})
+        os.replace(fresh, path)
+    except (OSError, SafetensorError) as error:
+        fresh.unlink(missing_ok=True)
+        raise InterpError(
+            f"the state of step {standing.step} cannot be written to {path.parent}: {error}; "
+            "make room and repeat the command: it goes on from the last state that was written"
+        ) from None
+
+
+def restore(path: Path, model: Transformer, optimizer: torch.optim.Optimizer) -> Standing:
+    """Puts the state into model and optimizer; without a file nothing was done yet.
+
+    Raises  UnavailableError for a file that is damaged or of another shape.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    if not path.exists():
+        return Standing()
+    try:
+        with safe_open(path, framework="pt") as file:
+            standing = Standing(**json.loads(file.metadata()["standing"]))
+            names = set(file.keys())
+            for name, parameter in model.named_parameters():
+                parameter.data.copy_(file.get_tensor(f"model.{name}"))
+                if f"{_MOMENTS[0]}.{name}" in names:
+                    optimizer.state[parameter] = {
+                        # Where the fused optimizer keeps it: with the weights.
+                        "step": torch.tensor(float(standing.step), device=parameter.device),
+                        **{
+                            moment: torch.empty_like(parameter).copy_(
+                                file.get_tensor(f"{moment}.{name}")
+                            )
+                            for moment in _MOMENTS
+                        },
+                    }
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UnavailableError(
+            f"{path} cannot be gone on from: {reason}; remove its folder to begin anew"
+        ) from None
+    return standing
