@@ -19,15 +19,19 @@ _PROMPTS = (16, 1)
 
 def main(names: list[str]) -> int:
     """Runs the rows named, or all, and returns the exit code."""
+    from interp.bench import reading
     from interp.bench.growth import growth
     from interp.bench.rows import ROWS
     from interp.bench.subject import subject
 
+    rows_by_name = {**ROWS, **reading.ROWS}
     for name in names:
-        if name not in (*ROWS, "growth"):
-            raise UsageError(f"no row is called {name!r}; {nearest(name, [*ROWS, 'growth'])}")
+        if name not in (*rows_by_name, "growth"):
+            raise UsageError(
+                f"no row is called {name!r}; {nearest(name, [*rows_by_name, 'growth'])}"
+            )
     warnings.simplefilter("ignore")
-    chosen = names or [*ROWS, "growth"]
+    chosen = names or [*rows_by_name, "growth"]
     measured, rows, grown = subject(), [], []
     rate = gemm_rate()
     print(
@@ -35,9 +39,9 @@ def main(names: list[str]) -> int:
         flush=True,
     )
     print(f"{'row':<17}{'prompts':>8}{'ours s':>9}{'peer s':>10}{'peer/ours':>10}{'MB':>8}  peer")
-    for name in (name for name in chosen if name in ROWS):
+    for name in (name for name in chosen if name in rows_by_name):
         for n_prompts in _PROMPTS:
-            for row in ROWS[name](measured, n_prompts):
+            for row in rows_by_name[name](measured, n_prompts):
                 rows.append(row)
                 print(
                     f"{row.name:<17}{row.prompts:>8}{row.ours_s:>9.3f}{row.peer_s:>10.3f}"
