@@ -15,26 +15,34 @@ Limits  A patch shows what is enough (denoising) or needed (noising) in these pa
         prompts share cannot show. k and v are those of a group of heads where heads share them.
 """
 
+from typing import Literal
+
 import numpy as np
 import pandas as pd
-import torch
 
 from interp import sites, stats
-from interp.lab import experiment, progress, scores
+from interp.lab import experiment, figures, scores
 from interp.methods.batches import aligned
+from interp.methods.grid import (
+    OF_A_HEAD,
+    cell_table,
+    cells,
+    inside,
+    recoveries,
+    template_table,
+)
 from interp.methods.patch import (
     Patch,
     labels,
-    n_heads_at,
-    naive_patch,
     patch,
-    patch_batch,
     random_patches,
+    worst_error,
 )
 from interp.report import Chart, Check, Headline, Heatmap, Maps, Report, Section, Series, Table
 
-STREAM = (sites.resid_pre, sites.resid_mid, sites.attn_out, sites.mlp_out)
-OF_A_HEAD = (sites.z, sites.q, sites.k, sites.v, sites.pattern)
+STREAM = ("resid_pre", "resid_mid", "attn_out", "mlp_out")
+# resid_mid lies between resid_pre of two layers; every position of it is asked for at named ones only.
+ONE_TEMPLATE = ("resid_pre", "attn_out", "mlp_out")
 
 
 @experiment(
@@ -43,23 +51,30 @@ OF_A_HEAD = (sites.z, sites.q, sites.k, sites.v, sites.pattern)
     task="ioi",
     sweeps=True,
 )
-def activation_patching(model, task, *, top: int = 10, draws: int = 2, seed: int = 0) -> Report:
+def activation_patching(
+    model,
+    task,
+    *,
+    top: int = 10,
+    draws: int = 2,
+    noising: Literal["resid_pre", "all"] = "resid_pre",
+    seed: int = 0,
+) -> Report:
     config = model.config
-    kinds = [kind for kind in STREAM if kind(0) in model.sites]
+    kinds = [kind for kind in STREAM if sites.Site(kind, 0) in model.sites]
     places = labels(task)
-    stream = {
-        kind: patch(model, task, cells(kind, config.n_layers, places))
-        for kind in progress(kinds, "stream by named position")
-    }
-    noised = patch(model, task, cells(sites.resid_pre, config.n_layers, places), "noise")
-
-    names = pd.DataFrame(
-        {
-            "layer": np.repeat(np.arange(config.n_layers), config.n_heads),
-            "head": np.tile(np.arange(config.n_heads), config.n_layers),
-        }
+    names = scores.head_names(config)
+    every_head = [Patch(sites.z(row.layer), row.head) for row in names.itertuples()]
+    halfway = Patch(sites.resid_pre(config.n_layers // 2))
+    done = patch(model, task, [*every_cell(kinds, config, places), *every_head, halfway])
+    stream, heads = apart(done, kinds, places, len(every_head))
+    more = noising == "all"
+    asked = every_cell(kinds if more else kinds[:1], config, places)
+    noised = patch(model, task, [*asked, *(every_head if more else [])], "noise")
+    noised_stream, noised_heads = apart(
+        noised, kinds if more else kinds[:1], places, len(every_head) if more else 0
     )
-    heads = patch(model, task, [Patch(sites.z(row.layer), row.head) for row in names.itertuples()])
+
     chosen = scores.choose(heads.effects, task, min(top, len(names)))
     best = [heads.patches[row] for row in chosen.rows]
     changes = random_patches(model, task, best, draws, seed).reshape(-1, task.n)
@@ -76,10 +91,9 @@ def activation_patching(model, task, *, top: int = 10, draws: int = 2, seed: int
 
     gap = stats.mean(heads.gap, task.clusters, seed=seed)
     top_table = scores.held_out(names, heads.effects, task, chosen, seed)
-    inside = chosen.held_out
-    top_table["recovery"] = top_table["effect"] / heads.gap[inside].mean()
+    top_table["recovery"] = top_table["effect"] / heads.gap[chosen.held_out].mean()
     first = top_table.iloc[0]
-    at_end = recoveries(stream[sites.resid_pre]).reshape(config.n_layers, -1)[:, -1]
+    at_end = recoveries(stream["resid_pre"]).reshape(config.n_layers, -1)[:, -1]
     over_half = np.flatnonzero(at_end >= 0.5)
     arrives = f"layer {over_half[0]}" if len(over_half) else "no layer"
     return Report(
@@ -89,76 +103,66 @@ def activation_patching(model, task, *, top: int = 10, draws: int = 2, seed: int
         "say in the choice.",
         verdict=scores.verdict(contests),
         headlines=[
-            Headline(
-                "clean − corrupted",
-                float(gap.value),
-                "logits",
-                float(gap.low),
-                float(gap.high),
-                task.n,
-            ),
+            figures.headline("clean − corrupted", gap, "logits"),
             Headline("END carries half from", arrives, note="recovery at resid_pre"),
-            Headline(
-                f"{name_of(best[0])}, restored",
-                first.effect,
-                "logits",
-                first.ci_low,
-                first.ci_high,
-                int(first.n),
-                f"recovery {first.recovery:.2f}; chosen on the discovery half",
+            figures.chosen(
+                f"{name_of(best[0])}, restored", first, f"recovery {first.recovery:.2f}"
             ),
         ],
         sections=[
-            named_section(stream, noised, places, config.n_layers, task, seed),
-            template_section(model, task, kinds),
-            head_section(names, heads, chosen, top_table, task, config.n_layers, seed),
-            detail_section(model, task, best, places, chosen),
+            named_section(stream, noised_stream, places, config.n_layers, task, seed),
+            template_section(model, task, [kind for kind in ONE_TEMPLATE if kind in kinds]),
+            head_section(names, heads, noised_heads, chosen, top_table, task, config, seed),
+            detail_section(model, task.only(chosen.held_out), best, places),
             order_section(stream, heads, names, places, task, config.n_layers, seed),
         ],
         controls=[scores.contest_table(contests)],
-        checks=checks(model, task, heads, stream[sites.resid_pre], seed),
-        files={kind(0).kind: cell_table(done, task) for kind, done in stream.items()},
+        checks=checks(model, task, heads, stream["resid_pre"], done.only(slice(-1, None)), seed),
+        files={kind: cell_table(each, task) for kind, each in stream.items()},
     )
 
 
-def cells(kind, n_layers: int, places) -> list[Patch]:
-    """Every layer at every one of these positions."""
-    return [Patch(kind(layer), at=place) for layer in range(n_layers) for place in places]
+def every_cell(kinds, config, places) -> list[Patch]:
+    return [cell for kind in kinds for cell in cells(kind, config.n_layers, places)]
+
+
+def apart(done, kinds, places, n_heads: int):
+    """The cells of each kind, and the heads, of what one sweep did."""
+    n_layers = 1 + max(each.site.layer for each in done.patches)
+    size = n_layers * len(places)
+    stream = {
+        kind: done.only(slice(row * size, (row + 1) * size)) for row, kind in enumerate(kinds)
+    }
+    return stream, done.only(slice(len(kinds) * size, len(kinds) * size + n_heads))
 
 
 def name_of(each: Patch) -> str:
     return f"L{each.site.layer}H{each.head}"
 
 
-def recoveries(done) -> np.ndarray:
-    return done.effects.mean(-1) / done.gap.mean()
-
-
-def cell_table(done, task) -> pd.DataFrame:
-    """resid_pre.csv and its like; `position` is empty where prompts have the name in several places."""
-    where = {name: {prompt.positions[name] for prompt in task.kept} for name in labels(task)[1:]}
-    where["first"] = {0}
-    rows = [
-        (each.site.layer, *(where[each.at] if len(where[each.at]) == 1 else [pd.NA]), each.at)
-        for each in done.patches
-    ]
-    frame = pd.DataFrame(rows, columns=["layer", "position", "label"]).astype({"position": "Int64"})
-    return frame.assign(effect=done.effects.mean(-1), recovery=recoveries(done))
-
-
 def named_section(stream, noised, places, n_layers: int, task, seed: int) -> Section:
     """Layer by named position over all templates, with intervals, and noising beside denoising."""
     frames, maps = [], []
     for kind, done in stream.items():
-        table = cell_table(done, task)[["layer", "label"]].assign(site=kind(0).kind)
+        table = cell_table(done, task)[["layer", "label"]].assign(site=kind)
         frame = scores.estimates(table, done.effects, task, seed)
         ratio = stats.ratio_of_means(done.effects, done.gap, task.clusters, seed=seed)
         frames.append(
             frame.assign(recovery=ratio.value, recovery_low=ratio.low, recovery_high=ratio.high)
         )
-        maps.append(grid(kind(0).kind, recoveries(done).reshape(n_layers, -1), places))
-    removed = recoveries(noised)
-    rank = stats.rank_correlation(recoveries(stream[sites.resid_pre]), removed)
+        maps.append(grid(kind, recoveries(done).reshape(n_layers, -1), places))
+    removed = [
+        grid(f"{kind}, noising", recoveries(done).reshape(n_layers, -1), places)
+        for kind, done in noised.items()
+    ]
+    ranks = {
+        kind: stats.rank_correlation(recoveries(stream[kind]), recoveries(done))
+        for kind, done in noised.items()
+    }
+    agree = ", ".join(
+        f"{float(rank.value):.2f} [{float(rank.low):.2f}, {float(rank.high):.2f}] at {kind}"
+        for kind, rank in ranks.items()
+    )
     return Section(
         "Layer by named position, all templates",
         [
@@ -166,15 +170,22 @@ def named_section(stream, noised, places, n_layers: int, task, seed: int) -> Sec
                 maps, note="recovery: 1 means that this one activation brings all of the gap back."
             ),
             Maps(
-                [grid("resid_pre, noising", removed.reshape(n_layers, -1), places)],
+                removed,
                 note="Share of the gap that one corrupted activation removes from the clean run. Rank "
-                f"correlation with denoising {float(rank.value):.2f} [{float(rank.low):.2f}, "
-                f"{float(rank.high):.2f}].",
+                f"correlation with denoising: {agree}.",
             ),
-            Table("positions", pd.concat(frames, ignore_index=True), title="Every cell"),
             Table(
-                "resid_pre_noising",
-                cell_table(noised, task).rename(columns={"recovery": "removed"}),
+                "positions",
+                pd.concat(frames, ignore_index=True),
+                title="Every cell",
+                note=figures.p_note(task, len(frames[0])),
+            ),
+            *(
+                Table(
+                    f"{kind}_noising",
+                    cell_table(done, task).rename(columns={"recovery": "removed"}),
+                )
+                for kind, done in noised.items()
             ),
         ],
         intro="Position 0 stands apart as `first`: in many models it is an attention sink.",
@@ -188,72 +199,63 @@ def grid(title: str, values: np.ndarray, columns) -> Heatmap:
 def template_section(model, task, kinds) -> Section:
     """Every position of one template, its first prompt's tokens as column heads."""
     batch = aligned(task, model.device)[0]
-    prompt, tokens = batch.prompts[0], model.to_str_tokens(batch.clean[0])
-    maps, frames = [], []
-    for kind in progress(kinds, f"positions of template {prompt.template}"):
-        patches = cells(kind, model.config.n_layers, range(len(tokens)))
-        found = patch_batch(model, batch, patches, "denoise").mean(-1).cpu().numpy()
-        effect = found[2:]
-        recovery = effect / (found[1] - found[0])
-        maps.append(grid(kind(0).kind, recovery.reshape(-1, len(tokens)), tokens))
-        frames.append(
-            pd.DataFrame(
-                {
-                    "site": kind(0).kind,
-                    "template": prompt.template,
-                    "layer": [each.site.layer for each in patches],
-                    "position": [each.at for each in patches],
-                    "label": [tokens[each.at] for each in patches],
-                    "effect": effect,
-                    "recovery": recovery,
-                }
-            )
-        )
+    prompt, layers = batch.prompts[0], model.config.n_layers
+    tokens, table = template_table(model, batch, kinds)
+    maps = [
+        grid(kind, frame["recovery"].to_numpy().reshape(layers, -1), tokens)
+        for kind, frame in table.groupby("site", sort=False)
+    ]
     return Section(
         "Layer by position, one template",
         [
             Maps(maps, note="recovery; the tokens are those of the template's first prompt."),
-            Table("positions_by_template", pd.concat(frames, ignore_index=True)),
+            Table("positions_by_template", table),
         ],
         intro=f"Template {prompt.template}, {len(batch.prompts)} prompts, such as “{prompt.clean}”.",
     )
 
 
-def head_section(names, heads, chosen, top_table, task, n_layers: int, seed: int) -> Section:
+def head_section(names, heads, noised, chosen, top_table, task, config, seed: int) -> Section:
     table = scores.estimates(names, heads.effects, task, seed).assign(recovery=recoveries(heads))
     best = [name_of(heads.patches[row]) for row in chosen.rows]
-    shown = Heatmap("recovery by z", recoveries(heads).reshape(n_layers, -1), "layer", "head")
+    maps = [scores.head_map("recovery by z", recoveries(heads), config.n_layers)]
+    tables = [
+        Table(
+            "heads",
+            table,
+            title="Every head, z at all positions",
+            note=figures.p_note(task, len(table)),
+        )
+    ]
+    if len(noised.patches):
+        removed = recoveries(noised)
+        maps.append(scores.head_map("removed by z, noising", removed, config.n_layers))
+        frame = scores.estimates(names, noised.effects, task, seed).assign(removed=removed)
+        tables.append(Table("heads_noising", frame, title="Every head, noising"))
     return Section(
         "Every head",
         [
-            Maps([shown]),
-            Table("top_heads", top_table, title="Chosen on one half, estimated on the other"),
-            scores.per_prompt("Restored z, prompt by prompt", best, heads.effects, task, chosen),
+            Maps(maps),
+            *figures.strongest(
+                "top_heads", "Restored z", best, heads.effects, top_table, task, chosen
+            ),
             scores.halves_table({"z": heads.effects}, chosen, len(best)),
-            Table("heads", table, title="Every head, z at all positions"),
+            *tables,
         ],
         intro="z of one head restored at all positions.",
     )
 
 
-def detail_section(model, task, best, places, chosen) -> Section:
-    """What of the strongest heads carries it, and at which position."""
-    patches = [
-        Patch(
-            kind(each.site.layer),
-            each.head * n_heads_at(model, kind(0).kind) // model.config.n_heads,
-        )
-        for each in best
-        for kind in OF_A_HEAD
-    ]
+def detail_section(model, task, best, places) -> Section:
+    """What of the strongest heads carries it, and at which position, on the prompts of this task."""
+    patches = inside(model, best)
     number = len(patches)
     patches += [Patch(each.site, each.head, place) for each in best for place in places]
-    done = patch(model, task, patches)
-    inside = chosen.held_out
-    recovery = done.effects[:, inside].mean(-1) / done.gap[inside].mean()
+    recovery = recoveries(patch(model, task, patches))
     by_site = recovery[:number].reshape(len(best), -1)
     by_place = recovery[number:].reshape(len(best), -1)
     rows = [name_of(each) for each in best]
+    of_a_head = [kind(0).kind for kind in OF_A_HEAD]
     frames = [
         pd.DataFrame(
             {
@@ -263,40 +265,26 @@ def detail_section(model, task, best, places, chosen) -> Section:
                 "recovery": values.ravel(),
             }
         )
-        for name, columns, values in (
-            ("site", [kind(0).kind for kind in OF_A_HEAD], by_site),
-            ("label", places, by_place),
-        )
+        for name, columns, values in (("site", of_a_head, by_site), ("label", places, by_place))
     ]
+    shared = (
+        f" k and v are shared by {model.config.group} heads, all of which get them."
+        if model.config.group > 1
+        else ""
+    )
     return Section(
         "What the strongest heads carry, and where",
         [
             Maps(
                 [
-                    Heatmap(
-                        "by site, all positions",
-                        by_site,
-                        "chosen head",
-                        "site",
-                        rows=rows,
-                        columns=[kind(0).kind for kind in OF_A_HEAD],
-                    ),
-                    Heatmap(
-                        "z by named position",
-                        by_place,
-                        "chosen head",
-                        "label",
-                        rows=rows,
-                        columns=places,
-                    ),
+                    Heatmap(title, values, "chosen head", axis, rows=rows, columns=list(columns))
+                    for title, axis, values, columns in (
+                        ("by site, all positions", "site", by_site, of_a_head),
+                        ("z by named position", "label", by_place, places),
+                    )
                 ],
                 note="recovery on the held-out half. q: the head looks for the right thing; k: it is "
-                "found in the right place; v: what is there; pattern: q and k together."
-                + (
-                    f" k and v are shared by {model.config.group} heads, all of which get them."
-                    if model.config.group > 1
-                    else ""
-                ),
+                "found in the right place; v: what is there; pattern: q and k together." + shared,
             ),
             Table("heads_by_site", frames[0]),
             Table("heads_by_position", frames[1]),
@@ -305,7 +293,7 @@ def detail_section(model, task, best, places, chosen) -> Section:
 
 
 def order_section(stream, heads, names, places, task, n_layers: int, seed: int) -> Section:
-    done = stream[sites.resid_pre]
+    done = stream["resid_pre"]
     maps, series = [], []
     for order in scores.orders(task):
         where, title = task.where(order=order), order or "all prompts"
@@ -324,16 +312,10 @@ def order_section(stream, heads, names, places, task, n_layers: int, seed: int) 
     )
 
 
-def checks(model, task, heads, stream, seed: int) -> list[Check]:
+def checks(model, task, heads, stream, whole, seed: int) -> list[Check]:
     """That sweeps equal whole forward passes, and that restoring everything recovers everything."""
-    wide = 1e-9 if model.dtype is torch.float64 else 1e-3
-    random = np.random.default_rng(seed)
-    worst = 0.0
-    for done in (heads, stream):
-        row = int(random.integers(len(done.patches)))
-        naive = naive_patch(model, task, done.patches[row])
-        worst = max(worst, float(np.abs(naive - done.effects[row]).max()))
-    whole = patch(model, task, [Patch(sites.resid_pre(model.config.n_layers // 2))])
+    wide = scores.tolerance(model)
+    worst = max(worst_error(model, task, done, "denoise", seed) for done in (heads, stream))
     return [
         Check("sweep and whole forward pass, random patches, logits", worst, wide),
         Check(

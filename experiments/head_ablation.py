@@ -16,19 +16,16 @@ Limits  One head at a time: heads that stand in for each other look unimportant.
 """
 
 import numpy as np
-import pandas as pd
-import torch
 
-from interp.lab import experiment, scores
+from interp.lab import ablations, experiment, figures, scores
 from interp.methods import parts
-from interp.methods.ablate import KINDS, ablate, naive_effect, random_changes
+from interp.methods.ablate import ablate, random_changes
 from interp.methods.offsets import offsets
 from interp.report import (
     Chart,
     Check,
     Formula,
     Headline,
-    Heatmap,
     Maps,
     Report,
     Section,
@@ -46,12 +43,7 @@ from interp.report import (
 def head_ablation(model, task, *, top: int = 10, draws: int = 4, seed: int = 0) -> Report:
     config = model.config
     heads = parts.heads(model)
-    names = pd.DataFrame(
-        {
-            "layer": np.repeat(np.arange(config.n_layers), config.n_heads),
-            "head": np.tile(np.arange(config.n_heads), config.n_layers),
-        }
-    )
+    names = scores.head_names(config)
     done = ablate(model, task, heads)
     mean = done.effects["mean"]
     chosen = scores.choose(mean, task, min(top, len(heads)))
@@ -79,24 +71,9 @@ def head_ablation(model, task, *, top: int = 10, draws: int = 4, seed: int = 0) 
         verdict=verdict,
         headlines=[
             Headline("clean logit difference", clean, "logits", n=task.n),
-            Headline(
-                f"{best[0]}, mean-ablated",
-                first.effect,
-                "logits",
-                first.ci_low,
-                first.ci_high,
-                int(first.n),
-                "chosen on the discovery half, estimated on the other",
-            ),
+            figures.chosen(f"{best[0]}, mean-ablated", first),
             *(
-                Headline(
-                    f"chosen above {each.control}",
-                    float(each.difference.value),
-                    "logits",
-                    float(each.difference.low),
-                    float(each.difference.high),
-                    each.difference.n,
-                )
+                figures.headline(f"chosen above {each.control}", each.difference, "logits")
                 for each in contests
             ),
         ],
@@ -104,20 +81,28 @@ def head_ablation(model, task, *, top: int = 10, draws: int = 4, seed: int = 0) 
             Section(
                 "Every head, removed in three ways",
                 [
-                    scores.head_maps({kind: done.effects[kind] for kind in KINDS}, config.n_layers),
+                    scores.head_maps(done.effects, config.n_layers),
                     agreement,
-                    Table("heads", all_heads(names, done, task, seed), title="Every head"),
+                    Table(
+                        "heads",
+                        ablations.every_effect(names, done, task, seed),
+                        title="Every head",
+                        note=figures.p_note(task, len(heads)),
+                    ),
                 ],
                 intro="Red: the model does worse without the head. Each map has its own scale.",
             ),
             Section(
                 "The strongest heads",
                 [
-                    Table(
-                        "top_heads", top_table, title="Chosen on one half, estimated on the other"
-                    ),
-                    scores.per_prompt(
-                        "Mean ablation, prompt by prompt", list(map(str, best)), mean, task, chosen
+                    *figures.strongest(
+                        "top_heads",
+                        "Mean ablation",
+                        list(map(str, best)),
+                        mean,
+                        top_table,
+                        task,
+                        chosen,
                     ),
                     scores.halves_table(done.effects, chosen, len(best)),
                 ],
@@ -126,18 +111,15 @@ def head_ablation(model, task, *, top: int = 10, draws: int = 4, seed: int = 0) 
             by_order(names, done, task, config.n_layers, seed),
         ],
         controls=[scores.contest_table(contests)],
-        checks=checks(model, task, heads, done, split, seed),
+        checks=[
+            *ablations.checks(model, task, done, seed),
+            Check(
+                "direct + later heads + later MLPs + rescaling − total, logits",
+                split.error,
+                scores.tolerance(model),
+            ),
+        ],
     )
-
-
-def all_heads(names, done, task, seed: int) -> pd.DataFrame:
-    """heads.csv: one row a layer, head and ablation."""
-    frames = []
-    for kind in KINDS:
-        labelled = names.assign(ablation=kind)
-        frame = scores.estimates(labelled, done.effects[kind], task, seed)
-        frames.append(frame.assign(direct_effect=done.direct[kind].mean(-1)))
-    return pd.concat(frames, ignore_index=True)
 
 
 def directly(done, split, names, chosen, n_layers: int) -> Section:
@@ -154,7 +136,7 @@ def directly(done, split, names, chosen, n_layers: int) -> Section:
         .assign(**terms, self_repair=np.where(repaired, terms["offset"], np.nan))
     )
     maps = [
-        Heatmap(title, values.reshape(n_layers, -1), "layer", "head", unit="logits")
+        scores.head_map(title, values, n_layers, "logits")
         for title, values in (("direct", direct), ("total − direct", total - direct))
     ]
     return Section(
@@ -183,10 +165,6 @@ def directly(done, split, names, chosen, n_layers: int) -> Section:
 
 
 def by_order(names, done, task, n_layers: int, seed: int) -> Section:
-    frames = [
-        scores.by_order(names.assign(ablation=kind), done.effects[kind], task, seed)
-        for kind in KINDS
-    ]
     orders = scores.orders(task)
     maps = {
         order or "all prompts": done.effects["mean"][:, task.where(order=order)] for order in orders
@@ -195,23 +173,7 @@ def by_order(names, done, task, n_layers: int, seed: int) -> Section:
         "Order by order",
         [
             scores.head_maps(maps, n_layers, note="Mean ablation."),
-            Table("heads_by_order", pd.concat(frames, ignore_index=True)),
+            Table("heads_by_order", ablations.by_order(names, done, task, seed)),
         ],
         intro="The same effects for the prompts of each order by themselves.",
     )
-
-
-def checks(model, task, heads, done, split, seed: int) -> list[Check]:
-    """That the sweep equals whole forward passes, and that the split closes."""
-    wide = 1e-9 if model.dtype is torch.float64 else 1e-3
-    random = np.random.default_rng(seed)
-    worst = 0.0
-    for kind in KINDS:
-        row = int(random.integers(len(heads)))
-        naive = naive_effect(model, task, heads[row], kind)
-        worst = max(worst, float(np.abs(naive - done.effects[kind][row]).max()))
-    return [
-        Check("sweep and whole forward pass, random heads, logits", worst, wide),
-        Check("direct + later heads + later MLPs + rescaling − total, logits", split.error, wide),
-        scores.split_halves(task),
-    ]

@@ -21,7 +21,7 @@ import torch
 from interp import sites, stats
 from interp.errors import NotApplicable
 from interp.lab import experiment, progress
-from interp.methods import circuits
+from interp.methods import circuits, composition
 from interp.report import (
     Check,
     Edge,
@@ -65,7 +65,7 @@ def head_circuits(
     composed = {}
     for kind in progress("QKV", "composition"):
         try:
-            composed[kind] = circuits.compositions(model, kind, offset=offsets[0], seed=seed)
+            composed[kind] = composition.compositions(model, kind, offset=offsets[0], seed=seed)
         except NotApplicable:
             continue
     pairs = _pairs(composed)

@@ -15,14 +15,12 @@ Limits  One part at a time. Removing a block under zero ablation also removes it
 
 import numpy as np
 import pandas as pd
-import torch
 
-from interp.lab import experiment, scores
+from interp.lab import ablations, experiment, figures, scores
 from interp.methods import parts
-from interp.methods.ablate import KINDS, ablate, naive_effect, random_changes
+from interp.methods.ablate import KINDS, ablate, random_changes
 from interp.report import (
     Chart,
-    Check,
     Headline,
     Heatmap,
     Maps,
@@ -64,8 +62,6 @@ def layer_ablation(model, task, *, top: int = 5, draws: int = 4, seed: int = 0) 
     table = layers_table(names, done, task, seed)
     top_table = scores.held_out(names[:number], mean, task, chosen, seed)
     first, clean = top_table.iloc[0], float(done.clean.mean())
-    naive = naive_effect(model, task, best[0], "mean")
-    wide = 1e-9 if model.dtype is torch.float64 else 1e-3
     return Report(
         answer=f"Of {number} attention layers of {model.name}, layer {chosen.rows[0]} matters most to "
         f"{task.name}: with its mean in its place the logit difference of {clean:.2f} changes by "
@@ -73,22 +69,19 @@ def layer_ablation(model, task, *, top: int = 5, draws: int = 4, seed: int = 0) 
         verdict=scores.verdict(contests),
         headlines=[
             Headline("clean logit difference", clean, "logits", n=task.n),
-            Headline(
-                f"{best[0]}, mean-ablated",
-                first.effect,
-                "logits",
-                first.ci_low,
-                first.ci_high,
-                int(first.n),
-                "chosen on the discovery half, estimated on the other",
-            ),
+            figures.chosen(f"{best[0]}, mean-ablated", first),
         ],
         sections=[
             Section(
                 "Every layer, removed in three ways",
                 [
                     *(chart(table, kind) for kind in KINDS),
-                    Table("layers", table, title="Every layer and part"),
+                    Table(
+                        "layers",
+                        table,
+                        title="Every layer and part",
+                        note=figures.p_note(task, number),
+                    ),
                     scores.agreement_table(done.effects),
                 ],
                 intro="Below zero: the model does worse without it.",
@@ -96,27 +89,26 @@ def layer_ablation(model, task, *, top: int = 5, draws: int = 4, seed: int = 0) 
             Section(
                 "The strongest attention layers",
                 [
-                    Table(
-                        "top_layers", top_table, title="Chosen on one half, estimated on the other"
-                    ),
-                    scores.per_prompt(
-                        "Mean ablation, prompt by prompt", list(map(str, best)), mean, task, chosen
+                    *figures.strongest(
+                        "top_layers",
+                        "Mean ablation",
+                        list(map(str, best)),
+                        mean,
+                        top_table,
+                        task,
+                        chosen,
                     ),
                     scores.halves_table({"mean": mean}, chosen, len(best)),
                 ],
             ),
             group_section(model, groups, task, seed),
-            Section("Order by order", [orders_table(names, done, task, seed)]),
+            Section(
+                "Order by order",
+                [Table("layers_by_order", ablations.by_order(names, done, task, seed))],
+            ),
         ],
         controls=[scores.contest_table(contests)],
-        checks=[
-            Check(
-                f"sweep and whole forward pass, {best[0]}, logits",
-                float(np.abs(naive - mean[chosen.rows[0]]).max()),
-                wide,
-            ),
-            scores.split_halves(task),
-        ],
+        checks=ablations.checks(model, task, done, seed),
         not_run=[NotRun("random attention layers of the same layers", "a layer has one")],
     )
 
@@ -153,12 +145,7 @@ def group_section(model, groups, task, seed: int) -> Section:
             "kv_head": np.tile(np.arange(config.n_kv_heads), config.n_layers),
         }
     )
-    frames = [
-        scores.estimates(names.assign(ablation=kind), groups.effects[kind], task, seed).assign(
-            direct_effect=groups.direct[kind].mean(-1)
-        )
-        for kind in KINDS
-    ]
+    table = ablations.every_effect(names, groups, task, seed)
     maps = [
         Heatmap(
             kind,
@@ -171,14 +158,6 @@ def group_section(model, groups, task, seed: int) -> Section:
     ]
     return Section(
         "Groups of heads",
-        [Maps(maps), Table("head_groups", pd.concat(frames, ignore_index=True))],
+        [Maps(maps), Table("head_groups", table)],
         intro=f"The {config.group} query heads that share a key/value head, together.",
     )
-
-
-def orders_table(names, done, task, seed: int) -> Table:
-    frames = [
-        scores.by_order(names.assign(ablation=kind), done.effects[kind], task, seed)
-        for kind in KINDS
-    ]
-    return Table("layers_by_order", pd.concat(frames, ignore_index=True))

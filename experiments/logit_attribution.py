@@ -20,6 +20,7 @@ import pandas as pd
 
 from interp import sites, stats
 from interp.lab import experiment, figures
+from interp.lab import scores as scored
 from interp.methods import attention, attribute, neurons
 from interp.methods.asked import asked, places
 from interp.report import (
@@ -35,6 +36,7 @@ from interp.report import (
 )
 
 DRAWS = 20
+KEYS = ["component", "layer", "head"]
 
 
 @experiment(
@@ -100,28 +102,18 @@ def logit_attribution(model, task, *, seed: int = 0, top: int = 10, scores: int 
             )
         ],
         checks=[check],
-        files={"components": _interface(table)},
+        files={"components": table[[*KEYS, "contribution", "ci_low", "ci_high"]]},
     )
 
 
 def _components(found, clusters, seed: int) -> pd.DataFrame:
     """One row a component, the biases of a layer taken together, with interval and p-value."""
-    kinds = {"attn_bias": "bias", "mlp_bias": "bias"}
-    keys = [(kinds.get(each.kind, each.kind), each.layer, each.index) for each in found.components]
-    effects: dict[tuple, np.ndarray] = {}
-    for key, effect in zip(keys, found.contributions.double().cpu().numpy(), strict=True):
-        effects[key] = effects.get(key, 0) + effect
-    if np.any(constant := found.constant.double().cpu().numpy()):
-        effects["bias", None, None] = constant
-    frame = pd.DataFrame(list(effects), columns=["component", "layer", "head"])
+    effects = found.pooled()
+    frame = pd.DataFrame(list(effects), columns=KEYS)
     measured = stats.table(np.stack(list(effects.values())), clusters, seed=seed)
     return frame.join(measured.rename(columns={"effect": "contribution"})).astype(
         {"layer": "Int64", "head": "Int64"}
     )
-
-
-def _interface(table: pd.DataFrame) -> pd.DataFrame:
-    return table[["component", "layer", "head", "contribution", "ci_low", "ci_high"]]
 
 
 def _named(rows: pd.DataFrame) -> str:
@@ -181,14 +173,6 @@ def _parts(found, table, config, task, seed: int) -> Section:
         for at, row in zip(place, table.itertuples(), strict=True)
         if row.component == "head"
     ]
-    by_order = []
-    heads = found.of("head").double().cpu().numpy()
-    for name, which in grids[1:]:
-        estimate = stats.mean(heads[:, which], task.clusters[which], seed=seed)
-        for row in np.argsort(-np.abs(estimate.value))[:10]:
-            layer, head = divmod(int(row), config.n_heads)
-            values = estimate.value[row], estimate.low[row], estimate.high[row]
-            by_order.append([name, layer, head, *values, estimate.n])
     blocks = [
         Maps(maps),
         Flow(
@@ -208,9 +192,11 @@ def _parts(found, table, config, task, seed: int) -> Section:
             "clusters no p can be small, and the interval says more.",
         ),
     ]
-    if by_order:
-        columns = ["order", "layer", "head", "contribution", "ci_low", "ci_high", "n"]
-        frame = pd.DataFrame(by_order, columns=columns)
+    if len(orders) > 1:
+        heads = found.of("head").double().cpu().numpy()
+        every = scored.by_order(scored.head_names(config), heads, task, seed)
+        every = every.sort_values("effect", key=abs, ascending=False).groupby("order").head(10)
+        frame = every.rename(columns={"effect": "contribution"}).sort_values("order", kind="stable")
         blocks.append(Table("by_order", frame, title="The ten largest heads of each order"))
     return Section("Who writes the answer", blocks)
 

@@ -16,16 +16,14 @@ Limits  One part at a time. Zero ablation of an early MLP takes the model to whe
 
 import numpy as np
 import pandas as pd
-import torch
 
 from interp import stats
-from interp.lab import experiment, scores
+from interp.lab import ablations, experiment, figures, scores
 from interp.methods import parts
-from interp.methods.ablate import KINDS, ablate, naive_effect, random_changes
+from interp.methods.ablate import ablate, random_changes
 from interp.methods.first_order import neuron_effects
 from interp.report import (
     Chart,
-    Check,
     Headline,
     NotRun,
     Report,
@@ -61,13 +59,9 @@ def mlp_ablation(
         of_neurons,
     ]
 
-    frames = {kind: scores.estimates(names, done.effects[kind], task, seed) for kind in KINDS}
+    every = ablations.every_effect(names, done, task, seed)
     top_table = scores.held_out(names, mean, task, chosen, seed)
     first, clean = top_table.iloc[0], float(done.clean.mean())
-    random = np.random.default_rng(seed)
-    row = int(random.integers(len(mlps)))
-    naive = naive_effect(model, task, mlps[row], "mean")
-    wide = 1e-9 if model.dtype is torch.float64 else 1e-3
     return Report(
         answer=f"Of {len(mlps)} MLPs of {model.name}, that of layer {chosen.rows[0]} matters most to "
         f"{task.name}: with its mean in its place the logit difference of {clean:.2f} changes by "
@@ -75,34 +69,29 @@ def mlp_ablation(
         verdict=scores.verdict(contests),
         headlines=[
             Headline("clean logit difference", clean, "logits", n=task.n),
-            Headline(
-                f"{best[0]}, mean-ablated",
-                first.effect,
-                "logits",
-                first.ci_low,
-                first.ci_high,
-                int(first.n),
-                "chosen on the discovery half, estimated on the other",
-            ),
+            figures.chosen(f"{best[0]}, mean-ablated", first),
         ],
         sections=[
             Section(
                 "Every MLP, removed in three ways",
                 [
-                    layer_chart(frames),
+                    layer_chart(every),
                     scores.agreement_table(done.effects, len(best)),
-                    tables(done, frames),
+                    Table("mlps", every, title="Every MLP", note=figures.p_note(task, len(mlps))),
                 ],
                 intro="Below zero: the model does worse without it.",
             ),
             Section(
                 "The strongest MLPs",
                 [
-                    Table(
-                        "top_mlps", top_table, title="Chosen on one half, estimated on the other"
-                    ),
-                    scores.per_prompt(
-                        "Mean ablation, prompt by prompt", list(map(str, best)), mean, task, chosen
+                    *figures.strongest(
+                        "top_mlps",
+                        "Mean ablation",
+                        list(map(str, best)),
+                        mean,
+                        top_table,
+                        task,
+                        chosen,
                     ),
                     scores.halves_table(done.effects, chosen, len(best)),
                 ],
@@ -110,57 +99,27 @@ def mlp_ablation(
             section,
             Section(
                 "Order by order",
-                [
-                    Table(
-                        "mlps_by_order",
-                        pd.concat(
-                            [
-                                scores.by_order(
-                                    names.assign(ablation=kind), done.effects[kind], task, seed
-                                )
-                                for kind in KINDS
-                            ]
-                        ),
-                    )
-                ],
+                [Table("mlps_by_order", ablations.by_order(names, done, task, seed))],
             ),
         ],
         controls=[scores.contest_table(contests)],
-        checks=[
-            Check(
-                f"sweep and whole forward pass, {mlps[row]}, logits",
-                float(np.abs(naive - mean[row]).max()),
-                wide,
-            ),
-            scores.split_halves(task),
-        ],
+        checks=ablations.checks(model, task, done, seed),
         not_run=[NotRun("random MLPs of the same layers", "a layer has one MLP")],
     )
 
 
-def layer_chart(frames) -> Chart:
+def layer_chart(every: pd.DataFrame) -> Chart:
+    columns = ("layer", "effect", "ci_low", "ci_high")
     return Chart(
         "Effect of ablating each MLP",
         "line",
         [
-            Series(
-                kind, *(frame[name].to_numpy() for name in ("layer", "effect", "ci_low", "ci_high"))
-            )
-            for kind, frame in frames.items()
+            Series(str(kind), *(frame[name].to_numpy() for name in columns))
+            for kind, frame in every.groupby("ablation", sort=False)
         ],
         "layer",
         "effect, logits",
     )
-
-
-def tables(done, frames) -> Table:
-    """mlps.csv: one row a layer and ablation."""
-    rows = [
-        frame.assign(ablation=kind, direct_effect=done.direct[kind].mean(-1))
-        for kind, frame in frames.items()
-    ]
-    columns = ["layer", "ablation", *ESTIMATE, "direct_effect"]
-    return Table("mlps", pd.concat(rows, ignore_index=True)[columns], title="Every MLP")
 
 
 def neuron_section(model, task, top: int, seed: int):
@@ -182,8 +141,8 @@ def neuron_section(model, task, top: int, seed: int):
     )
     names = pd.DataFrame({"layer": rows // d_mlp, "neuron": rows % d_mlp})[:number]
     frames = []
-    for kind in KINDS:
-        frame = scores.held_out(names, done.effects[kind][:number], task, again, seed)
+    for kind, effects in done.effects.items():
+        frame = scores.held_out(names, effects[:number], task, again, seed)
         where = again.held_out
         frame = frame.assign(
             ablation=kind,

@@ -18,11 +18,10 @@ from dataclasses import replace
 
 import numpy as np
 import pandas as pd
-import torch
 
 from interp import stats
 from interp.errors import NotApplicable
-from interp.lab import experiment, scores
+from interp.lab import experiment, figures, scores
 from interp.methods import parts
 from interp.methods.ablate import direct_effects
 from interp.methods.offsets import offsets
@@ -31,7 +30,6 @@ from interp.report import (
     Check,
     Formula,
     Headline,
-    Heatmap,
     Maps,
     Report,
     Section,
@@ -52,12 +50,7 @@ TERMS = ("later_heads", "later_mlps", "rescaling")
 def self_repair(model, task, *, top: int = 10, responders: int = 5, seed: int = 0) -> Report:
     config = model.config
     heads = parts.heads(model)
-    names = pd.DataFrame(
-        {
-            "layer": np.repeat(np.arange(config.n_layers), config.n_heads),
-            "head": np.tile(np.arange(config.n_heads), config.n_layers),
-        }
-    )
+    names = scores.head_names(config)
     direct = direct_effects(model, task, heads, "mean")
     chosen = helpful(direct, task, top)
     best = [heads[row] for row in chosen.rows]
@@ -81,7 +74,6 @@ def self_repair(model, task, *, top: int = 10, responders: int = 5, seed: int = 
         verdict = "supported"
     elif offset.high < 0:
         verdict = "not supported"
-    wide = 1e-9 if model.dtype is torch.float64 else 1e-3
     error = max(each.error for each in compared.values())
     return Report(
         answer=f"Ablating one of the {len(best)} heads of {model.name} that write most of the answer "
@@ -90,8 +82,10 @@ def self_repair(model, task, *, top: int = 10, responders: int = 5, seed: int = 
         + (f": {float(share.value):.0%} of the loss is made up for." if repaired else "."),
         verdict=verdict,
         headlines=[
-            headline("mean offset", offset, "logits"),
-            headline("offset / −direct", share, note="ratio of means; positive: made up for"),
+            figures.headline("mean offset", offset, "logits"),
+            figures.headline(
+                "offset / −direct", share, note="ratio of means; positive: made up for"
+            ),
             Headline(
                 "heads with a positive offset", f"{int((table['offset'] > 0).sum())} of {len(best)}"
             ),
@@ -115,7 +109,12 @@ def self_repair(model, task, *, top: int = 10, responders: int = 5, seed: int = 
                         "ablated head, the strongest direct effect first",
                         "part of the offset, logits",
                     ),
-                    Table("self_repair", table, first_rows=len(best)),
+                    Table(
+                        "self_repair",
+                        table,
+                        first_rows=len(best),
+                        note=figures.p_note(task.only(inside), len(best)),
+                    ),
                     scores.per_prompt(
                         "Offset, prompt by prompt",
                         list(map(str, best)),
@@ -140,7 +139,11 @@ def self_repair(model, task, *, top: int = 10, responders: int = 5, seed: int = 
         ],
         controls=[control_table(compared, inside, clusters, seed)],
         checks=[
-            Check("direct + later heads + later MLPs + rescaling − total, logits", error, wide),
+            Check(
+                "direct + later heads + later MLPs + rescaling − total, logits",
+                error,
+                scores.tolerance(model),
+            ),
             scores.split_halves(task),
         ],
     )
@@ -156,12 +159,6 @@ def helpful(direct: np.ndarray, task, top: int) -> scores.Chosen:
     if not len(rows):
         raise NotApplicable("no head writes towards the answer, so there is nothing to repair")
     return replace(every, rows=rows)
-
-
-def headline(label: str, found, unit: str = "", note: str = "") -> Headline:
-    known = np.isfinite(found.low)
-    ends = (float(found.low), float(found.high)) if known else (None, None)
-    return Headline(label, float(found.value), unit, *ends, found.n, note)
 
 
 def split_table(names, done, task, chosen, seed: int) -> pd.DataFrame:
@@ -205,12 +202,11 @@ def responses(done, best, chosen, config, number: int) -> Section:
     blocks = [
         Maps(
             [
-                Heatmap(
+                scores.head_map(
                     "Change of each head's direct contribution",
-                    reacting[:, :n_heads].mean(0).reshape(config.n_layers, -1),
-                    "layer",
-                    "head",
-                    unit="logits",
+                    reacting[:, :n_heads].mean(0),
+                    config.n_layers,
+                    "logits",
                 )
             ],
             note="Mean over the ablated heads, each head's own change left out.",

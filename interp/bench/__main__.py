@@ -19,15 +19,18 @@ _PROMPTS = (16, 1)
 
 def main(names: list[str]) -> int:
     """Runs the rows named, or all, and returns the exit code."""
+    from interp.bench import reading
     from interp.bench.growth import growth
     from interp.bench.rows import ROWS
     from interp.bench.subject import subject
     from interp.bench.training import training
 
-    rows_by_name = {**ROWS, "training": training}
+    rows_by_name = {**ROWS, **reading.ROWS, "training": training}
     for name in names:
         if name not in (*rows_by_name, "growth"):
-            raise UsageError(f"no row is called {name!r}; {nearest(name, [*ROWS, 'growth'])}")
+            raise UsageError(
+                f"no row is called {name!r}; {nearest(name, [*rows_by_name, 'growth'])}"
+            )
     warnings.simplefilter("ignore")
     chosen = names or [*rows_by_name, "growth"]
     measured, rows, grown = subject(), [], []

@@ -134,11 +134,13 @@ def _counted(done: int, total: int, what: str) -> None:
 
 def _complete(order: Order, report: Report) -> Report:
     """The report with the prompts exactly as they ran, and the limits that its docstring states."""
+    from interp.transformer import Transformer
+
     files, inputs = dict(report.files), report.inputs
     if order.task is not None:
         clusters = [prompt.cluster for prompt in order.task.prompts]
         files[PROMPTS] = order.task.frame().assign(cluster=clusters)
-        if report.sections and not inputs:
+        if report.sections and not inputs and isinstance(order.model, Transformer):
             inputs = shown(order.model, order.task)
     limits = [*report.limits, *filter(None, [order.study.limits])]
     return replace(report, files=files, inputs=inputs, limits=limits)

@@ -8,8 +8,9 @@ one row a component (such as columns layer and head) that begins every table.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -21,6 +22,9 @@ from interp.report import Check, Distribution, Heatmap, Maps, Table
 from interp.report.blocks import Verdict
 from interp.stats import Estimate
 from interp.tasks import Task
+
+if TYPE_CHECKING:
+    from interp.transformer import Config, Transformer
 
 Effects = Float[np.ndarray, "component example"]
 
@@ -219,22 +223,36 @@ def agreement_table(effects: Mapping[str, Effects], top: int = 10) -> Table:
     return Table("agreement", pd.DataFrame(rows), title="Do the ways of scoring rank alike?")
 
 
+def head_names(config: Config) -> pd.DataFrame:
+    """layer and head, one row a head, in the order that methods give heads in."""
+    every = np.arange(config.n_layers * config.n_heads)
+    return pd.DataFrame({"layer": every // config.n_heads, "head": every % config.n_heads})
+
+
+def head_map(
+    title: str, means: Float[np.ndarray, " component"], n_layers: int, unit: str = ""
+) -> Heatmap:
+    """One number a head, as a map of layer by head."""
+    return Heatmap(title, means.reshape(n_layers, -1), "layer", "head", unit=unit)
+
+
 def head_maps(
     scores: Mapping[str, Effects], n_layers: int, *, unit: str = "logits", note: str = ""
 ) -> Maps:
     """Mean effects as maps of layer by head, beside each other, with the prompts behind each cell."""
     maps = [
-        Heatmap(
-            title,
-            each.mean(-1).reshape(n_layers, -1),
-            "layer",
-            "head",
-            unit=unit,
+        replace(
+            head_map(title, each.mean(-1), n_layers, unit),
             samples=each.reshape(n_layers, -1, each.shape[-1]),
         )
         for title, each in scores.items()
     ]
     return Maps(maps, note=note)
+
+
+def tolerance(model: Transformer) -> float:
+    """How far a sweep and whole forward passes may lie apart, in logits."""
+    return 1e-9 if model.dtype.itemsize == 8 else 1e-3
 
 
 def per_prompt(

@@ -31,6 +31,7 @@ from interp.methods.parts import Part, Place, moved, sites_of
 from interp.sites import Site
 from interp.tasks import Task
 from interp.transformer import Transformer
+from interp.transformer.project import packed
 
 Kind = Literal["zero", "mean", "resample", "random"]
 KINDS: tuple[Kind, ...] = ("zero", "mean", "resample")
@@ -64,45 +65,46 @@ class Values:
         self.clean = run.cache
         self.sites = tuple(wanted)
         self._corrupted = model.run(batch.corrupted, keep=wanted, logits_at=-1).cache
-        self._under: dict[Kind, dict[Site, Tensor]] = {}
+        self._under: dict[tuple[Kind, int], dict[Site, Tensor]] = {}
 
     @property
     def stream(self) -> Float[Tensor, "batch d_model"]:
         """The clean stream that is read at END, in float64."""
         return self.clean[self.stream_end][:, -1].double()
 
-    def under(self, kind: Kind) -> Mapping[Site, Tensor]:
-        """What every site would hold if all of it were ablated."""
-        if kind not in self._under:
+    def under(self, kind: Kind, draw: int = 0) -> Mapping[Site, Tensor]:
+        """What every site would hold if all of it were ablated; of random changes this draw."""
+        if (kind, draw) not in self._under:
             new = {
                 "zero": lambda site: torch.zeros_like(self.clean[site]),
                 "mean": lambda site: self.batch.template_means(self._corrupted[site]),
                 "resample": lambda site: self._corrupted[site],
-                "random": self._random,
+                "random": lambda site: self._random(site, draw),
             }[kind]
-            self._under[kind] = {site: new(site) for site in self.sites}
-        return self._under[kind]
+            self._under[kind, draw] = {site: new(site) for site in self.sites}
+        return self._under[kind, draw]
 
-    def _random(self, site: Site) -> Tensor:
+    def _random(self, site: Site, draw: int) -> Tensor:
         """The clean activation, each of its vectors moved as far as its mean lies, in some direction."""
         clean = self.clean[site]
         change = self.under("mean")[site] - clean
-        words = f"{self.seed} {self.batch.indices[0]} {site}".encode()
+        words = f"{self.seed} {draw} {self.batch.indices[0]} {site}".encode()
         generator = torch.Generator().manual_seed(int(sha256(words).hexdigest()[:15], 16))
         drawn = torch.randn(change.shape, generator=generator, dtype=torch.float64).to(change)
         longer = change.norm(dim=-1, keepdim=True) / drawn.norm(dim=-1, keepdim=True)
         return clean + drawn * longer
 
 
-def edits_of(part: Part, kind: Kind, values: Values) -> list[Edit]:
+def edits_of(part: Part, kind: Kind, values: Values, draw: int = 0) -> list[Edit]:
     """The edits that ablate this part in the batch that the values are of."""
-    return [_edit(place, kind, values) for place in part.places]
+    return [_edit(place, kind, values, draw) for place in part.places]
 
 
-def _edit(place: Place, kind: Kind, values: Values) -> Edit:
+def _edit(place: Place, kind: Kind, values: Values, draw: int) -> Edit:
     if kind == "zero":
         return edits.zero(place.site, heads=place.heads, units=place.units)
-    edit = edits.patch(place.site, values.under(kind), heads=place.heads, units=place.units)
+    new = values.under(kind, draw)
+    edit = edits.patch(place.site, new, heads=place.heads, units=place.units)
     return replace(edit, label=f"{edit} by {_WORDS[kind]}")
 
 
@@ -112,13 +114,15 @@ def ablate(
 ) -> Ablation:
     """Every part ablated in every way, on every kept prompt of the task."""
     total, direct, clean = [], [], []
-    for batch in by_length(task, model.device):
-        values = Values(model, batch, sites_of(parts))
-        interventions = [edits_of(part, kind, values) for kind in kinds for part in parts]
-        total.append((batch, sweep(model, batch.clean, interventions, batch.metric)))
-        each = [_direct(model, part, kind, values) for kind in kinds for part in parts]
-        direct.append((batch, torch.stack(each)))
-        clean.append((batch, readout(model, batch.metric)(values.stream)[None]))
+    # Once for all lengths: to pack the weights takes as long as a short run.
+    with packed(model, unembedding=False):
+        for batch in by_length(task, model.device):
+            values = Values(model, batch, sites_of(parts))
+            interventions = [edits_of(part, kind, values) for kind in kinds for part in parts]
+            total.append((batch, sweep(model, batch.clean, interventions, batch.metric)))
+            each = [_direct(model, parts, kind, values) for kind in kinds]
+            direct.append((batch, torch.cat(each)))
+            clean.append((batch, readout(model, batch.metric)(values.stream)[None]))
     shape = (len(kinds), len(parts), task.n)
     return Ablation(
         tuple(parts),
@@ -136,14 +140,16 @@ def direct_effects(
     found = []
     for batch in by_length(task, model.device):
         values = Values(model, batch, sites_of(parts))
-        each = [_direct(model, part, kind, values) for part in parts]
-        found.append((batch, torch.stack(each)))
+        found.append((batch, _direct(model, parts, kind, values)))
     return gathered(task, found)
 
 
-def _direct(model: Transformer, part: Part, kind: Kind, values: Values) -> Float[Tensor, " batch"]:
-    change = moved(model, part, values.clean, values.under(kind))
-    return readout(model, values.batch.metric).effect(values.stream, change)
+def _direct(
+    model: Transformer, parts: Sequence[Part], kind: Kind, values: Values
+) -> Float[Tensor, "component batch"]:
+    new = values.under(kind)
+    changes = torch.stack([moved(model, part, values.clean, new) for part in parts])
+    return readout(model, values.batch.metric).effect(values.stream, changes)
 
 
 @torch.no_grad()
@@ -152,25 +158,38 @@ def random_changes(
 ) -> Float[np.ndarray, "component example"]:
     """The control: effects of changing each part as far as its mean lies, `draws` times each."""
     found = []
-    for batch in by_length(task, model.device):
-        interventions = []
-        for draw in range(draws):
-            values = Values(model, batch, sites_of(parts), seed * draws + draw)
-            interventions += [edits_of(part, "random", values) for part in parts]
-        found.append((batch, sweep(model, batch.clean, interventions, batch.metric)))
+    with packed(model, unembedding=False):
+        for batch in by_length(task, model.device):
+            values = Values(model, batch, sites_of(parts), seed)
+            interventions = [
+                edits_of(part, "random", values, draw) for draw in range(draws) for part in parts
+            ]
+            found.append((batch, sweep(model, batch.clean, interventions, batch.metric)))
     return gathered(task, found)
 
 
 @torch.no_grad()
 def naive_effect(
-    model: Transformer, task: Task, part: Part, kind: Kind
-) -> Float[np.ndarray, " example"]:
-    """The effect of one ablation by whole forward passes: what every sweep has to agree with."""
-    found = []
-    for batch in by_length(task, model.device):
-        values = Values(model, batch, sites_of([part]))
-        run = model.run(batch.clean, edits=edits_of(part, kind, values), logits_at=-1)
-        answer, wrong = run.logits[:, 0].gather(-1, batch.metric.columns).unbind(-1)
-        before = readout(model, batch.metric)(values.stream)
-        found.append((batch, (answer - wrong - before)[None]))
-    return gathered(task, found)[0]
+    model: Transformer, values: Values, part: Part, kind: Kind
+) -> Float[Tensor, " batch"]:
+    """The effect of one ablation by a whole forward pass: what every sweep has to agree with."""
+    batch = values.batch
+    run = model.run(batch.clean, edits=edits_of(part, kind, values), logits_at=-1)
+    answer, wrong = run.logits[:, 0].double().gather(-1, batch.metric.columns).unbind(-1)
+    return answer - wrong - readout(model, batch.metric)(values.stream)
+
+
+@torch.no_grad()
+def worst_error(model: Transformer, task: Task, done: Ablation, seed: int) -> float:
+    """The largest |sweep − whole forward pass|: of each kind of ablation a random part, on random
+    prompts of one length."""
+    random = np.random.default_rng(seed)
+    batches = by_length(task, model.device)
+    batch = batches[int(random.integers(len(batches)))]
+    rows = {kind: int(random.integers(len(done.parts))) for kind in done.effects}
+    values = Values(model, batch, sites_of(done.parts[row] for row in rows.values()))
+    worst = 0.0
+    for kind, row in rows.items():
+        naive = naive_effect(model, values, done.parts[row], kind).cpu().numpy()
+        worst = max(worst, float(np.abs(naive - done.effects[kind][row, batch.indices]).max()))
+    return worst

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from fancy_einsum import einsum
 from jaxtyping import Float, Int
@@ -57,6 +58,18 @@ class Attribution:
         """The contributions of the components of one kind."""
         rows = [row for row, each in enumerate(self.components) if each.kind == kind]
         return self.contributions[rows]
+
+    def pooled(self) -> dict[tuple[str, int | None, int | None], Float[np.ndarray, " batch"]]:
+        """Contributions by (component, layer, head), a layer's biases taken together and the constant,
+        where there is one, a bias of no layer."""
+        effects: dict[tuple[str, int | None, int | None], np.ndarray] = {}
+        contributions = self.contributions.double().cpu().numpy()
+        for each, effect in zip(self.components, contributions, strict=True):
+            kind = "bias" if each.kind.endswith("_bias") else each.kind
+            key = (kind, each.layer, each.index)
+            effects[key] = effects.get(key, 0) + effect
+        constant = self.constant.double().cpu().numpy()
+        return effects | ({("bias", None, None): constant} if constant.any() else {})
 
 
 def stream_end(model: Transformer) -> Site:

@@ -11,7 +11,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from fancy_einsum import einsum
 from jaxtyping import Float
 from torch import Tensor
 
@@ -31,16 +30,15 @@ class Readout:
     kind: str
     eps: float
 
-    def __call__(self, stream: Float[Tensor, "batch d_model"]) -> Float[Tensor, " batch"]:
+    def __call__(self, stream: Float[Tensor, "... batch d_model"]) -> Float[Tensor, "... batch"]:
         """The logit difference of every prompt whose last stream this is."""
         return self.along(stream) / self.scale(stream) + self.constant
 
-    def along(self, stream: Float[Tensor, "batch d_model"]) -> Float[Tensor, " batch"]:
+    def along(self, stream: Float[Tensor, "... batch d_model"]) -> Float[Tensor, "... batch"]:
         """⟨stream, direction⟩, the stream not yet divided by its scale."""
-        stream = stream.to(self.direction)
-        return einsum("batch d_model, batch d_model -> batch", stream, self.direction)
+        return (stream.to(self.direction) * self.direction).sum(-1)
 
-    def scale(self, stream: Float[Tensor, "batch d_model"]) -> Float[Tensor, " batch"]:
+    def scale(self, stream: Float[Tensor, "... batch d_model"]) -> Float[Tensor, "... batch"]:
         """What the final norm divides by."""
         stream = stream.to(self.direction)
         if self.kind == "none":
@@ -50,9 +48,9 @@ class Readout:
         return (stream.square().mean(-1) + self.eps).sqrt()
 
     def effect(
-        self, stream: Float[Tensor, "batch d_model"], change: Float[Tensor, "batch d_model"]
-    ) -> Float[Tensor, " batch"]:
-        """The direct effect of adding `change` to this stream."""
+        self, stream: Float[Tensor, "batch d_model"], change: Float[Tensor, "... batch d_model"]
+    ) -> Float[Tensor, "... batch"]:
+        """The direct effect of adding `change`, or each of several, to this stream."""
         stream = stream.to(self.direction)
         return self(stream + change.to(stream)) - self(stream)
 

@@ -13,8 +13,9 @@ Source  McGrath et al. 2023, The Hydra Effect, arXiv:2307.15771; Rushing & Nanda
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -22,15 +23,21 @@ from fancy_einsum import einsum
 from jaxtyping import Float
 from torch import Tensor
 
-from interp import sites
+from interp import edits, sites
 from interp.cache import Cache
+from interp.edits import Edit
 from interp.errors import UsageError
 from interp.methods.ablate import Kind, Values, edits_of
 from interp.methods.batches import Batch, by_length, gathered
 from interp.methods.direct import Readout, readout
 from interp.methods.parts import Part, moved, sites_of
+from interp.sites import Site
 from interp.tasks import Task
 from interp.transformer import Run, Transformer
+from interp.transformer.project import packed
+
+# Tokens that go through the model at once: a tall product, and not much to keep.
+_TOKENS = 1024
 
 
 @dataclass(frozen=True)
@@ -67,7 +74,7 @@ class Offsets:
 
 @torch.no_grad()
 def offsets(model: Transformer, task: Task, parts: Sequence[Part], kind: Kind) -> Offsets:
-    """The split of every part's effect under one ablation, by one whole forward pass for each.
+    """The split of every part's effect under one ablation, by whole forward passes.
 
     The total is measured at the logits, the terms on the stream: that they agree is a check.
 
@@ -85,23 +92,22 @@ def offsets(model: Transformer, task: Task, parts: Sequence[Part], kind: Kind) -
     if model.config.d_mlp:
         kept += [sites.mlp_out(layer) for layer in layers]
     found: dict[Part, list[tuple[Batch, Tensor]]] = {part: [] for part in parts}
-    for batch in by_length(task, model.device):
-        values = Values(model, batch, list(dict.fromkeys([*sites_of(parts), *kept])))
-        read = readout(model, batch.metric)
-        reads = _reads(model, read)
-        written = _contributions(values.clean, read, reads)
-        for part in parts:
-            run = model.run(
-                batch.clean,
-                edits=edits_of(part, kind, values),
-                keep=[*kept, values.stream_end],
-                logits_at=-1,
-            )
-            own = moved(model, part, values.clean, values.under(kind))
-            rewritten = _contributions(run.cache, read, reads)
-            terms = _terms(model, part, values, run, own, read, rewritten - written)
-            scale = read.scale(values.stream + own)
-            found[part].append((batch, torch.cat([terms, written / scale, rewritten / scale])))
+    with packed(model, unembedding=False):
+        for batch in by_length(task, model.device):
+            values = Values(model, batch, list(dict.fromkeys([*sites_of(parts), *kept])))
+            read = readout(model, batch.metric)
+            reads = _reads(model, read)
+            written = _contributions(values.clean, read, reads)
+            together = max(1, _TOKENS // batch.clean.numel())
+            for first in range(0, len(parts), together):
+                some = parts[first : first + together]
+                for part, run in zip(some, _ablated(model, some, kind, values, kept), strict=True):
+                    own = moved(model, part, values.clean, values.under(kind))
+                    rewritten = _contributions(run.cache, read, reads)
+                    terms = _terms(model, part, values, run, own, read, rewritten - written)
+                    scale = read.scale(values.stream + own)
+                    contributed = [terms, written / scale, rewritten / scale]
+                    found[part].append((batch, torch.cat(contributed)))
     each = np.stack([gathered(task, found[part]) for part in parts])
     total, direct, later_heads, later_mlps, rescaling = each[:, :5].swapaxes(0, 1)
     before, after = np.split(each[:, 5:], 2, axis=1)
@@ -116,6 +122,30 @@ def offsets(model: Transformer, task: Task, parts: Sequence[Part], kind: Kind) -
         before,
         after,
     )
+
+
+def _ablated(
+    model: Transformer, parts: Sequence[Part], kind: Kind, values: Values, kept: Sequence[Site]
+) -> Iterator[Run]:
+    """The run with each part ablated: one tall forward pass, every part in rows of its own."""
+    size = len(values.batch.clean)
+    made = [
+        edits.call(edit.site, partial(_in_rows, edit, slice(number * size, (number + 1) * size)))
+        for number, part in enumerate(parts)
+        for edit in edits_of(part, kind, values)
+    ]
+    tokens = values.batch.clean.repeat(len(parts), 1)
+    run = model.run(tokens, edits=made, keep=[*kept, values.stream_end], logits_at=-1)
+    for number in range(len(parts)):
+        own = slice(number * size, (number + 1) * size)
+        cache = Cache({site: run.cache[site][own] for site in run.cache})
+        yield Run(run.logits[own], cache, run.tokens[own], run.real[own])
+
+
+def _in_rows(edit: Edit, rows: slice, activation: Tensor) -> Tensor:
+    # What a called function is given is a copy.
+    activation[rows] = edit.apply(activation[rows])
+    return activation
 
 
 def _terms(

@@ -18,20 +18,20 @@ from typing import Literal
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
-from interp import edits
+from interp import edits, sites
 from interp.cache import Cache
 from interp.edits import Edit
-from interp.engine import sweep
+from interp.engine import plan, sweep
 from interp.errors import UsageError
 from interp.methods.batches import Batch, aligned, gathered
 from interp.methods.direct import readout
-from interp.metrics import LogitDifference
 from interp.sites import Site
 from interp.tasks import Task
 from interp.transformer import Transformer
+from interp.transformer.project import packed
 
 Direction = Literal["denoise", "noise"]
 FIRST = "first"
@@ -61,6 +61,10 @@ class Patched:
         """What there is to move: source minus base."""
         return self.source - self.base
 
+    def only(self, rows: slice) -> Patched:
+        """The same for some of the patches."""
+        return Patched(self.patches[rows], self.effects[rows], self.base, self.source)
+
 
 def labels(task: Task) -> list[str]:
     """The named positions that all kept prompts have, in the order of the first prompt, after FIRST."""
@@ -82,10 +86,12 @@ def patch(
 
     Raises  UsageError for a position that some prompt does not have.
     """
-    found = [
-        (batch, patch_batch(model, batch, patches, direction))
-        for batch in aligned(task, model.device)
-    ]
+    # Once for all batches: to pack the weights takes as long as a short run.
+    with packed(model, unembedding=False):
+        found = [
+            (batch, patch_batch(model, batch, patches, direction))
+            for batch in aligned(task, model.device)
+        ]
     return Patched(
         tuple(patches),
         gathered(task, [(batch, each[2:]) for batch, each in found]),
@@ -104,10 +110,14 @@ def patch_batch(
         base, source = source, base
     differ = (base != source).any(0).nonzero()
     first = int(differ[0]) if model.config.causal and len(differ) else 0
-    cache = model.run(source, keep={each.site for each in patches}, logits_at=-1).cache
+    last = sites.resid_post(model.config.n_layers - 1)
+    kept = {each.site for each in patches} | {last}
+    cache = model.run(source, keep=kept, logits_at=-1).cache
     interventions = [_edit(each, batch, cache, first) for each in patches]
-    effects = sweep(model, base, interventions, batch.metric).double()
-    values = [_value(model, tokens, batch.metric) for tokens in (base, source)]
+    work = plan(model, base, interventions, batch.metric)
+    effects = sweep(model, base, interventions, batch.metric, work).double()
+    read = readout(model, batch.metric)
+    values = [read(stream[:, -1]) for stream in (work.base.resid_post, cache[last])]
     return torch.cat([torch.stack(values), effects])
 
 
@@ -133,17 +143,6 @@ def _position(at: str | int, batch: Batch) -> int:
     return known[at]
 
 
-def _value(
-    model: Transformer, tokens: Int[Tensor, "batch pos"], metric: LogitDifference
-) -> Float[Tensor, " batch"]:
-    end = model.run(tokens, keep=[_last(model)], logits_at=-1).cache[_last(model)]
-    return readout(model, metric)(end[:, -1])
-
-
-def _last(model: Transformer) -> Site:
-    return Site("resid_post", model.config.n_layers - 1)
-
-
 def n_heads_at(model: Transformer, kind: str) -> int:
     """How many heads this kind of site has: keys and values are shared by groups of heads."""
     return model.config.n_kv_heads if kind in ("k", "v") else model.config.n_heads
@@ -158,37 +157,51 @@ def random_patches(
     generator = torch.Generator().manual_seed(seed)
     wanted = {each.site for each in patches}
     found = []
-    for batch in aligned(task, model.device):
-        clean, corrupted = (
-            model.run(tokens, keep=wanted, logits_at=-1).cache
-            for tokens in (batch.clean, batch.corrupted)
-        )
-        interventions = []
-        for each in patches:
-            base = corrupted[each.site]
-            change = clean[each.site] - base
-            for _ in range(draws):
-                drawn = torch.randn(base.shape, generator=generator, dtype=torch.float64).to(base)
-                longer = change.norm(dim=-1, keepdim=True) / drawn.norm(dim=-1, keepdim=True)
-                source = Cache({each.site: base + drawn * longer})
-                interventions.append(_edit(each, batch, source, 0))
-        found.append((batch, sweep(model, batch.corrupted, interventions, batch.metric)))
+    with packed(model, unembedding=False):
+        for batch in aligned(task, model.device):
+            clean, corrupted = (
+                model.run(tokens, keep=wanted, logits_at=-1).cache
+                for tokens in (batch.clean, batch.corrupted)
+            )
+            interventions = []
+            for each in patches:
+                base = corrupted[each.site]
+                change = clean[each.site] - base
+                for _ in range(draws):
+                    drawn = torch.randn(base.shape, generator=generator, dtype=torch.float64)
+                    drawn = drawn.to(base)
+                    longer = change.norm(dim=-1, keepdim=True) / drawn.norm(dim=-1, keepdim=True)
+                    source = Cache({each.site: base + drawn * longer})
+                    interventions.append(_edit(each, batch, source, 0))
+            found.append((batch, sweep(model, batch.corrupted, interventions, batch.metric)))
     return gathered(task, found).reshape(len(patches), draws, task.n)
 
 
 @torch.no_grad()
 def naive_patch(
-    model: Transformer, task: Task, each: Patch, direction: Direction = "denoise"
-) -> Float[np.ndarray, " example"]:
+    model: Transformer, batch: Batch, each: Patch, direction: Direction = "denoise"
+) -> Float[Tensor, " batch"]:
     """The effect of one patch by whole forward passes: what every sweep has to agree with."""
-    found = []
-    for batch in aligned(task, model.device):
-        base, source = batch.corrupted, batch.clean
-        if direction == "noise":
-            base, source = source, base
-        cache = model.run(source, keep=[each.site], logits_at=-1).cache
-        logits = model.run(base, edits=[_edit(each, batch, cache, 0)], logits_at=-1).logits
-        answer, wrong = logits[:, 0].gather(-1, batch.metric.columns).unbind(-1)
-        before = _value(model, base, batch.metric)
-        found.append((batch, (answer - wrong - before)[None]))
-    return gathered(task, found)[0]
+    base, source = batch.corrupted, batch.clean
+    if direction == "noise":
+        base, source = source, base
+    cache = model.run(source, keep=[each.site], logits_at=-1).cache
+    edit = _edit(each, batch, cache, 0)
+    logits = [model.run(base, edits=made, logits_at=-1).logits[:, 0] for made in ([edit], [])]
+    patched, before = (each.double().gather(-1, batch.metric.columns) for each in logits)
+    return (patched - before)[:, 0] - (patched - before)[:, 1]
+
+
+@torch.no_grad()
+def worst_error(
+    model: Transformer, task: Task, done: Patched, direction: Direction, seed: int, number: int = 3
+) -> float:
+    """The largest |sweep − whole forward pass| of some random patches on random prompts."""
+    random = np.random.default_rng(seed)
+    batches = aligned(task, model.device)
+    batch = batches[int(random.integers(len(batches)))]
+    worst = 0.0
+    for row in random.integers(len(done.patches), size=number):
+        naive = naive_patch(model, batch, done.patches[row], direction).cpu().numpy()
+        worst = max(worst, float(np.abs(naive - done.effects[row, batch.indices]).max()))
+    return worst

@@ -125,6 +125,11 @@ class Task:
             dtype=bool,
         )
 
+    def only(self, where: np.ndarray) -> Task:
+        """The same task with those of its kept prompts for which `where` is true."""
+        some = tuple(prompt for prompt, wanted in zip(self.kept, where, strict=True) if wanted)
+        return Task(self.name, self.question, some, self.bos)
+
     def groups(self, device: str = "cpu") -> Iterator[Group]:
         """The kept prompts in batches whose tokens and named positions align."""
         together: dict[tuple[object, ...], list[int]] = {}

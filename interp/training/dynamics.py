@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from interp.methods import circuits, induction
+from interp.methods import composition, induction
 from interp.methods.induction import Repetition
 from interp.training.loop import optimizer, train
 from interp.training.recipe import Recipe
@@ -52,7 +52,7 @@ def measure(model: Transformer, of: Repetition, step: int) -> Moment:
     scores, loss = induction.head_scores(model, of)
     # The loss has no column for the beginning; the first token of either copy is left out.
     first, second = loss[:, 1 : of.length].mean(-1), loss[:, of.length + 1 :].mean(-1)
-    fed = circuits.compositions(model, "K")
+    fed = composition.compositions(model, "K")
     return Moment(step, first, second, scores.values, scores.chance, fed.scores, fed.baseline)
 
 

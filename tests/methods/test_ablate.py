@@ -1,5 +1,7 @@
 """Ablations are what their names say, at all positions, on every prompt."""
 
+from itertools import product
+
 import numpy as np
 import pytest
 import torch
@@ -8,7 +10,15 @@ import interp
 from interp import edits, sites, tasks
 from interp.errors import UsageError
 from interp.methods import parts
-from interp.methods.ablate import KINDS, ablate, direct_effects, naive_effect, random_changes
+from interp.methods.ablate import (
+    KINDS,
+    Values,
+    ablate,
+    direct_effects,
+    naive_effect,
+    random_changes,
+    worst_error,
+)
 from interp.methods.batches import aligned, by_length
 from interp.methods.first_order import neuron_effects
 
@@ -67,9 +77,21 @@ def test_every_kind_of_part_equals_whole_forward_passes(model, task):
     if model.config.d_mlp:
         every += [parts.mlps(model)[1], *parts.neurons([(0, 5), (1, 7)])]
     done = ablate(model, task, every, [*KINDS, "random"])
-    for kind, effects in done.effects.items():
-        for part, effect in zip(every, effects, strict=True):
-            np.testing.assert_allclose(naive_effect(model, task, part, kind), effect, atol=1e-10)
+    batches = by_length(task, model.device)
+    measured = [Values(model, batch, parts.sites_of(every)) for batch in batches]
+    # Each on prompts of one length, all lengths in turn.
+    for number, (kind, row) in enumerate(product(done.effects, range(len(every)))):
+        values = measured[number % len(batches)]
+        naive = naive_effect(model, values, every[row], kind)
+        effect = done.effects[kind][row, values.batch.indices]
+        np.testing.assert_allclose(naive, effect, atol=1e-10)
+
+
+def test_the_worst_error_is_small_and_sees_a_wrong_effect(model, task):
+    done = ablate(model, task, parts.heads(model)[:2])
+    assert worst_error(model, task, done, seed=0) < 1e-10
+    done.effects["mean"][:] += 0.5
+    assert worst_error(model, task, done, seed=0) == pytest.approx(0.5)
 
 
 def test_a_mean_never_crosses_templates_or_lengths(model, task):
@@ -89,16 +111,15 @@ def test_every_prompt_is_in_one_batch(model, task, batches):
 
 
 def test_random_changes_are_as_long_as_the_mean_ablation(model, task):
-    from interp.methods.ablate import Values
-
     batch = by_length(task, model.device)[0]
     site = sites.z(1)
     values = Values(model, batch, [site], seed=3)
     by_mean = (values.under("mean")[site] - values.clean[site]).norm(dim=-1)
     random = (values.under("random")[site] - values.clean[site]).norm(dim=-1)
     torch.testing.assert_close(random, by_mean)
-    again = Values(model, batch, [site], seed=4).under("random")[site]
-    assert not torch.allclose(again, values.under("random")[site])
+    for again in (Values(model, batch, [site], seed=4), values):
+        other = again.under("random", 0 if again.seed == 4 else 1)[site]
+        assert not torch.allclose(other, values.under("random")[site])
 
 
 def test_the_same_seed_draws_the_same_random_changes(model, task):

@@ -5,7 +5,7 @@ import torch
 
 from interp import sites
 from interp.errors import NotApplicable
-from interp.methods import circuits
+from interp.methods import circuits, composition
 from interp.transformer import Config, Transformer
 from interp.transformer.tap import Untapped
 
@@ -111,7 +111,7 @@ def test_ov_circuits_write_what_the_heads_write(model):
 
 @pytest.mark.parametrize("kind", ["Q", "K", "V"])
 def test_compositions_are_norms_of_dense_products(model, kind):
-    found = circuits.compositions(model, kind, offset=2, rotations=1).scores
+    found = composition.compositions(model, kind, offset=2, rotations=1).scores
     for early in range(3):
         for late in range(3):
             if early >= late:
@@ -129,7 +129,7 @@ def test_compositions_are_norms_of_dense_products(model, kind):
 
 
 def test_a_random_rotation_leaves_one_over_the_root_of_the_width():
-    found = circuits.compositions(build(MODELS["llama"]), "V", rotations=200).baseline
+    found = composition.compositions(build(MODELS["llama"]), "V", rotations=200).baseline
     assert float(found.square().mean().sqrt()) == pytest.approx(20**-0.5, rel=0.05)
 
 
@@ -183,8 +183,8 @@ def test_q_k_norm_has_no_fixed_form_and_is_refused():
     model = build({"qk_norm": True, "norm": "rmsnorm", "positions": "rotary"})
     for refused in (
         lambda: circuits.query_key(model, 0),
-        lambda: circuits.compositions(model, "K"),
+        lambda: composition.compositions(model, "K"),
     ):
         with pytest.raises(NotApplicable, match="no fixed bilinear form"):
             refused()
-    assert circuits.compositions(model, "V").scores.isfinite().any()
+    assert composition.compositions(model, "V").scores.isfinite().any()

@@ -9,6 +9,7 @@ import torch
 import interp
 from interp import edits, sites, tasks
 from interp.errors import UsageError
+from interp.methods.batches import aligned
 from interp.methods.patch import (
     FIRST,
     Patch,
@@ -17,6 +18,7 @@ from interp.methods.patch import (
     naive_patch,
     patch,
     random_patches,
+    worst_error,
 )
 
 MODELS = ("tiny-gpt2", "tiny-neox", "tiny-llama", "tiny-attn-only", "tiny-bidirectional")
@@ -48,9 +50,20 @@ def all_sorts(model, task):
 def test_every_patch_equals_whole_forward_passes(model, task, direction):
     patches = all_sorts(model, task)
     done = patch(model, task, patches, direction)
-    for each, effect in zip(patches, done.effects, strict=True):
-        naive = naive_patch(model, task, each, direction)
+    batches = aligned(task, model.device)
+    # Each patch on the prompts of one template, all templates in turn.
+    for number, each in enumerate(patches):
+        batch = batches[number % len(batches)]
+        naive = naive_patch(model, batch, each, direction)
+        effect = done.effects[number, batch.indices]
         np.testing.assert_allclose(effect, naive, atol=1e-10, err_msg=str(each))
+
+
+def test_the_worst_error_is_small_and_sees_a_wrong_effect(model, task):
+    done = patch(model, task, [Patch(sites.z(1), 0), Patch(sites.resid_pre(1), at="S2")])
+    assert worst_error(model, task, done, "denoise", seed=0) < 1e-10
+    done.effects[:] += 0.5
+    assert worst_error(model, task, done, "denoise", seed=0) == pytest.approx(0.5)
 
 
 def test_a_patch_of_one_head_at_one_name_is_that_edit_one_prompt_at_a_time(model, task):
@@ -77,7 +90,6 @@ def test_restoring_the_whole_stream_recovers_the_whole_gap(model, task):
 
 def test_patching_a_run_with_itself_changes_nothing(model, task):
     from interp.engine import sweep
-    from interp.methods.batches import aligned
 
     for batch in aligned(task, model.device):
         kinds = [site for site in model.sites if site.layer == 1 and "_scale" not in site.name]

@@ -1,0 +1,45 @@
+"""Ablations as the tables and checks of a report, the three kinds one below the other."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from interp.lab import scores
+from interp.report import Check
+from interp.tasks import Task
+
+if TYPE_CHECKING:
+    from interp.methods.ablate import Ablation
+    from interp.transformer import Transformer
+
+
+def every_effect(names: pd.DataFrame, done: Ablation, task: Task, seed: int = 0) -> pd.DataFrame:
+    """names, ablation, effect, ci_low, ci_high, p_corrected (for the parts of one ablation together)
+    and direct_effect, over all kept prompts."""
+    frames = [
+        scores.estimates(names.assign(ablation=kind), effects, task, seed).assign(
+            direct_effect=done.direct[kind].mean(-1)
+        )
+        for kind, effects in done.effects.items()
+    ]
+    return pd.concat(frames, ignore_index=True)
+
+
+def by_order(names: pd.DataFrame, done: Ablation, task: Task, seed: int = 0) -> pd.DataFrame:
+    """names, ablation, order, effect, ci_low, ci_high, n."""
+    frames = [
+        scores.by_order(names.assign(ablation=kind), effects, task, seed)
+        for kind, effects in done.effects.items()
+    ]
+    return pd.concat(frames, ignore_index=True)
+
+
+def checks(model: Transformer, task: Task, done: Ablation, seed: int) -> list[Check]:
+    """That the sweep equals whole forward passes, and that no template chose and was measured."""
+    from interp.methods.ablate import worst_error
+
+    error = worst_error(model, task, done, seed)
+    name = "sweep and whole forward pass, random parts, logits"
+    return [Check(name, error, scores.tolerance(model)), scores.split_halves(task)]
