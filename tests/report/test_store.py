@@ -69,7 +69,10 @@ def test_result_json_has_the_fields_that_others_read(folder):
 def test_every_array_is_stored_as_it_was_given(folder):
     arrays = load_file(folder / "arrays.safetensors")
     assert np.array_equal(arrays["sections.0.blocks.0.heatmaps.1.values"], synthetic.effects(2))
-    assert len(arrays) == 9
+    samples = arrays["sections.4.blocks.0.samples"]
+    assert samples.dtype == np.float32
+    assert np.array_equal(samples, synthetic.samples(11))
+    assert len(arrays) == 15
 
 
 def test_integer_columns_have_no_decimals_and_may_be_empty(tmp_path):
