@@ -49,6 +49,7 @@ from interp.report import (
 
 PUBLISHED = "the published scores of HHEM 1.0"
 TOLERANCE = 1e-4
+WRITTEN = {"embed": "the embeddings", "head": "heads", "mlp": "MLPs"}
 SHOWN = 8
 
 
@@ -281,9 +282,9 @@ def parts(opened, top) -> Evidence:
     is_head = (names.kind == "head").to_numpy()
     total = opened.removed["zero"].mean(-1)
     kinds = frame.groupby("kind", sort=False)["share"].sum().reset_index()
+    pairs = [f"pair {number}" for number in range(1, len(found) + 1)]
     by_pair = [
-        Series(kind, list(range(1, len(found) + 1)), shares[(names.kind == kind).to_numpy()].sum(0))
-        for kind in kinds.kind
+        Series(kind, pairs, shares[(names.kind == kind).to_numpy()].sum(0)) for kind in kinds.kind
     ]
     most = kinds.loc[kinds.share.idxmax()]
     apart = {"direct effect": direct[is_head], "zero-ablated − direct": total - direct[is_head]}
@@ -292,7 +293,7 @@ def parts(opened, top) -> Evidence:
             "What is written to the vector that is read",
             [
                 Table("kinds", kinds, title="Shares of the vector, by kind"),
-                Chart("Shares of the vector, pair by pair", "bar", by_pair, "pair", "share"),
+                Chart("Shares of the vector, pair by pair", "stacked", by_pair, "", "share"),
                 maps(opened, {"share of the vector": shares[is_head].mean(-1)}, "share of ‖v‖²"),
                 maps(opened, apart),
                 Chart(
@@ -310,7 +311,7 @@ def parts(opened, top) -> Evidence:
             "shares sum to 1. A direct effect runs pooler and classifier as they are on the vector "
             "without the part; they are not linear, so direct effects need not add up.",
         ),
-        f"Of the vector that is read, {most.share:.0%} is {most.kind}.",
+        f"Of the vector that is read, {most.share:.0%} is written by {WRITTEN.get(most.kind, most.kind)}.",
         checks=[
             Check("sum of the parts − the vector, largest", max(e.error for e in found), TOLERANCE),
             Check("all parts held − the model's own run", max(e.held for e in found), TOLERANCE),
@@ -393,7 +394,7 @@ def terms(opened, top) -> Evidence:
             "length; shares sum to 1. Softmax does not see a row's mean, so that taking a term out is "
             "putting its mean.",
         ),
-        f"Without {most.term} in any layer the log-odds move by {most.effect:+.2f}.",
+        f"With {most.term} taken out of every layer the log-odds move by {most.effect:+.2f}.",
         checks=[Check("sum of the terms − the model's scores, largest", error, TOLERANCE)],
     )
 

@@ -102,18 +102,17 @@ def folders(tmp_path_factory):
 @pytest.fixture(scope="session")
 def classifiers(folders, tmp_path_factory):
     """The loaded classifier of each kind, in float64."""
-    loaded = {}
-    patch = pytest.MonkeyPatch()
-    patch.setenv("INTERP_CACHE", str(tmp_path_factory.mktemp("cache")))
+    loaded, cache = {}, tmp_path_factory.mktemp("cache")
 
     def classifier(kind, **changes):
         key = (kind, *sorted(changes))
         if key not in loaded:
-            loaded[key] = load(str(folders(kind, **changes)), dtype=torch.float64)
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setenv("INTERP_CACHE", str(cache))
+                loaded[key] = load(str(folders(kind, **changes)), dtype=torch.float64)
         return loaded[key]
 
-    yield classifier
-    patch.undo()
+    return classifier
 
 
 @pytest.fixture(scope="session")
