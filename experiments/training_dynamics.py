@@ -93,7 +93,10 @@ def training_dynamics(
             ),
             figures.headline("gained on the second copy", gain, "nats"),
             Headline("best head of the control", control_best, "attention", note="fixed distance"),
-            Headline("K-composition of the pair", fed[1], note=f"{fed[0]:.2f} before training, {turned:.2f} when turned"),
+            Headline(
+                "K-composition of the pair", fed[1],
+                note=f"{fed[0]:.2f} before training, {turned:.2f} when turned",
+            ),
         ],
         sections=[
             _curves(moments, follower, before),
