@@ -90,7 +90,6 @@ def languages(
                        f"fine-tuned from {base}. Uniform bytes would cost 8.")],
             ),
         ],
-        files={"tokenizers": fits, "bits": bits},
     )  # fmt: skip
 
 

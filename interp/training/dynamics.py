@@ -33,7 +33,7 @@ class Moment:
     scores: dict[str, Float[Tensor, "layer head example"]]
     chance: dict[str, Float[Tensor, " layer"]]
     composition: Float[Tensor, "layer head layer head"]
-    turned: Float[Tensor, " example"]
+    turned: Float[Tensor, " component"]
 
 
 def probe(source: Repeats, count: int, seed: int) -> Repetition:

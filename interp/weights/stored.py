@@ -40,6 +40,8 @@ def write(
     from safetensors.torch import save_file
 
     save_file(dict(tensors), folder / SAFE, metadata={"format": "pt"})
+    # safetensors writes for the owner alone; whoever may read the folder may read the weights.
+    (folder / SAFE).chmod(0o644)
     files = {
         path.name: {"bytes": path.stat().st_size, "sha256": checksum.of_file_read(path)}
         for path in sorted(folder.iterdir())

@@ -24,7 +24,7 @@ def test_the_list_of_names_needs_no_torch():
     listed = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
-    assert "smollm2-135m tiny-gpt2" in listed.stdout
+    assert "smollm2-135m books-gpt2 tiny-gpt2" in listed.stdout
     assert all(entry.name == name for name, entry in zoo.SHORT_NAMES.items())
 
 

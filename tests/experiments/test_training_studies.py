@@ -1,0 +1,54 @@
+"""The studies that train models of their own: valid reports, and what they claim is in their tables."""
+
+import pytest
+
+import interp
+from interp.lab.registry import discover
+from interp.training import dynamics
+from interp.training.repeats import Repeats
+
+
+def study(name, **settings):
+    function, _ = discover().studies[name].load()
+    return function(interp.load("tiny-gpt2"), None, **settings)
+
+
+def table(report, name):
+    return next(each for each in report.tables if each.name == name).frame
+
+
+@pytest.fixture(scope="module")
+def grown():
+    return study("training_dynamics", steps=6, measured=3, sequences=3, context=16, vocabulary=12)
+
+
+def test_training_dynamics_measures_before_and_after_on_unread_sequences(grown):
+    heads = grown.files["heads"]
+    assert sorted(heads.step.unique()) == [0, 2, 4, 6]
+    assert len(heads) == 4 * 2 * 4
+    assert heads.induction.between(0, 1).all()
+    assert all(check.passed for check in grown.checks)
+
+
+def test_six_steps_grow_no_induction_head(grown):
+    assert grown.verdict == "not supported"
+
+
+def test_a_probe_is_read_by_no_step_and_repeats_half_the_context():
+    source = Repeats(size=30, n_ctx=17, begin=0, first=1, shortest=4, longest=8, seed=0)
+    of = dynamics.probe(source, count=5, seed=0)
+    assert of.tokens.shape == (5, 17)
+    assert of.tokens[:, 1:9].equal(of.tokens[:, 9:])
+    assert all(len(set(row.tolist())) == 9 for row in of.tokens)
+
+
+def test_languages_holds_an_own_tokenizer_beside_the_given_one():
+    report = study(
+        "languages", among=["ewe"], trained=["ewe"], base="tiny-gpt2", vocabulary=300, steps=2
+    )
+    fits, bits = (table(report, name) for name in ("tokenizers", "bits"))
+    assert fits.own_tokens_per_word[0] < fits.tokens_per_word[0]
+    assert 0 < fits.own_broken[0] < fits.broken[0] < 1
+    assert (bits[["as_it_is", "own_model", "fine_tuned"]] > 0).all(axis=None)
+    assert bits.base_as_it_is[0] == pytest.approx(bits.as_it_is[0])
+    assert bits.fine_tuned[0] < bits.base_as_it_is[0]
