@@ -255,7 +255,6 @@ def detail_section(model, task, best, places) -> Section:
     by_site = recovery[:number].reshape(len(best), -1)
     by_place = recovery[number:].reshape(len(best), -1)
     rows = [name_of(each) for each in best]
-    of_a_head = [kind(0).kind for kind in OF_A_HEAD]
     frames = [
         pd.DataFrame(
             {
@@ -265,7 +264,7 @@ def detail_section(model, task, best, places) -> Section:
                 "recovery": values.ravel(),
             }
         )
-        for name, columns, values in (("site", of_a_head, by_site), ("label", places, by_place))
+        for name, columns, values in (("site", OF_A_HEAD, by_site), ("label", places, by_place))
     ]
     shared = (
         f" k and v are shared by {model.config.group} heads, all of which get them."
@@ -279,7 +278,7 @@ def detail_section(model, task, best, places) -> Section:
                 [
                     Heatmap(title, values, "chosen head", axis, rows=rows, columns=list(columns))
                     for title, axis, values, columns in (
-                        ("by site, all positions", "site", by_site, of_a_head),
+                        ("by site, all positions", "site", by_site, OF_A_HEAD),
                         ("z by named position", "label", by_place, places),
                     )
                 ],

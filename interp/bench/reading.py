@@ -45,9 +45,8 @@ def attribute_heads(subject: Subject, n_prompts: int) -> list[Row]:
         return found
 
     alike = without(some.ours, run, prompts, "its weight").of("head")
-    return [
-        _row("attribute_heads", n_prompts, ours, theirs, alike, "TransformerLens, stacked heads")
-    ]
+    peer = "TransformerLens, stacked heads (ours: MLPs and biases too)"
+    return [_row("attribute_heads", n_prompts, ours, theirs, alike, peer)]
 
 
 def logit_lens(subject: Subject, n_prompts: int) -> list[Row]:

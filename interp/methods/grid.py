@@ -8,14 +8,13 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from interp import sites
 from interp.methods.batches import Batch
 from interp.methods.patch import FIRST, Patch, Patched, labels, n_heads_at, patch_batch
 from interp.sites import Site
 from interp.tasks import Task
 from interp.transformer import Transformer
 
-OF_A_HEAD = (sites.z, sites.q, sites.k, sites.v, sites.pattern)
+OF_A_HEAD = ("z", "q", "k", "v", "pattern")
 
 
 def cells(kind: str, n_layers: int, places: Iterable[str | int]) -> list[Patch]:
@@ -69,7 +68,7 @@ def inside(model: Transformer, heads: Sequence[Patch]) -> list[Patch]:
     """For each head (a patch of its z): its z, q, k, v and pattern, at all positions. k and v are those
     of its key/value head."""
     return [
-        Patch(Site(kind(0).kind, each.site.layer), _index(model, each, kind(0).kind))
+        Patch(Site(kind, each.site.layer), _index(model, each, kind))
         for each in heads
         for kind in OF_A_HEAD
     ]

@@ -32,7 +32,7 @@ def page(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(ROOT)
         words = ["--model", "tiny-llama", "--task", str(file), "--out", str(folder / "out")]
-        assert main(["run", "task_check", "--others", "false", *words]) == 0
+        assert main(["run", "task_check", "--no-others", *words]) == 0
     (found,) = (folder / "out").rglob("report.html")
     return found.read_text(encoding="utf-8")
 
