@@ -125,6 +125,7 @@ def test_a_folder_that_holds_something_else_is_left_alone(interp, fables, place)
     assert (place / "other" / "model.safetensors").read_text() == "precious"
 
 
+@pytest.mark.slow
 def test_a_disk_without_room_is_one_sentence_and_the_same_command_goes_on(fables, place):
     words = [*SMALL, *SHORT, "--width", 256]
     command = [sys.executable, "-m", "interp", "train", "mine", "--text", fables, *map(str, words)]
