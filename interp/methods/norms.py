@@ -81,7 +81,7 @@ def folded(model: Transformer) -> Transformer:
             _fold(weights, f"blocks.{layer}.{norm}", [f"blocks.{layer}.{r}" for r in readers])
     _fold(weights, "ln_final", ["unembed.W_U"])
     target.assign(weights)
-    return target.train(model.training)
+    return target
 
 
 @torch.no_grad()
@@ -105,7 +105,7 @@ def centred(model: Transformer) -> Transformer:
     origin = _noted(model, "writing weights centred")
     target = Transformer(replace(config, tied=False), origin, _same(model))
     target.assign(weights)
-    return target.train(model.training)
+    return target
 
 
 def _fold(weights: dict[str, Tensor], norm: str, readers: list[str]) -> None:
