@@ -63,6 +63,8 @@ class Transformer(nn.Module):
         self.blocks = nn.ModuleList(Block(config, layer) for layer in range(config.n_layers))
         self.ln_final = stream_norm(config)
         self.unembed = Unembed(config, self.embed)
+        # A model is made to be read; the training loop alone asks for its fused kernels.
+        self.eval()
 
     def assign(self, weights: Mapping[str, Tensor]) -> None:
         """Makes these tensors the model's parameters, without copying them where their layout allows.
