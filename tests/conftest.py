@@ -8,6 +8,7 @@ from types import ModuleType
 # Read when huggingface_hub is imported: a test never waits for a network.
 os.environ["HF_HUB_OFFLINE"] = "1"
 
+import jaxtyping
 import pytest
 from beartype import BeartypeConf, beartype
 from jaxtyping import install_import_hook
@@ -28,12 +29,35 @@ def _modules():
 
 # An int is a float here, as for every other type checker.
 _CHECKED = beartype(conf=BeartypeConf(is_pep484_tower=True))
+# Of each test so many calls are checked. What it does after that repeats, in slow oracles above all,
+# what it did before, and shapes would be half of its time.
+_CALLS_CHECKED = 3000
+_UNCHECKED_ANYWAY = jaxtyping.config.jaxtyping_disable
+_calls = 0
 
 
 def _checked_once(stub):
     """jaxtyping checks the parameters before a call, and once more with the result after it; the
-    second check finds all that the first does, and shapes are half of a test's time."""
-    return _CHECKED(stub) if stub.__code__.co_kwonlyargcount else stub
+    second check finds all that the first does."""
+    if not stub.__code__.co_kwonlyargcount:
+        return stub
+    check = _CHECKED(stub)
+
+    def counted(*arguments, **named):
+        global _calls
+        _calls += 1
+        if _calls > _CALLS_CHECKED:
+            jaxtyping.config.update("jaxtyping_disable", True)
+        return check(*arguments, **named)
+
+    return counted
+
+
+@pytest.fixture(autouse=True)
+def _checks_begin_anew():
+    global _calls
+    _calls = 0
+    jaxtyping.config.update("jaxtyping_disable", _UNCHECKED_ANYWAY)
 
 
 _checks = ModuleType("interp_signature_checks")

@@ -167,3 +167,14 @@ def test_what_only_tells_imports_no_torch(words):
 def test_importing_the_package_imports_no_torch():
     code = "import sys, interp, interp.sites, interp.lab; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
+
+
+def test_signatures_are_checked_while_tests_run():
+    import torch
+    from jaxtyping import TypeCheckError
+
+    from interp.transformer.attention import attention_mask
+
+    # Whole numbers would go through, and mean another mask.
+    with pytest.raises(TypeCheckError):
+        attention_mask(torch.ones(1, 3, dtype=torch.int64), True, None)

@@ -1,10 +1,8 @@
 """Small random models of every family, random interventions on them, and the slow oracle."""
 
 import random
-from contextlib import contextmanager
 from types import SimpleNamespace
 
-import jaxtyping
 import pytest
 import torch
 
@@ -165,16 +163,6 @@ def _every_site_and_value(model, cache, seed, n_values):
     return found
 
 
-@contextmanager
-def _unchecked():
-    """Signatures go unchecked: for loops that repeat, a hundred times over, calls checked before."""
-    jaxtyping.config.update("jaxtyping_disable", True)
-    try:
-        yield
-    finally:
-        jaxtyping.config.update("jaxtyping_disable", False)
-
-
 def _naive(model, tokens, real, interventions, metric):
     """The obvious loop: one whole run for each intervention, nothing shared and nothing skipped."""
     from interp.edits import Edit
@@ -185,11 +173,10 @@ def _naive(model, tokens, real, interventions, metric):
     metric = metric.bound(logits[rows, metric.positions(real)])
     before = measured(metric, logits, real)
     effects = []
-    with _unchecked():
-        for each in interventions:
-            made = [each] if isinstance(each, Edit) else each
-            edited = model.run(tokens, edits=made, attention_mask=real)
-            effects.append(measured(metric, edited.logits, real) - before)
+    for each in interventions:
+        made = [each] if isinstance(each, Edit) else each
+        edited = model.run(tokens, edits=made, attention_mask=real)
+        effects.append(measured(metric, edited.logits, real) - before)
     return torch.stack(effects)
 
 

@@ -155,7 +155,7 @@ def test_moments_of_the_optimizer_come_back(training, tmp_path):
 @pytest.mark.slow
 def test_a_killed_command_ends_with_the_same_weights(text, tmp_path):
     options = ["--layers", 2, "--heads", 2, "--width", 16, "--context", 24, "--vocabulary", 290]
-    options += ["--steps", 3000, "--batch", 4]
+    options += ["--steps", 1200, "--batch", 4]
 
     def start(name):
         words = ["train", name, "--text", text, *options]
@@ -168,7 +168,7 @@ def test_a_killed_command_ends_with_the_same_weights(text, tmp_path):
     assert start("whole").wait() == 0
     steps = tmp_path / "killed" / "training" / "checkpoints"
     generator, kills = torch.Generator().manual_seed(0), 0
-    while kills < 10:
+    while kills < 4:
         process = start("killed")
         seen = len(list(steps.glob("*")))
         while process.poll() is None and len(list(steps.glob("*"))) == seen:
@@ -180,5 +180,5 @@ def test_a_killed_command_ends_with_the_same_weights(text, tmp_path):
             break
         kills += 1
     assert start("killed").wait() == 0
-    assert kills >= 5
+    assert kills >= 3
     assert weights(tmp_path / "killed") == weights(tmp_path / "whole")
