@@ -28,8 +28,10 @@ from interp.transformer.tap import Tap, Untapped
 
 ATTENTION = ("q", "k", "v", "rot_q", "rot_k", "scores", "pattern", "z", "head_out", "attn_out")
 MLP = ("mlp_pre", "gate", "mlp_pre_linear", "mlp_post", "mlp_out")
-_BEFORE = ("resid_pre", "ln1_scale", "ln1_normalized")
+_BEFORE = ("ln1_scale", "ln1_normalized")
 _PRE, _MID, _POST = 0, 1, 2
+# At which door of its layer a place of the stream lies.
+_STREAM = {"resid_pre": _PRE, "resid_mid": _MID, "resid_post": _POST}
 
 
 @dataclass(frozen=True, order=True, slots=True)
@@ -49,6 +51,9 @@ def entrance(edits: Sequence[Edit], config: Config) -> tuple[Door, list[Edit], l
         if first.kind in ("embed", "pos_embed"):
             return Door(0, _PRE), *_split(edits, here, ("embed", "pos_embed"))
         return Door(config.n_layers - 1, _POST), [], list(edits)
+    if first.kind in _STREAM:
+        same = [edit for edit in here if edit.site == first]
+        return Door(first.layer, _STREAM[first.kind]), *_split(edits, same, (first.kind,))
     side_by_side = config.parallel and any(edit.site.kind.startswith("ln2") for edit in here)
     if first.kind in _BEFORE or side_by_side:
         return Door(first.layer, _PRE), [], list(edits)
@@ -56,7 +61,7 @@ def entrance(edits: Sequence[Edit], config: Config) -> tuple[Door, list[Edit], l
         return Door(first.layer, _MID), *_split(edits, here, ATTENTION)
     if first.kind in ATTENTION + MLP:
         return Door(first.layer, _POST), *_split(edits, here, ATTENTION + MLP)
-    return Door(first.layer, _POST if first.kind == "resid_post" else _MID), [], list(edits)
+    return Door(first.layer, _MID), [], list(edits)
 
 
 def _split(
@@ -125,6 +130,10 @@ class LayerEntry:
         kinds = {edit.site.kind for edit in edits}
         if kinds & {"embed", "pos_embed"}:
             return self._embedded(edits)
+        if kinds & _STREAM.keys():
+            (site,) = {edit.site for edit in edits}
+            known = (self.before, self.middle, self.after)[_STREAM[site.kind]]
+            return Tap(edits)(site, known)
         of_mlp = [edit for edit in edits if edit.site.kind in MLP]
         of_attention = [edit for edit in edits if edit.site.kind in ATTENTION]
         sequential = not self.config.parallel and self.config.d_mlp > 0
