@@ -34,6 +34,9 @@ def attribute_heads(subject: Subject, n_prompts: int) -> list[Row]:
 
     @torch.no_grad()
     def theirs() -> Tensor:
+        # What an earlier turn left in the cache would make this one a look-up.
+        for name in [name for name in cache.cache_dict if name.endswith("hook_result")]:
+            del cache.cache_dict[name]
         stacked = cache.stack_head_results(layer=-1, pos_slice=-1)
         found: Tensor = cache.logit_attrs(
             stacked,
