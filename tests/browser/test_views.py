@@ -221,8 +221,11 @@ def test_charts_are_drawn_with_every_series(site, visit, dark):
     assert charts.nth(0).locator(".scatterlayer .trace").count() == 3
     assert charts.nth(0).locator(".fills path").count() == 1
     assert charts.nth(1).locator(".barlayer .trace").count() == 3
-    assert charts.nth(2).locator(".errorbar").count() == 3
+    assert charts.nth(2).locator(".errorbar").count() == 30
     assert charts.nth(3).locator(".points path").count() == 270
+    for chart in charts.all():
+        drawn = chart.locator("svg.main-svg").first.bounding_box()["width"]
+        assert 0 < drawn <= chart.bounding_box()["width"]
     ink = charts.nth(0).locator(".xtick text").first.evaluate("e => getComputedStyle(e).fill")
     assert (sum(int(x) for x in re.findall(r"\d+", ink)[:3]) > 384) is dark
     assert opened.complaints == []

@@ -96,6 +96,7 @@ def blocks() -> dict[str, list[Any]]:
     by_position[3, 0] = np.nan
     probability = np.random.default_rng(5).random((6, 8)) ** 3
     depth = list(range(LAYERS))
+    rise = np.linspace(-1, 2, LAYERS)
     rng = np.random.default_rng(6)
     heads = [(int(i) // HEADS, int(i) % HEADS) for i in np.argsort(-np.abs(mean), axis=None)]
     return {
@@ -183,25 +184,17 @@ def blocks() -> dict[str, list[Any]]:
                 "What writes the answer",
                 "stacked",
                 [
-                    Series(name, [f"L{i}" for i in range(12)], rng.normal(0, 1, 12))
+                    Series(name, [f"L{i}" for i in range(30)], rng.normal(0, 1, 30))
                     for name in ("attention", "MLP", "embedding")
                 ],
                 "layer",
                 "logits",
             ),
             Chart(
-                "Effect by kind",
+                "Effect of each layer",
                 "bar",
-                [
-                    Series(
-                        "effect",
-                        ["zero", "mean", "resample"],
-                        [1.2, 0.9, 0.4],
-                        [1.0, 0.7, 0.1],
-                        [1.4, 1.1, 0.8],
-                    )
-                ],
-                "ablation",
+                [Series("effect", depth, rise, rise - 0.2, rise + 0.2)],
+                "layer",
                 "logits",
             ),
             Chart(
