@@ -23,13 +23,25 @@ def _clustered(random, clusters, each, shape="normal"):
 
 
 @pytest.mark.parametrize("shape", ["normal", "skewed"])
-@pytest.mark.parametrize(("clusters", "each"), [(3, 4), (8, 2), (15, 2), (30, 1), (60, 2)])
+@pytest.mark.parametrize(
+    ("clusters", "each"), [(3, 4), (4, 2), (8, 2), (15, 2), (30, 1), (60, 2)]
+)
 def test_95_percent_intervals_cover_the_truth_about_95_times_in_100(clusters, each, shape):
     effects, members = _clustered(np.random.default_rng(0), clusters, each, shape)
     found = stats.mean(effects, members, draws=1000)
     coverage = np.mean((found.low <= 0) & (found.high >= 0))
     print(f"{shape}, {clusters} clusters of {each}: coverage {coverage:.3f} ({found.method})")
     assert 0.90 <= coverage <= 0.99
+
+
+@pytest.mark.parametrize("clusters", range(4, 12))
+def test_few_clusters_seldom_make_an_interval_absurdly_long(clusters):
+    effects, members = _clustered(np.random.default_rng(0), clusters, 2)
+    found = stats.mean(effects, members, draws=1000)
+    # In units of the true half-length with so many clusters.
+    long = (found.high - found.low) / 2 / (1.96 * np.sqrt(1.5 / clusters))
+    print(f"{clusters} clusters: median {np.median(long):.2f}, 99th centile {np.quantile(long, 0.99):.1f}")
+    assert np.quantile(long, 0.99) < 4
 
 
 def test_ignoring_clusters_would_make_intervals_too_narrow():
@@ -115,18 +127,18 @@ def test_percentile_intervals_agree_with_scipy_and_transformer_lens():
 
 def test_studentised_intervals_equal_those_of_the_obvious_loop():
     random = np.random.default_rng(6)
-    effects, members = random.exponential(size=12), np.repeat(np.arange(6), [1, 2, 3, 1, 2, 3])
+    effects, members = random.exponential(size=18), np.repeat(np.arange(9), [1, 2, 3] * 3)
     found = stats.mean(effects, members, draws=400, seed=9)
 
     def mean_and_error(chosen):
         sums = np.array([effects[members == each].sum() for each in chosen])
         sizes = np.array([(members == each).sum() for each in chosen])
         value = sums.sum() / sizes.sum()
-        return value, np.sqrt(6 / 5 * ((sums - value * sizes) ** 2).sum()) / sizes.sum()
+        return value, np.sqrt(9 / 8 * ((sums - value * sizes) ** 2).sum()) / sizes.sum()
 
-    value, error = mean_and_error(range(6))
-    times = np.random.default_rng(9).multinomial(6, np.full(6, 1 / 6), 400)
-    drawn = [mean_and_error(np.repeat(np.arange(6), row)) for row in times]
+    value, error = mean_and_error(range(9))
+    times = np.random.default_rng(9).multinomial(9, np.full(9, 1 / 9), 400)
+    drawn = [mean_and_error(np.repeat(np.arange(9), row)) for row in times]
     t = [(other - value) / spread for other, spread in drawn]
     low, high = np.quantile(t, [0.025, 0.975], method="nearest")
     assert (found.value, found.low, found.high) == pytest.approx(
