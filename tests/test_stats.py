@@ -23,9 +23,7 @@ def _clustered(random, clusters, each, shape="normal"):
 
 
 @pytest.mark.parametrize("shape", ["normal", "skewed"])
-@pytest.mark.parametrize(
-    ("clusters", "each"), [(3, 4), (4, 2), (8, 2), (15, 2), (30, 1), (60, 2)]
-)
+@pytest.mark.parametrize(("clusters", "each"), [(3, 4), (4, 2), (8, 2), (15, 2), (30, 1), (60, 2)])
 def test_95_percent_intervals_cover_the_truth_about_95_times_in_100(clusters, each, shape):
     effects, members = _clustered(np.random.default_rng(0), clusters, each, shape)
     found = stats.mean(effects, members, draws=1000)
@@ -40,7 +38,9 @@ def test_few_clusters_seldom_make_an_interval_absurdly_long(clusters):
     found = stats.mean(effects, members, draws=1000)
     # In units of the true half-length with so many clusters.
     long = (found.high - found.low) / 2 / (1.96 * np.sqrt(1.5 / clusters))
-    print(f"{clusters} clusters: median {np.median(long):.2f}, 99th centile {np.quantile(long, 0.99):.1f}")
+    print(
+        f"{clusters} clusters: median {np.median(long):.2f}, 99th centile {np.quantile(long, 0.99):.1f}"
+    )
     assert np.quantile(long, 0.99) < 4
 
 

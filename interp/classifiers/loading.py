@@ -38,9 +38,8 @@ def load(
     config = _config(folder, name, remote_code)
     tokenizer = _tokenizer(folder, name, remote_code)
     model = _model(folder, name, config, remote_code).to(dtype=dtype, device=device).eval()
-    if model.config.pad_token_id is None:
-        # Decoders look for the last token that is no padding; here nothing is padded.
-        model.config.pad_token_id = -1
+    # Decoders look for the last token that is no padding; here nothing is padded.
+    model.config.pad_token_id = -1
     # A text is read at once; nothing goes on from it.
     model.config.use_cache = False
     if model.config.problem_type is None and model.config.num_labels == 1:

@@ -19,10 +19,10 @@ _ROWS = 64
 
 def occluder(classifier: Classifier) -> int | None:
     """The token that stands for nothing: the mask, else the unknown; None if there is neither, or
-    if the model takes it for padding."""
+    if it is padding."""
     tokenizer = classifier.tokenizer
     for token in (tokenizer.mask_token_id, tokenizer.unk_token_id):
-        if token is not None and token != classifier.config.pad_token_id:
+        if token is not None and token != tokenizer.pad_token_id:
             return int(token)
     return None
 

@@ -11,6 +11,7 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 
 from interp.errors import UsageError, nearest
+from interp.rows import KINDS
 from interp.tasks.base import Group, Prompt, Task, halved
 from interp.tasks.reader import Reader
 
@@ -34,7 +35,6 @@ _TASKS = (
     "colored_objects",
 )
 DEFAULT_N = 16
-_FILES = (".csv", ".jsonl")
 
 
 def __getattr__(name: str) -> Any:
@@ -52,7 +52,7 @@ def names() -> dict[str, str]:
 def build(name_or_path: str, tokenizer: Any, n: int | None = None, seed: int = 0) -> Task:
     """The task for this tokenizer: n prompts, the same for the same seed.
 
-    `name_or_path` is a built-in task or the path of a .csv or .jsonl file of prompts. Without n a
+    `name_or_path` is a built-in task or the path of a .csv, .jsonl or .json file of prompts. Without n a
     built-in task makes `DEFAULT_N` and a file gives all that it has.
 
     Raises  UsageError for an unknown name, for more prompts than there can be, for a tokenizer
@@ -64,9 +64,9 @@ def build(name_or_path: str, tokenizer: Any, n: int | None = None, seed: int = 0
         made = module.prompts(reader, DEFAULT_N if n is None else n, random)
         return Task(name_or_path, _question(name_or_path), halved(made), reader.bos)
     path = Path(name_or_path)
-    if path.suffix.lower() not in _FILES:
+    if path.suffix.lower() not in KINDS:
         raise UsageError(
-            f"no task is called {name_or_path!r}, and it is no .csv or .jsonl file; "
+            f"no task is called {name_or_path!r}, and it is no .csv, .jsonl or .json file; "
             f"{nearest(name_or_path, _TASKS)}"
         )
     from interp.tasks import from_file

@@ -12,6 +12,9 @@ import numpy as np
 
 from interp.training import bpe, corpus
 from interp.training.files import writing
+from interp.training.labelled import Line, Lines, checksum, prepared
+from interp.training.labelled import split as split_lines
+from interp.training.objective import NEXT_TOKEN, Label, NextToken, Objective
 from interp.training.repeats import Repeats
 from interp.training.stream import Stream, split
 from interp.weights import tiny_tokenizer
@@ -21,19 +24,18 @@ _TOKENS, _TOKENIZER, _IDENTITY = "tokens.npy", "tokenizer", "data.json"
 
 
 # Batches depend on nothing but the seed and the number of the step.
-Source = Stream | Repeats
+Source = Stream | Repeats | Lines
 
 
 @dataclass(frozen=True, eq=False)
 class Data:
-    """`identity` says in plain data what the batches were made of; `bytes_per_token` is that of the
-    held-out text, where it is text."""
+    """`identity` says in plain data what the batches were made of."""
 
     source: Source
     tokenizer: Any
     identity: dict[str, Any]
     n_tokens: int | None = None
-    bytes_per_token: float | None = None
+    objective: Objective = NEXT_TOKEN
 
 
 def from_text(
@@ -69,6 +71,19 @@ def of_texts(texts: Sequence[str], tokenizer: Any, *, n_ctx: int, seed: int) -> 
     identity = {"text": corpus.checksum(texts), "documents": len(texts)}
     tokens = bpe.encode(tokenizer, bpe.shuffled(texts, seed=0))
     return _of_stream(split(tokens, bpe.begin(tokenizer), n_ctx, seed), tokenizer, identity)
+
+
+def of_lines(
+    found: Sequence[Line], labels: Sequence[str], tokenizer: Any, *, n_ctx: int, seed: int
+) -> Data:
+    """Labelled lines under a tokenizer that is there already.
+
+    Raises  UsageError for a text longer than `n_ctx`.
+    """
+    identity = {"lines": checksum(found), "labels": list(labels), "pairs": len(found[0].texts) == 2}
+    source = split_lines(found, labels, prepared(tokenizer), n_ctx, seed)
+    n_tokens = sum(len(tokens) for _, tokens in source.learnt + source.held_out)
+    return Data(source, tokenizer, identity, n_tokens, Label())
 
 
 def from_repeats(*, n_ctx: int, seed: int, distance: int | None = None) -> Data:
@@ -110,4 +125,5 @@ def _of_stream(stream: Stream, tokenizer: Any, identity: dict[str, Any]) -> Data
     held_out = stream.held_out[stream.held_out != stream.begin].tolist()
     n_bytes = len(tokenizer.decode(held_out).encode())
     n_tokens = len(stream.learnt) + len(stream.held_out)
-    return Data(stream, tokenizer, identity, n_tokens, n_bytes / len(stream.held_out))
+    objective = NextToken(n_bytes / len(stream.held_out))
+    return Data(stream, tokenizer, identity, n_tokens, objective)

@@ -16,7 +16,7 @@ import torch
 
 from interp.errors import UsageError, nearest
 from interp.training import bpe
-from interp.training.loop import losses
+from interp.training.objective import NEXT_TOKEN
 from interp.transformer import Transformer
 
 _FOLDER = Path(__file__).parent / "data" / "languages"
@@ -77,5 +77,5 @@ def bits_per_byte(model: Transformer, lines: Sequence[str], n_ctx: int) -> float
     begin, nats = bpe.begin(model.tokenizer), 0.0
     for start in range(0, len(tokens), n_ctx):
         row = torch.tensor([[begin, *tokens[start : start + n_ctx]]], device=model.device)
-        nats += float(losses(model, row).double().sum())
+        nats += float(NEXT_TOKEN.losses(model, row).double().sum())
     return nats / math.log(2) / len(joined.encode())

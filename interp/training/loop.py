@@ -8,24 +8,21 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Int
 from torch import Tensor, nn
-from torch.nn import functional
 
 from interp.errors import InterpError
+from interp.training.objective import NEXT_TOKEN, Objective
 from interp.training.recipe import Recipe
 from interp.transformer import Transformer
-from interp.transformer.tap import Untapped
 
-_TOKENS_AT_ONCE = 2048
 # step, number of examples -> tokens [batch pos]
 Batches = Callable[[int, int], Tensor]
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What a step did: `number` steps are done now. `loss` is that of the batch, in nats per token,
-    before the step."""
+    """What a step did: `number` steps are done now. `loss` is that of the batch before the step, in nats
+    per token or per label."""
 
     number: int
     loss: float
@@ -57,6 +54,7 @@ def train(
     recipe: Recipe,
     optimizer: torch.optim.Optimizer,
     done: int = 0,
+    objective: Objective = NEXT_TOKEN,
 ) -> Iterator[Step]:
     """Takes the steps from `done` on, and yields each when it is taken.
 
@@ -70,7 +68,7 @@ def train(
             group["lr"] = recipe.rate_at(step)
         model.train()
         with precision(model, recipe):
-            loss = losses(model, tokens).mean()
+            loss = objective.losses(model, tokens).mean()
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         gradient = nn.utils.clip_grad_norm_(trained, recipe.clip)
@@ -86,7 +84,7 @@ def train(
             float(loss.detach()),
             recipe.rate_at(step),
             float(gradient),
-            tokens[:, 1:].numel(),
+            int((tokens[:, 1:] >= 0).sum()),
             time.perf_counter() - began,
         )
 
@@ -96,22 +94,3 @@ def precision(model: Transformer, recipe: Recipe) -> AbstractContextManager[None
     return torch.autocast(
         model.device.type, dtype=torch.bfloat16, enabled=recipe.precision == "bfloat16"
     )
-
-
-def losses(model: Transformer, tokens: Int[Tensor, "batch pos"]) -> Float[Tensor, "batch step"]:
-    """The loss, in nats, of every token after the first given those before it."""
-    read = tokens[:, :-1]
-    logits = model.compute(read, torch.ones_like(read, dtype=torch.bool), Untapped())
-    each = functional.cross_entropy(
-        logits.flatten(0, 1).float(), tokens[:, 1:].flatten(), reduction="none"
-    )
-    return each.unflatten(0, read.shape)
-
-
-@torch.no_grad()
-def held_out_loss(model: Transformer, tokens: Int[Tensor, "example pos"]) -> float:
-    """The mean loss on these tokens, in nats per token, in the model's own precision."""
-    model.eval()
-    size = max(1, _TOKENS_AT_ONCE // tokens.shape[1])
-    parts = [losses(model, rows.to(model.device)).double().sum() for rows in tokens.split(size)]
-    return float(torch.stack(parts).sum()) / tokens[:, 1:].numel()

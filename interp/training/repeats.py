@@ -44,6 +44,11 @@ class Repeats:
                 f"from, got {self.size - self.first}"
             )
 
+    @property
+    def tokens_a_row(self) -> int:
+        """Tokens that a row holds, all of them real."""
+        return self.n_ctx
+
     def batch(self, step: int, size: int) -> Int[Tensor, "batch pos"]:
         """The examples of this step."""
         return self._drawn(np.random.default_rng([self.seed, 0, step]), size)

@@ -7,17 +7,19 @@ ended, the model itself, loadable by the folder's name.
 from __future__ import annotations
 
 import json
-import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from interp.errors import UsageError
 from interp.training.data import Data
 from interp.training.files import write_model, write_text, writing
-from interp.training.loop import Step, held_out_loss, optimizer, train
+from interp.training.loop import Step, optimizer, train
+from interp.training.objective import mean_loss
 from interp.training.recipe import Recipe
 from interp.training.state import Standing, restore, save
 from interp.transformer import Transformer
@@ -116,10 +118,10 @@ def carry_on(
     kept, every = snapshots(recipe.steps), max(1, recipe.steps // _SCORED)
 
     def score(step: Step | None) -> Scored:
-        value = held_out_loss(model, held_out)
+        value = mean_loss(model, held_out, data.objective)
         row = Scored(
             standing.step,
-            standing.step * recipe.batch * n_ctx,
+            round(standing.step * recipe.batch * data.source.tokens_a_row),
             None if step is None else step.loss,
             value,
             recipe.rate_at(standing.step),
@@ -133,7 +135,7 @@ def carry_on(
         yield score(None)
         _keep(folder, model, data, standing)
         save(state, model, adam, standing)
-    for step in train(model, data.source.batch, recipe, adam, standing.step):
+    for step in train(model, data.source.batch, recipe, adam, standing.step, data.objective):
         standing.step = step.number
         yield step
         if step.number in kept or step.number % every == 0:
@@ -144,8 +146,7 @@ def carry_on(
             save(state, model, adam, standing)
             saved = time.monotonic()
     windows = data.source.validation(max(1, _FINAL_TOKENS // n_ctx))
-    final = held_out_loss(model, windows)
-    yield _finish(folder, model, data, recipe, standing, final)
+    yield _finish(folder, model, data, recipe, standing, windows)
 
 
 def results(folder: Path) -> dict[str, Any]:
@@ -165,13 +166,13 @@ def _finish(
     data: Data,
     recipe: Recipe,
     standing: Standing,
-    final: float,
+    held_out: Tensor,
 ) -> Scored:
-    n_tokens = recipe.steps * recipe.batch * data.source.n_ctx
-    per_token = data.bytes_per_token
+    n_tokens = round(recipe.steps * recipe.batch * data.source.tokens_a_row)
+    final = mean_loss(model, held_out, data.objective)
     results = {
         "held_out_loss": final,
-        "held_out_bits_per_byte": None if per_token is None else final / math.log(2) / per_token,
+        **data.objective.results(model, held_out.to(model.device), final),
         "steps": recipe.steps,
         "tokens": n_tokens,
         "log": standing.log,

@@ -35,6 +35,11 @@ class Stream:
     seed: int
     repeated: float = 0.0
 
+    @property
+    def tokens_a_row(self) -> int:
+        """Tokens that a row holds, all of them real."""
+        return self.n_ctx
+
     def batch(self, step: int, size: int) -> Int[Tensor, "batch pos"]:
         """`size` windows of n_ctx + 1 tokens, from random places of the learnt text."""
         generator = np.random.default_rng([self.seed, step])

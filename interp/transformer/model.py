@@ -159,6 +159,12 @@ class Transformer(nn.Module):
         logits_at: Int[Tensor, "batch label"] | None = None,
     ) -> Float[Tensor, "batch label d_vocab"]:
         """Logits at the positions asked for, or at all; `real` is False on padding."""
+        return self.read_out(self.stream(tokens, real, tap), tap, logits_at)
+
+    def stream(
+        self, tokens: Int[Tensor, "batch pos"], real: Bool[Tensor, "batch pos"], tap: Untapped
+    ) -> Float[Tensor, "batch pos d_model"]:
+        """The residual stream after the last block."""
         config = self.config
         resid = tap(sites.embed(), self.embed(tokens))
         around = self.surroundings(real, resid)
@@ -166,7 +172,7 @@ class Transformer(nn.Module):
             resid = resid + tap(sites.pos_embed(), self.pos_embed(around.positions))
         for layer in range(config.n_layers):
             resid = self.block(layer)(resid, around.mask(layer), around.turn, tap)
-        return self.read_out(resid, tap, logits_at)
+        return resid
 
     def surroundings(self, real: Bool[Tensor, "batch pos"], like: Tensor) -> Surroundings:
         """Positions, angles and masks of a batch. Without padding every example has the same angles

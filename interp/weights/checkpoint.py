@@ -11,6 +11,7 @@ from torch import Tensor
 
 from interp.errors import UnavailableError, UsageError
 from interp.transformer import Config, Origin, Transformer
+from interp.transformer.classifying import Classifying
 from interp.transformer.model import TokenizerLoader
 
 Named = Iterator[tuple[str, Tensor]]
@@ -21,7 +22,8 @@ class Checkpoint:
     """A model that is ready to be built: its shape, its weights under our names, its tokenizer.
 
     `weights` is called once, with the dtype and the device that they are to have. `huggingface` is
-    a folder from which Hugging Face's library loads the same model, where there is one.
+    a folder from which Hugging Face's library loads the same model, where there is one. A model with
+    `labels` has a classification head.
     """
 
     config: Config
@@ -29,6 +31,7 @@ class Checkpoint:
     weights: Callable[[torch.dtype, torch.device], Named]
     tokenizer: TokenizerLoader | None
     huggingface: Path | None = None
+    labels: tuple[str, ...] = ()
 
     def build(self, dtype: torch.dtype, device: torch.device) -> Transformer:
         """The model. Its parameters are the tensors that `weights` gives, not copies of them.
@@ -36,7 +39,11 @@ class Checkpoint:
         Raises  UnavailableError if weights and shape do not belong together.
         """
         with torch.device("meta"):
-            model = Transformer(self.config, self.origin, self.tokenizer)
+            model = (
+                Classifying(self.config, self.labels, self.origin, self.tokenizer)
+                if self.labels
+                else Transformer(self.config, self.origin, self.tokenizer)
+            )
         try:
             model.assign(dict(self.weights(dtype, device)))
         except UsageError as error:

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from interp.errors import UsageError
 from interp.transformer import Config, Transformer
+from interp.transformer.classifying import Classifying
 from interp.weights import stored
 
 Weights = Mapping[str, Tensor]
@@ -58,26 +59,45 @@ def write(
     """Weights and description of a model of any shape, beside the files that are there already;
     under Hugging Face's names and with its config too where its library has such a model."""
     dtype = dtype or model.dtype
+    labels = model.labels if isinstance(model, Classifying) else ()
     try:
         kind = family(model.config)
     except UsageError:
+        if labels:
+            raise
         tensors = {
             name: it.detach().to(dtype).contiguous() for name, it in model.named_parameters()
         }
         stored.write(folder, stored.OWN, model.config, tensors, notes)
         return
-    _write_config(folder, kind, model.config, dtype)
-    stored.write(folder, kind, model.config, _tensors(kind, model, dtype), notes)
+    head = _classifying(kind, labels, model) if labels else {}
+    _write_config(folder, kind, model.config, dtype, head)
+    stored.write(folder, kind, model.config, _tensors(kind, model, dtype), notes, labels)
 
 
 def _tensors(kind: str, model: Transformer, dtype: torch.dtype) -> dict[str, Tensor]:
     weights = {name: it.detach() for name, it in model.named_parameters()}
     named = _WEIGHTS[kind](model.config, weights)
+    if isinstance(model, Classifying):
+        named[stored.HEAD] = weights["head.W_C"].T
     return {name: tensor.to(dtype).contiguous().cpu() for name, tensor in named.items()}
 
 
-def _write_config(folder: Path, kind: str, config: Config, dtype: torch.dtype) -> None:
-    values = {**_CONFIGS[kind](config), "dtype": str(dtype).removeprefix("torch.")}
+def _classifying(kind: str, labels: Sequence[str], model: Transformer) -> dict[str, Any]:
+    names = {"gpt2": "GPT2ForSequenceClassification", "llama": "LlamaForSequenceClassification"}
+    return {
+        "architectures": [names[kind]],
+        "id2label": dict(enumerate(labels)),
+        "label2id": {label: number for number, label in enumerate(labels)},
+        "problem_type": "single_label_classification",
+        "pad_token_id": model.tokenizer.pad_token_id,
+    }
+
+
+def _write_config(
+    folder: Path, kind: str, config: Config, dtype: torch.dtype, head: Mapping[str, Any]
+) -> None:
+    values = {**_CONFIGS[kind](config), **head, "dtype": str(dtype).removeprefix("torch.")}
     text = json.dumps(values, indent=1) + "\n"
     (folder / "config.json").write_text(text, encoding="utf-8")
 

@@ -26,6 +26,8 @@ DESCRIPTION = "interp.json"
 SCHEMA = 1
 # The family of a shape that Hugging Face's library does not have: the tensors have our own names.
 OWN = "own"
+# What Hugging Face's library calls the weights of a classification head.
+HEAD = "score.weight"
 
 
 def write(
@@ -34,6 +36,7 @@ def write(
     config: Config,
     tensors: Mapping[str, Tensor],
     notes: Sequence[str] = (),
+    labels: Sequence[str] = (),
 ) -> None:
     """Weights (under the family's Hugging Face names) and description, beside the files that
     `folder` holds already and that the description covers too."""
@@ -50,6 +53,7 @@ def write(
         "schema_version": SCHEMA,
         "family": family,
         "notes": list(notes),
+        "labels": list(labels),
         "config": config.to_dict(),
         "files": files,
     }
@@ -78,16 +82,20 @@ def checkpoint(folder: Path, name: str) -> Checkpoint:
     """
     described = _described(folder)
     config, family = Config.from_dict(described["config"]), str(described["family"])
+    labels = tuple(described.get("labels", ()))
 
     def weights(dtype: torch.dtype, device: torch.device) -> Named:
         read = Reader(str(folder), open_tensors([folder / SAFE]), dtype, device)
         yield from (_own if family == OWN else FAMILIES[family])(config, read)
+        if labels:
+            yield "head.W_C", read(HEAD).T
         read.close()
 
     sha256 = str(described["files"][SAFE]["sha256"])
     origin = Origin(name, family, sha256, notes=tuple(described["notes"]))
     if family != OWN:
-        return Checkpoint(config, origin, weights, tokenizer_in(folder, name), huggingface=folder)
+        own = tokenizer_in(folder, name)
+        return Checkpoint(config, origin, weights, own, huggingface=folder, labels=labels)
     # An AutoTokenizer would look for Hugging Face's config.
     tokenizer = tokenizer_of(str(folder), name, "PreTrainedTokenizerFast")
     has_one = (folder / "tokenizer.json").is_file()

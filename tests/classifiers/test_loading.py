@@ -53,12 +53,12 @@ def test_pairs_come_from_csv_json_and_jsonl(tmp_path, name, text):
         ("p.csv", b"premise,hypothesis\na,\n", "hypothesis must be a text"),
         ("p.csv", b"premise,hypothesis,published\na,b,high\n", "a score from 0 to 1, got 'high'"),
         ("p.csv", b"premise,hypothesis,published\na,b,nan\n", "a score from 0 to 1"),
-        ("p.csv", b"premise,premise\na,b\n", "two columns of one name"),
+        ("p.csv", b"premise,premise\na,b\n", "two columns called 'premise'"),
         ("p.csv", b"\xff\xfe", "is not UTF-8"),
         ("p.json", b"{}", "must hold a list"),
-        ("p.json", b"[1]", "entry 1: expected an object"),
-        ("p.jsonl", b"{]", "line 1: expected JSON"),
-        ("p.txt", b"a", "must be a .csv, .json or .jsonl file"),
+        ("p.json", b"[1]", "entry 1: expected a JSON object"),
+        ("p.jsonl", b"{]", "line 1: expected a JSON object"),
+        ("p.txt", b"a", "must be a .csv, .jsonl or .json file"),
     ],
 )
 def test_a_bad_file_of_pairs_says_what_is_wrong(tmp_path, name, data, message):

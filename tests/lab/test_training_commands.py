@@ -10,6 +10,8 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
+from interp.classifiers import loading as classifiers
+from interp.classifiers.pairs import Pair
 from interp.training.loop import Step
 
 ROOT = Path(__file__).parent.parent.parent
@@ -108,6 +110,30 @@ def test_a_model_is_trained_further_and_what_is_frozen_stays(interp, fables, pla
     for options, sentence in ((["--freeze", "blok"], "blok"), (["--context", 999], "at most 160")):
         code, _, complaint = interp("finetune", "tiny-gpt2", "more", "--text", fables, *options)
         assert (code, sentence in complaint) == (2, True)
+    assert not (place / "more").exists()
+
+
+def test_a_model_learns_to_tell_pairs_apart_and_is_looked_into(interp, place):
+    rows = ["premise,hypothesis,label"]
+    rows += [f"a fox {n},a fox {n + n % 2},{'no' if n % 2 else 'yes'}" for n in range(40)]
+    (place / "pairs.csv").write_text("\n".join(rows))
+    code, said, _ = interp("finetune", "tiny-gpt2", "clf", "--labels", "pairs.csv", *SHORT)
+    assert code == 0
+    assert "of 4 held-out lines" in said
+    assert "interp run pair_scoring --classifier clf" in said
+    loaded = classifiers.load("clf")
+    reading = loaded.read(Pair("a fox 1", "a fox 2"))
+    assert reading.strings[0] == "<|endoftext|>"
+    assert reading.sentence.index(1) > reading.sentence.index(0)
+    assert loaded.decide(reading.inputs).isfinite().all()
+    assert loaded.labels == ("no", "yes")
+    assert interp("export", "clf", "theirs")[0] == 0
+    assert '"GPT2ForSequenceClassification"' in (place / "theirs" / "config.json").read_text()
+    for options in (["--text", "pairs.csv", "--labels", "pairs.csv"], []):
+        code, _, complaint = interp("finetune", "tiny-gpt2", "more", *options)
+        assert (code, "--text PATH or --labels FILE" in complaint) == (2, True)
+    code, _, complaint = interp("finetune", "tiny-neox", "more", "--labels", "pairs.csv")
+    assert (code, "no model of this shape" in complaint) == (2, True)
     assert not (place / "more").exists()
 
 

@@ -10,6 +10,7 @@ from interp.errors import UsageError
 from interp.training import bpe, languages, loop
 from interp.training.freezing import freeze
 from interp.training.initial import fresh
+from interp.training.objective import NEXT_TOKEN
 from interp.training.presets import PRESETS, shape
 from interp.training.recipe import Recipe
 
@@ -41,7 +42,7 @@ def test_fresh_weights_depend_on_the_seed_and_guess_evenly(preset):
     assert torch.equal(model.embed.W_E, again.embed.W_E)
     assert not torch.equal(model.embed.W_E, other.embed.W_E)
     tokens = torch.randint(50, (4, 11), generator=torch.Generator().manual_seed(0))
-    assert abs(loop.losses(model, tokens).mean().item() - math.log(50)) < 0.6
+    assert abs(NEXT_TOKEN.losses(model, tokens).mean().item() - math.log(50)) < 0.6
 
 
 def test_what_is_given_replaces_what_the_preset_says():
@@ -124,7 +125,7 @@ def test_bits_per_byte_are_those_of_the_losses_whatever_the_window():
     lines = ["Mary gave John a book", "and went home"]
     ids = model.tokenizer("\n".join(lines))["input_ids"]
     tokens = torch.tensor([[bpe.begin(model.tokenizer), *ids]])
-    nats = loop.losses(model, tokens).sum().item()
+    nats = NEXT_TOKEN.losses(model, tokens).sum().item()
     n_bytes = len("\n".join(lines).encode())
     expected = nats / math.log(2) / n_bytes
     assert languages.bits_per_byte(model, lines, 100) == pytest.approx(expected, rel=1e-6)

@@ -3,19 +3,34 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from interp.errors import UsageError
 from interp.lab.commands.run import Device, Revision, Seed
-from interp.lab.commands.train import Batch, Precision, Steps, Warmup, precise, show
+from interp.lab.commands.train import Batch, Precision, Steps, Text, Warmup, precise, show
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from interp.training.data import Data
+    from interp.transformer import Transformer
+
+    # model, n_ctx, seed -> what is trained, and on what
+    Reading = Callable[[Transformer, int, int], tuple[Transformer, Data]]
 
 
 def finetune(
     model: Annotated[str, typer.Argument(help="Short name, hub id or folder to start from.")],
     folder: Annotated[Path, typer.Argument(help="Where the new model goes.")],
-    text: Annotated[Path, typer.Option(help="File, folder or .gz of UTF-8 text.")],
+    text: Text = None,
+    labels: Annotated[
+        Path | None,
+        typer.Option(
+            help="CSV, JSONL or JSON of labelled lines: text, label; or premise, hypothesis, label."
+        ),
+    ] = None,
     freeze: Annotated[
         list[str] | None,
         typer.Option(help="Weights that stay: beginnings of names, such as embed or blocks.0."),
@@ -34,19 +49,26 @@ def finetune(
     device: Device = "cpu",
     revision: Revision = None,
 ) -> None:
-    """Go on training a model on a text of your own.
+    """Go on training a model on a text of your own, or on labelled lines with a new head.
 
-    It keeps its tokenizer. As with train, the same command goes on where it was interrupted.
+    It keeps its tokenizer. As with train, the same command goes on where it was interrupted. With
+    --labels the folder is also a sequence classifier of Hugging Face's: interp run pair_scoring
+    --classifier FOLDER.
     """
+    from interp.training import session
+
+    session.check(folder)
+    if text is not None and labels is None:
+        read = _text(text)
+    elif labels is not None and text is None:
+        read = _labels(labels)
+    else:
+        raise UsageError("say what to learn from: --text PATH or --labels FILE")
     from interp.lab import suite
     from interp.lab.progress import watching
-    from interp.training import data as sources
-    from interp.training import session
-    from interp.training.corpus import documents
     from interp.training.freezing import freeze as frozen
     from interp.training.recipe import Recipe
 
-    session.check(folder)
     recipe = Recipe(
         steps=steps,
         batch=batch,
@@ -55,22 +77,63 @@ def finetune(
         seed=seed,
         precision=precise(precision, device),
     )
-    texts = documents(text)
     loaded = suite.load(model, "float32", device, revision)
     n_ctx = min(context or loaded.config.n_ctx, loaded.config.n_ctx)
     if context and context > loaded.config.n_ctx:
         raise UsageError(f"{model} reads at most {loaded.config.n_ctx} tokens, got {context}")
-    trained = frozen(loaded, freeze or [])
     with watching("finetune") as watch:
         watch.step("tokenizing")
-        data = sources.of_texts(texts, loaded.tokenizer, n_ctx=n_ctx, seed=seed)
+        learner, data = read(loaded, n_ctx, seed)
+        trained = frozen(learner, freeze or [])
         begun = {"weights": loaded.origin.weights_sha256, "frozen": sorted(freeze or [])}
         notes = session.agree(folder, recipe, {"begun": begun, "data": data.identity})
         notes = (f"Fine-tuned from {loaded.name}.", *loaded.origin.notes, *notes)
         print(
-            f"{loaded}: {trained:,} weights are trained on {data.n_tokens:,} tokens, {steps} steps "
-            f"of {batch} × {n_ctx}, {recipe.precision}",
+            f"{learner}: {trained:,} weights are trained on {data.n_tokens:,} tokens, {steps} steps "
+            f"of {batch} × {data.source.n_ctx}, {recipe.precision}",
             flush=True,
         )
-        show(session.carry_on(folder, loaded, data, recipe, notes), recipe, watch)
-    print(f"written: {folder}\nrun it: interp run all --model {folder}")
+        show(session.carry_on(folder, learner, data, recipe, notes), recipe, watch)
+    if labels is None:
+        print(f"written: {folder}\nrun it: interp run all --model {folder}")
+        return
+    from statsmodels.stats.proportion import proportion_confint
+
+    found = session.results(folder)
+    n, right = found["held_out_lines"], found["held_out_accuracy"]
+    low, high = proportion_confint(round(right * n), n, method="wilson")
+    print(
+        f"right on {right:.1%} of {n} held-out lines [{low:.1%}, {high:.1%}]; the most frequent label "
+        f"has {found['held_out_most_frequent']:.1%}\nwritten: {folder}"
+    )
+    if data.identity["pairs"]:
+        print(f"look inside: interp run pair_scoring --classifier {folder}")
+
+
+def _text(path: Path) -> Reading:
+    from interp.training import data
+    from interp.training.corpus import documents
+
+    texts = documents(path)
+    return lambda model, n_ctx, seed: (
+        model,
+        data.of_texts(texts, model.tokenizer, n_ctx=n_ctx, seed=seed),
+    )
+
+
+def _labels(path: Path) -> Reading:
+    from interp.training import data
+    from interp.training.labelled import lines
+    from interp.transformer.classifying import with_head
+    from interp.weights.exporting import family
+
+    found = lines(path)
+    labels = tuple(sorted({line.label for line in found}))
+
+    def reading(model: Transformer, n_ctx: int, seed: int) -> tuple[Transformer, Data]:
+        # What Hugging Face's library cannot load is refused before it is trained.
+        family(model.config)
+        read = data.of_lines(found, labels, model.tokenizer, n_ctx=n_ctx, seed=seed)
+        return with_head(model, labels, seed), read
+
+    return reading

@@ -1,0 +1,70 @@
+"""A transformer with a classification head: the text's label, read at its last token."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from interp import sites
+from interp.transformer.config import Config
+from interp.transformer.model import TokenizerLoader, Transformer
+from interp.transformer.origin import Origin
+from interp.transformer.tap import Untapped
+
+
+class Head(nn.Module):
+    """A linear map from the normalised stream to one logit a label."""
+
+    def __init__(self, d_model: int, n_labels: int) -> None:
+        super().__init__()
+        self.W_C = nn.Parameter(torch.empty(d_model, n_labels))
+
+    def forward(self, normed: Float[Tensor, "batch d_model"]) -> Float[Tensor, "batch label"]:
+        return normed @ self.W_C
+
+
+class Classifying(Transformer):
+    """All that a transformer is, and `label_logits` besides. As a language model it is not what it
+    was trained to be: only the head's loss has shaped it.
+
+    Source  As Hugging Face's `GPT2ForSequenceClassification` and `LlamaForSequenceClassification`
+            read a text: at its last token, after the final norm, without a bias.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        labels: tuple[str, ...],
+        origin: Origin | None = None,
+        tokenizer: TokenizerLoader | None = None,
+    ) -> None:
+        super().__init__(config, origin, tokenizer)
+        self.labels = labels
+        self.head = Head(config.d_model, len(labels))
+
+    def label_logits(
+        self, tokens: Int[Tensor, "batch pos"], real: Bool[Tensor, "batch pos"]
+    ) -> Float[Tensor, "batch label"]:
+        """One logit a label; `real` is False on padding, which stands to the right."""
+        last = real.sum(-1) - 1
+        resid = self.stream(tokens, real, Untapped())
+        read = resid[torch.arange(len(resid), device=resid.device), last][:, None]
+        normed = self.ln_final(read, Untapped(), sites.final_scale(), sites.final_normalized())
+        return self.head(normed[:, 0])
+
+
+def with_head(body: Transformer, labels: tuple[str, ...], seed: int) -> Classifying:
+    """The model with a new head on it, whose weights are random and small. They share memory.
+
+    The stream that the head reads is normalised, so logits begin near zero.
+    """
+    with torch.device("meta"):
+        model = Classifying(body.config, labels, body.origin, body._load_tokenizer)
+    weights = {name: it.detach() for name, it in body.named_parameters()}
+    drawn = torch.randn(
+        body.config.d_model, len(labels), generator=torch.Generator().manual_seed(seed)
+    )
+    weights["head.W_C"] = (0.02 * drawn).to(body.device, body.dtype)
+    model.assign(weights)
+    return model.eval()
