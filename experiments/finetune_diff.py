@@ -1,0 +1,284 @@
+"""What did fine-tuning change inside the model?
+
+Method  The model that --model names, beside the one that its training began with (--before), on the same
+        prompts. Weights: how far each head, MLP and norm moved, as a share of its norm before. Direct
+        effects: what each part adds to the logit difference along the stream, in each model with its
+        own final norm and unembedding. Ablation: each head and MLP replaced by its mean over the
+        corrupted prompts of the same template, in each model by its own mean, and the change of the
+        logit difference at END. Every difference is after minus before, prompt by prompt. The parts
+        that changed most are chosen on the discovery half of the templates and estimated on the other.
+Units   Logits of answer minus wrong; weights in shares of their norm before; KL from the model before
+        to the model after in nats a token. p by flipping the signs of whole templates, corrected
+        (Benjamini–Hochberg) over all heads and MLPs.
+Source  Wang et al. 2022, arXiv:2211.00593 (mean ablation and direct effects); Prakash et al. 2024,
+        Fine-Tuning Enhances Existing Mechanisms, arXiv:2402.14811.
+Limits  One training, whose chance choices are not repeated here: intervals are over prompts alone. A
+        part can change what it does because its input changed; the distance of its weights tells apart.
+"""
+
+from dataclasses import asdict
+
+import numpy as np
+import pandas as pd
+import torch
+
+import interp
+from interp import stats
+from interp.errors import UsageError
+from interp.lab import ablations, experiment, figures, scores
+from interp.methods import attribute, parts
+from interp.methods.ablate import ablate
+from interp.methods.asked import asked
+from interp.methods.weight_distance import distances
+from interp.report import Chart, Check, Headline, Maps, Report, Section, Series, Table
+from interp.tasks.validity import LEAST_ACCURACY
+
+SIDES = ("before", "after")
+
+
+@experiment(
+    expects="The parts whose ablation effect changed most on one half of the templates changed on the "
+    "other half too, more than random parts of their layers.",
+    task="ioi",
+    sweeps=True,
+    default=False,
+    gated=False,
+)
+def finetune_diff(model, task, *, before: str = "", top: int = 8, seed: int = 0) -> Report:
+    models = dict(zip(SIDES, (beginning(model, before), model), strict=True))
+    everything = [*parts.heads(model), *(parts.mlps(model) if model.config.d_mlp else [])]
+    n_heads = model.config.n_layers * model.config.n_heads
+    names = pd.DataFrame({"part": map(str, everything), "layer": [it.layer for it in everything]})
+
+    moved = distances(*models.values())
+    done = {side: ablate(each, task, everything, kinds=("mean",)) for side, each in models.items()}
+    effects = {side: each.effects["mean"] for side, each in done.items()}
+    change = effects["after"] - effects["before"]
+    chosen = scores.choose(change, task, min(top, len(everything)))
+    others = scores.peers(chosen, names["layer"].to_numpy(), seed)
+    contests = []
+    if len(others):
+        name = "random parts of the same layers"
+        contests = [scores.contest(name, change, chosen, change[others], task)]
+    top_table = scores.held_out(names, change, task, chosen, seed)
+    first, best = top_table.iloc[0], [str(everything[row]) for row in chosen.rows]
+
+    distance = np.array([it.distance for it in moved if it.part in ("head", "mlp")])
+    # `distances` goes layer by layer; `everything` has the heads first.
+    by_kind = [it.part == "mlp" for it in moved if it.part in ("head", "mlp")]
+    distance = distance[np.argsort(by_kind, kind="stable")]
+    found, both, errors = attributions(models, task)
+    logits = done["after"].clean - done["before"].clean
+    gain = stats.mean(logits, task.clusters, seed=seed)
+    apart = stats.mean(divergence(models, task), task.clusters, seed=seed)
+    return Report(
+        answer=f"From {models['before'].name} to {model.name} the weights of {moved_most(moved)} moved "
+        f"most. On {task.n} {task.name} prompts the logit difference went from "
+        f"{done['before'].clean.mean():.2f} to {done['after'].clean.mean():.2f}. The part whose ablation "
+        f"effect changed most, {best[0]}, changed by {first.effect:+.2f} on templates that had no say in "
+        "the choice.",
+        verdict=scores.verdict(contests) if contests else "inconclusive",
+        headlines=[
+            figures.headline("change of the logit difference", gain, "logits"),
+            figures.headline("KL from before to after", apart, "nats a token"),
+            figures.chosen(f"{best[0]}, change of its ablation effect", first),
+            *together(distance, change),
+        ],
+        sections=[
+            Section("The two models", [compared(models, done, task, seed)]),
+            weights(moved, model.config.n_layers),
+            Section(
+                "What each part adds directly",
+                [
+                    scores.head_maps(found, model.config.n_layers),
+                    Table(
+                        "attribution",
+                        both,
+                        title="Every part",
+                        note=figures.p_note(task, len(both)),
+                    ),
+                ],
+                intro="Direct effects on the logit difference, before, after, and after minus before.",
+            ),
+            Section(
+                "What the model loses without each part",
+                [
+                    scores.head_maps(
+                        {
+                            **{side: each[:n_heads] for side, each in effects.items()},
+                            "after − before": change[:n_heads],
+                        },
+                        model.config.n_layers,
+                        note="Below zero: the model does worse without the head.",
+                    ),
+                    *figures.strongest(
+                        "changed_most",
+                        "Change of the effect of mean ablation",
+                        best,
+                        change,
+                        top_table,
+                        task,
+                        chosen,
+                    ),
+                    Table(
+                        "ablation",
+                        paired(names, effects, change, task, seed),
+                        title="Every head and MLP",
+                        note=figures.p_note(task, len(everything)),
+                    ),
+                    scores.halves_table({"change": change}, chosen, len(best)),
+                ],
+            ),
+        ],
+        controls=[scores.contest_table(contests)] if contests else [],
+        checks=[
+            *(
+                Check(f"{check.name}, {side}", check.value, check.tolerance)
+                for side, each in models.items()
+                for check in ablations.checks(each, task, done[side], seed)[:1]
+            ),
+            scores.split_halves(task),
+            *(
+                Check(f"direct effects add up to the logit difference, {side}", error, 1e-4)
+                for side, error in errors.items()
+            ),
+        ],
+        warnings=unable(models, done, task),
+        files={"weights": pd.DataFrame(map(asdict, moved))},
+    )
+
+
+def beginning(model, before: str):
+    """The model that fine-tuning began with.
+
+    Raises  UsageError if it is not named, or is no beginning of this one.
+    """
+    if not before:
+        raise UsageError(
+            f"say what {model.name} was before: --before NAME"
+            + "".join(f" ({note})" for note in model.origin.notes[:1])
+        )
+    found = interp.load(before, model.dtype, model.device)
+    if found.tokenizer.get_vocab() != model.tokenizer.get_vocab():
+        raise UsageError(f"{before} and {model.name} have different tokenizers")
+    return found
+
+
+def together(distance, change) -> list[Headline]:
+    """Whether the parts whose weights moved most are those whose effects changed most; nothing where
+    all moved alike."""
+    rank = stats.rank_correlation(distance, np.abs(change.mean(-1)))
+    if np.isnan(rank.value):
+        return []
+    label = "weights moved and effects changed, rank correlation"
+    low, high = (None, None) if np.isnan(rank.low) else (float(rank.low), float(rank.high))
+    note = "n counts heads and MLPs"
+    return [Headline(label, float(rank.value), low=low, high=high, n=len(distance), note=note)]
+
+
+def compared(models, done, task, seed: int) -> Table:
+    """Both models and how they do on the task."""
+    rows = []
+    for side, each in models.items():
+        found = stats.mean(done[side].clean, task.clusters, seed=seed)
+        rows.append(
+            {
+                "model": side,
+                "name": each.name,
+                "logit_difference": float(found.value),
+                "ci_low": float(found.low),
+                "ci_high": float(found.high),
+                "share_right": float((done[side].clean > 0).mean()),
+                "n": task.n,
+                "weights_sha256": each.origin.weights_sha256,
+            }
+        )
+    return Table("models", pd.DataFrame(rows), note=f"Task: {task.name}.")
+
+
+def unable(models, done, task) -> list[str]:
+    """A warning for each model that prefers the answer on too few prompts to be asked why it does."""
+    right = {side: float((done[side].clean > 0).mean()) for side in models}
+    return [
+        f"{models[side].name} prefers the answer on {share:.0%} of the {task.name} prompts, where "
+        f"{LEAST_ACCURACY:.0%} are asked of a model that can do a task: effects say little of how."
+        for side, share in right.items()
+        if share < LEAST_ACCURACY
+    ]
+
+
+def weights(moved, n_layers: int) -> Section:
+    of_heads = np.array([it.distance for it in moved if it.part == "head"])
+    layered = {
+        kind: [(it.layer, it.distance) for it in moved if it.part == kind]
+        for kind in ("mlp", "norms and output bias")
+    }
+    series = [
+        Series(kind, *map(list, zip(*rows, strict=True))) for kind, rows in layered.items() if rows
+    ]
+    rest = [{"part": it.part, "distance": it.distance} for it in moved if it.layer is None]
+    return Section(
+        "How far the weights moved",
+        [
+            Maps([scores.head_map("heads", of_heads, n_layers, "share of norm")]),
+            *(
+                [Chart("By layer", "line", series, "layer", "share of norm before")]
+                if series
+                else []
+            ),
+            Table("weights_outside_blocks", pd.DataFrame(rest), title="Outside the blocks"),
+        ],
+        intro="The length of the change of each part's weights, as a share of their length before.",
+    )
+
+
+def attributions(models, task):
+    """Direct effects of heads `[component example]` before, after and apart, a table of all parts, and how
+    far they are from adding up to each model's logit difference."""
+    pooled, errors = {}, {}
+    for side, each in models.items():
+        prompts = asked(each, task)
+        run = prompts.run(each, keep=attribute.wanted(each))
+        found = attribute.attribute(each, run, prompts)
+        pooled[side], errors[side] = found.pooled(), found.error
+    keys = [key for key in pooled["after"] if key in pooled["before"]]
+    values = {side: np.stack([pooled[side][key] for key in keys]) for side in SIDES}
+    names = pd.DataFrame(keys, columns=["component", "layer", "head"]).astype(
+        {"layer": "Int64", "head": "Int64"}
+    )
+    table = paired(names, values, values["after"] - values["before"], task)
+    heads = np.array([key[0] == "head" for key in keys])
+    of_heads = {side: each[heads] for side, each in values.items()}
+    return of_heads | {"after − before": of_heads["after"] - of_heads["before"]}, table, errors
+
+
+def paired(names, effects, change, task, seed: int = 0) -> pd.DataFrame:
+    """names, before, after, and their difference with interval and corrected p."""
+    found = scores.estimates(names, change, task, seed).rename(columns={"effect": "difference"})
+    places = range(names.shape[1], names.shape[1] + 2)
+    for place, (side, each) in zip(places, effects.items(), strict=True):
+        found.insert(place, side, each.mean(-1))
+    return found
+
+
+@torch.no_grad()
+def divergence(models, task):
+    """For each prompt the KL divergence from the model before to the model after, mean over tokens."""
+    found = []
+    for prompt in task.kept:
+        tokens = torch.tensor([prompt.clean_tokens], device=models["after"].device)
+        old, new = (each.run(tokens).logits.double().log_softmax(-1) for each in models.values())
+        found.append(float((old.exp() * (old - new)).sum(-1).mean()))
+    return np.array(found)
+
+
+def moved_most(moved) -> str:
+    """The two parts of the blocks that moved furthest, in words."""
+    inside = sorted((it for it in moved if it.layer is not None), key=lambda it: -it.distance)
+    said = [
+        f"L{it.layer}H{it.head}" if it.head is not None else f"layer {it.layer}'s {it.part}"
+        for it in inside[:2]
+    ]
+    return " and ".join(
+        f"{name} ({it.distance:.1%})" for name, it in zip(said, inside[:2], strict=True)
+    )
