@@ -12,7 +12,7 @@ from torch import Tensor
 from interp import sites
 from interp.edits import Edit
 from interp.engine.base import Base
-from interp.engine.cone import Cone, Rows
+from interp.engine.cone import Cone, Rows, Span
 from interp.engine.entry import Door, LayerEntry
 from interp.engine.job import Job
 from interp.engine.localise import RowTap, localised
@@ -45,43 +45,65 @@ def run_chunk(
         taps += [(own, edit) for edit in localised(job.later, job.examples, job.start)]
         first_row = own.stop
     tap = RowTap(taps) if taps else None
-    order: dict[int, list[Job]] = {}
+    order: dict[Span, list[Job]] = {}
+    n_led: dict[Span, int] = {}
 
     def arrive(at: Door) -> list[Rows]:
-        joined: dict[int, list[tuple[Job, Tensor]]] = {}
         entries: dict[tuple[int, tuple[int, ...]], LayerEntry] = {}
-        for job in arriving.get(at, ()):
-            shared = (job.start, tuple(job.examples.tolist()))
+
+        def entered(job: Job, examples: Tensor, start: int) -> Tensor:
+            shared = (start, tuple(examples.tolist()))
             if shared not in entries:
-                entries[shared] = LayerEntry(model, base, at.layer, job.examples, job.start)
-            joined.setdefault(job.start, []).append((job, _entered(entries[shared], job, at)))
-            order.setdefault(job.start, []).append(job)
-        return [
-            Rows(
-                start,
-                torch.cat([job.examples for job, _ in pairs]),
-                torch.cat([r for _, r in pairs]),
-            )
-            for start, pairs in joined.items()
-        ]
+                entries[shared] = LayerEntry(model, base, at.layer, examples, start)
+            return _entered(entries[shared], job, at)
+
+        joined: dict[Span, list[Rows]] = {}
+        for job in arriving.get(at, ()):
+            start, beginning = job.start, job.beginning
+            if beginning is None:
+                rows = Rows(start, job.examples, entered(job, job.examples, start))
+            else:
+                stop, leaders = beginning.stop, beginning.leaders
+                resid = entered(job, leaders, start)[:, : stop - start]
+                led = Rows(start, leaders, resid, stop)
+                joined.setdefault(led.span, []).append(led)
+                follows = beginning.follows + n_led.get(led.span, 0)
+                n_led[led.span] = n_led.get(led.span, 0) + len(leaders)
+                resid = entered(job, job.examples, stop)
+                rows = Rows(stop, job.examples, resid, None, start, follows)
+            joined.setdefault(rows.span, []).append(rows)
+            order.setdefault(rows.span, []).append(job)
+        return [_together(several) for several in joined.values()]
 
     done = Cone(model, base, arrive, tap).run(min(door.layer for door in arriving))
     effects: dict[Job, Tensor] = {}
     for rows in done:
         values = _values(model, base, rows, tap, logits_at_once)
         changes = values - base.value[rows.examples]
-        counts = [len(job.examples) for job in order[rows.start]]
-        for job, change in zip(order[rows.start], changes.split(counts), strict=True):
+        counts = [len(job.examples) for job in order[rows.span]]
+        for job, change in zip(order[rows.span], changes.split(counts), strict=True):
             effect = torch.zeros_like(base.value)
             effect[job.examples] = change
             effects[job] = effect
     return [effects[job] for job in jobs]
 
 
+def _together(several: Sequence[Rows]) -> Rows:
+    """Groups of one span as one."""
+    first = several[0]
+    examples, resid = (
+        torch.cat([getattr(it, name) for it in several]) for name in ("examples", "resid")
+    )
+    follows = None
+    if first.follows is not None:
+        follows = torch.cat([it.follows for it in several if it.follows is not None])
+    return Rows(first.start, examples, resid, first.stop, first.led_from, follows)
+
+
 def _entered(entry: LayerEntry, job: Job, at: Door) -> Tensor:
-    """The stream of a job's rows as they join."""
-    if job.now:
-        return entry.entered(localised(job.now, job.examples, job.start))
+    """The stream of a job's rows as they join, of the prompts and from the position of the entry."""
+    if edits := localised(job.now, entry.examples, entry.start):
+        return entry.entered(edits)
     return (entry.before, entry.middle, entry.after)[at.stage]
 
 

@@ -5,6 +5,9 @@ the batch grows over the layers. A causal model cannot be changed before an edit
 holds only positions from `start` on and attends to the base run's keys and values before it. Rows of
 different starts share every product with weights: they lie side by side in one long row of tokens.
 In the last layer only the positions that the metric reads go on.
+
+What several prompts begin with alike is a group of rows of its own, one a leader, that ends at `stop`;
+the rows that `follow` attend to its keys and values as to their own.
 """
 
 from __future__ import annotations
@@ -26,15 +29,33 @@ from interp.transformer.tap import Untapped
 _PLAIN = Untapped()
 
 
+# start, stop, and the start of what these rows follow
+Span = tuple[int, int | None, int | None]
+
+
 @dataclass
 class Rows:
-    """Rows of one start position: the prompt of each and its stream, at positions from `start` on
-    or, where `at` is set, at these of them."""
+    """Rows of one span of positions: the prompt of each and its stream, at positions from `start` on
+    (up to `stop`, if it is set) or, where `at` is set, at these of them. With `follows`, row i goes on
+    after row `follows[i]` of the group that stops where this one starts."""
 
     start: int
     examples: Int[Tensor, " example"]
     resid: Float[Tensor, "example pos d_model"]
+    stop: int | None = None
+    led_from: int | None = None
+    follows: Int[Tensor, " example"] | None = None
     at: Int[Tensor, "example label"] | None = None
+
+    @property
+    def span(self) -> Span:
+        """What groups that may lie together have in common."""
+        return self.start, self.stop, self.led_from
+
+    @property
+    def leader(self) -> Span:
+        """The span of the group that these rows follow."""
+        return self.led_from or 0, self.start, None
 
 
 Arrive = Callable[[Door], Sequence[Rows]]
@@ -52,11 +73,12 @@ class Cone:
     ) -> None:
         self.model, self.base, self.arrive = model, base, arrive
         self.tap = tap or _PLAIN
-        self.rows: dict[int, Rows] = {}
+        self.rows: dict[Span, Rows] = {}
 
     @torch.no_grad()
     def run(self, first: int) -> list[Rows]:
-        """The final stream of all rows at the positions that the metric reads, for each start."""
+        """The final stream of all rows at the positions that the metric reads, for each span; leaders,
+        of whom nothing is read, are left out."""
         for layer in range(first, self.model.config.n_layers):
             self._join(Door(layer, 0))
             if self.rows:
@@ -66,9 +88,10 @@ class Cone:
                 if self.rows:
                     self._mlp(layer)
             self._join(Door(layer, 2))
-        for rows in self.rows.values():
+        done = [rows for rows in self.rows.values() if rows.stop is None]
+        for rows in done:
             self._read(rows)
-        return list(self.rows.values())
+        return done
 
     def _block(self, layer: int) -> None:
         """Attention and MLP for the rows there are; rows that join between them go through the MLP."""
@@ -110,13 +133,24 @@ class Cone:
         q = _apart(block.attn.queries(x, turn, tap), like)
         z = []
         for number, rows in enumerate(every):
-            past_k = self.base.keys[layer][rows.examples, : rows.start]
-            past_v = self.base.values[layer][rows.examples, : rows.start]
-            all_k = torch.cat([past_k, k[number]], dim=1) if rows.start else k[number]
-            all_v = torch.cat([past_v, v[number]], dim=1) if rows.start else v[number]
+            all_k = self._with_past(rows, self.base.keys[layer], k, number)
+            all_v = self._with_past(rows, self.base.values[layer], v, number)
             z.append(block.attn.mix(q[number], all_k, all_v, self._mask(rows, layer), tap))
         written = tap(sites.attn_out(layer), block.attn.write(_side_by_side(z), tap))
         return _apart(written, like)
+
+    def _with_past(self, rows: Rows, base: Tensor, own: Sequence[Tensor], number: int) -> Tensor:
+        """Keys or values of these rows from position 0 on: the base run's, those of what the rows
+        follow, and their own, which is `number` among those of all groups."""
+        parts = [own[number]]
+        first = rows.start
+        if rows.follows is not None:
+            leaders = list(self.rows).index(rows.leader)
+            parts.insert(0, own[leaders][rows.follows])
+            first = rows.leader[0]
+        if first:
+            parts.insert(0, base[rows.examples, :first])
+        return torch.cat(parts, dim=1) if len(parts) > 1 else parts[0]
 
     def _mlp(self, layer: int, reads: Sequence[Tensor] | None = None) -> None:
         """Adds mlp_out to the stream of all rows; `reads` is the stream it reads, if another."""
@@ -136,12 +170,14 @@ class Cone:
         for new in self.arrive(at):
             if last and at.stage > 0:
                 self._narrow(new)
-            old = self.rows.get(new.start)
+            old = self.rows.get(new.span)
             if old is None:
-                self.rows[new.start] = new
+                self.rows[new.span] = new
                 continue
             old.examples = torch.cat([old.examples, new.examples])
             old.resid = torch.cat([old.resid, new.resid])
+            if old.follows is not None and new.follows is not None:
+                old.follows = torch.cat([old.follows, new.follows])
             if old.at is not None and new.at is not None:
                 old.at = torch.cat([old.at, new.at])
         site = (sites.resid_pre if at.stage == 0 else sites.resid_post)(at.layer)
@@ -151,6 +187,10 @@ class Cone:
 
     def _narrow(self, rows: Rows) -> None:
         """Leaves of the stream only what the metric reads, if that is less and nobody else reads."""
+        if rows.stop is not None:
+            rows.at = rows.examples.new_empty(len(rows.examples), 0)
+            rows.resid = rows.resid[:, :0]
+            return
         n_pos = self.base.tokens.shape[1] - rows.start
         if self.tap is not _PLAIN or self.base.read.shape[1] >= n_pos:
             return
@@ -181,7 +221,7 @@ class Cone:
                 of_rows = (
                     part[rows.examples] if padded else part.expand(len(rows.examples), -1, -1, -1)
                 )
-                of_rows = of_rows[:, rows.start :]
+                of_rows = of_rows[:, rows.start : rows.stop]
                 both.append(of_rows if rows.at is None else _take(of_rows, rows.at))
             parts.append(both)
         return Angles(*(_side_by_side([both[which] for both in parts]) for which in (0, 1)))
@@ -190,7 +230,7 @@ class Cone:
         mask = self.base.around.mask(layer)
         if len(mask) > 1:
             mask = mask[rows.examples]
-        mask = mask[:, :, rows.start :]
+        mask = mask[:, :, rows.start : rows.stop, : rows.stop]
         if rows.at is None:
             return mask
         whole = mask.expand(len(rows.examples), -1, -1, -1)[:, 0]

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from interp.edits import Edit, Put
 from interp.engine.base import Base
+from interp.engine.beginning import Beginning, Beginnings
 from interp.engine.entry import Door, LayerEntry, entrance
 from interp.engine.localise import first_position, given_apart, settled
 from interp.sites import Site, among
@@ -21,7 +22,8 @@ from interp.transformer.tap import Untapped
 @dataclass(frozen=True, eq=False)
 class Job:
     """One intervention, ready to run. `number` is its place in the sweep; `now` are the edits that
-    its entry makes and `later` those made on the way; `examples` are the prompts that it changes."""
+    its entry makes and `later` those made on the way; `examples` are the prompts that it changes, and
+    `beginning` is what they share."""
 
     number: int
     door: Door
@@ -29,16 +31,28 @@ class Job:
     examples: Int[Tensor, " example"]
     now: tuple[Edit, ...]
     later: tuple[Edit, ...]
+    beginning: Beginning | None = None
 
     def n_tokens(self, n_pos: int) -> int:
         """How many tokens go through the layers after its door."""
-        return len(self.examples) * (n_pos - self.start)
+        if (shared := self.beginning) is None:
+            return len(self.examples) * (n_pos - self.start)
+        led = len(shared.leaders) * (shared.stop - self.start)
+        return led + len(self.examples) * (n_pos - shared.stop)
 
     def pieces(self, n_examples: int) -> list[Job]:
         """The same job for so many prompts at a time."""
         if len(self.examples) <= n_examples:
             return [self]
-        return [replace(self, examples=some) for some in self.examples.split(n_examples)]
+        every = torch.arange(len(self.examples), device=self.examples.device)
+        return [
+            replace(
+                self,
+                examples=self.examples[rows],
+                beginning=self.beginning and self.beginning.of(rows),
+            )
+            for rows in every.split(n_examples)
+        ]
 
 
 class JobMaker:
@@ -49,6 +63,7 @@ class JobMaker:
         self._everyone = torch.arange(len(base.tokens), device=base.tokens.device)
         self._known: dict[Site, Tensor] = {}
         self._fitting: set[tuple[object, ...]] = set()
+        self._beginnings = Beginnings(base, model.config.causal)
 
     def job(self, number: int, edits: Sequence[Edit]) -> Job | None:
         """The job, or None for an intervention that changes nothing that the metric reads."""
@@ -70,7 +85,9 @@ class JobMaker:
             first = int(touched.any(0).nonzero()[0])
             start = min([first, *(first_position(edit) for edit in edits if given_apart(edit))])
         where, now, later = entrance(edits, self.model.config)
-        return Job(number, where, start, examples, tuple(now), tuple(later))
+        # Edits that are made on the way need whole activations.
+        shared = None if later else self._beginnings.find(start, examples, now)
+        return Job(number, where, start, examples, tuple(now), tuple(later), shared)
 
     def _check(self, edit: Edit) -> None:
         """Raises a UsageError for a site, a place or a value that this model does not have: now, and
