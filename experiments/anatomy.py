@@ -188,10 +188,16 @@ def _attention(model, run, labels, layer: int, head: int) -> Section:
             ),
             Maps(
                 [
-                    Heatmap("1 · similarity q·k", similarity.numpy(), "query", "key", **grid),
+                    Heatmap(
+                        "1 · similarity q·k",
+                        similarity.double().cpu().numpy(),
+                        "query",
+                        "key",
+                        **grid,
+                    ),
                     Heatmap(
                         f"2 · divided by {model.block(layer).attn.scale:g} and masked",
-                        scores.where(scores.isfinite(), torch.nan).numpy(),
+                        scores.where(scores.isfinite(), torch.nan).double().cpu().numpy(),
                         "query",
                         "key",
                         **grid,
@@ -199,7 +205,7 @@ def _attention(model, run, labels, layer: int, head: int) -> Section:
                     ),
                     Heatmap(
                         "3 · softmax: the pattern",
-                        pattern.numpy(),
+                        pattern.double().cpu().numpy(),
                         "query",
                         "key",
                         **grid,

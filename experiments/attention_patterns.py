@@ -119,7 +119,7 @@ def _even(model, prompts, named, pairs) -> list[float]:
     share = mask.double() / mask.sum(-1, keepdim=True)
     share = share.expand(len(prompts.real), -1, -1)
     rows = np.arange(len(share))
-    share = share.cpu().numpy()
+    share = share.double().cpu().numpy()
     return [float(share[rows, named[query], named[key]].mean()) for query, key in pairs]
 
 

@@ -68,7 +68,7 @@ def head_decomposition(
             "bias_share": [float(s.bias_share.mean()) for s in sums],
         }
     )
-    shares = np.stack([s.head_share[0].numpy() for s in sums])
+    shares = np.stack([s.head_share[0].double().cpu().numpy() for s in sums])
     closing = max(float((s.head_share.sum(-1) + s.bias_share - 1).abs().max()) for s in sums)
     same, model_same = layers.relative_difference.max(), layers.difference_from_model.max()
     differs = layers.permuted_difference.min()
@@ -168,7 +168,7 @@ def _algebra(done, layer: int, labels: list[str]) -> Section:
 
 def _heads(sums, shares: np.ndarray, layer: int) -> Section:
     """Who writes how much: shares, lengths, and how alike the heads of one layer write."""
-    norms = np.stack([s.head_out[0].norm(dim=-1).numpy() for s in sums])
+    norms = np.stack([s.head_out[0].norm(dim=-1).double().cpu().numpy() for s in sums])
     later = slice(1, None) if shares.shape[1] > 1 else slice(None)
     return Section(
         "What each head contributes",
@@ -197,7 +197,7 @@ def _heads(sums, shares: np.ndarray, layer: int) -> Section:
                 [
                     Heatmap(
                         f"Cosine between heads of layer {layer}, mean after the first position",
-                        sums[layer].cosines[0, later].mean(0).numpy(),
+                        sums[layer].cosines[0, later].mean(0).double().cpu().numpy(),
                         "head",
                         "other head",
                         low=-1,
@@ -214,7 +214,7 @@ def _heads(sums, shares: np.ndarray, layer: int) -> Section:
 def _stream(stream, n_layers: int) -> Section:
     """How the final stream comes about: the share of every layer's attention and MLP in it."""
     final = stream.stream[0, -1]
-    along = ((stream.parts[:, 0, -1] @ final) / (final @ final)).numpy()
+    along = ((stream.parts[:, 0, -1] @ final) / (final @ final)).double().cpu().numpy()
     kinds = {
         "embedding": ("embed", "pos_embed"),
         "attention": ("head", "attn_bias"),

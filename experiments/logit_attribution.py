@@ -252,7 +252,9 @@ def _queries(model, task, prompts, best, seed: int) -> Section:
     run = prompts.run(model, keep={*needed, *(sites.pattern(layer) for layer, _ in best)})
     rows, text = [], []
     for layer, head in best:
-        pattern = run.cache[sites.pattern(layer)][range(task.n), head, prompts.end].cpu().numpy()
+        pattern = (
+            run.cache[sites.pattern(layer)][range(task.n), head, prompts.end].double().cpu().numpy()
+        )
         weight = {name: pattern[np.arange(task.n), at].mean() for name, at in named.items()}
         place = max(weight, key=weight.get)
         key = prompts.end.new_tensor(named[place])

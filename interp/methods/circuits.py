@@ -48,7 +48,7 @@ def output_value(model: Transformer, layer: int) -> Factors:
     """W_V W_O of every head, as it reads the normalized stream; the norm's weight is in W_V."""
     block = model.block(layer)
     W_V = block.attn.W_V.detach().repeat_interleave(model.config.group, 0)
-    return Factors(_read_through(block.ln1, W_V), block.attn.W_O.detach())
+    return Factors(_single(_read_through(block.ln1, W_V)), _single(block.attn.W_O.detach()))
 
 
 def query_key(model: Transformer, layer: int, offset: int = 0) -> Factors:
@@ -67,7 +67,8 @@ def query_key(model: Transformer, layer: int, offset: int = 0) -> Factors:
     W_K = _read_through(block.ln1, W_K)
     if model.config.positions == "rotary":
         W_Q = _turned(model, W_Q, offset)
-    return Factors(W_Q, rearrange(W_K, "head d_model d_head -> head d_head d_model"))
+    right = rearrange(W_K, "head d_model d_head -> head d_head d_model")
+    return Factors(_single(W_Q), _single(right))
 
 
 @torch.no_grad()
@@ -93,7 +94,7 @@ def writes(model: Transformer, run: Run, layer: int) -> Float[Tensor, "batch pos
         constant = constant + einsum(
             "d_model, head d_model d_head -> head d_head", block.ln1.b, W_V
         )
-    pattern = run.cache[sites.pattern(layer)]
+    pattern = run.cache[sites.pattern(layer)].to(read.dtype)
     z = einsum(
         "batch head query key, batch key head d_head -> batch query head d_head", pattern, read
     )
@@ -121,6 +122,11 @@ def _read_through(
         return W
     W = W * norm.w.detach()[:, None]
     return W - W.mean(-2, keepdim=True) if norm.kind == "layernorm" else W
+
+
+def _single(W: Tensor) -> Tensor:
+    """The weights in single precision at least, which decompositions of matrices ask for."""
+    return W.float() if W.element_size() < 4 else W
 
 
 def triangular(left: Float[Tensor, "head d_model d_head"]) -> Float[Tensor, "head d_head d_head"]:
@@ -165,7 +171,7 @@ def vocabulary(model: Transformer, start: Start) -> Vocabulary:
     if config.norm == "layernorm":
         W_U = W_U - W_U.mean(-1, keepdim=True)
     # A shift of all logits is none: softmax does not see it.
-    return Vocabulary(embedded, W_U - W_U.mean(0))
+    return Vocabulary(_single(embedded), _single(W_U - W_U.mean(0)))
 
 
 def _started(model: Transformer, rows: Tensor, start: Start) -> Tensor:

@@ -112,6 +112,15 @@ def test_a_study_of_a_task_yields_a_valid_report(name, model):
     check(name, found)
 
 
+@pytest.mark.parametrize("name", [*ON_TASKS, "anatomy", "head_decomposition", *ON_WEIGHTS])
+def test_a_study_runs_in_half_precision(name):
+    model = interp.load("tiny-llama", dtype=torch.bfloat16)
+    settings = ON_WEIGHTS.get(name, {"others": False} if name == "task_check" else {})
+    task = tasks.build("ioi", model.tokenizer, 8, 0) if name in ON_TASKS else None
+    # Sums close as well as so few digits let them, which the report's own checks say.
+    assert isinstance(run(name, model, task, **settings), Report)
+
+
 @pytest.mark.parametrize("name", ON_WEIGHTS)
 def test_a_study_without_a_task_yields_a_valid_report(name, model):
     found = run(name, model, **ON_WEIGHTS[name])
