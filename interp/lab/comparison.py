@@ -194,7 +194,7 @@ def _blocks(each: Matched, number: int) -> list[Block]:
         else "The prompts behind the cells are not paired, so the differences have no interval."
     )
     return [
-        Maps([each.first, each.second, each.difference], note="A and B share one colour scale."),
+        Maps([each.difference, each.first, each.second], note="A and B share one colour scale."),
         Table(
             f"differences_{number + 1}",
             each.cells,
