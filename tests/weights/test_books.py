@@ -7,7 +7,8 @@ import pytest
 import torch
 
 import interp
-from interp.training import bpe, loop
+from interp.training import bpe
+from interp.training.objective import NEXT_TOKEN
 from interp.weights import loading, stored, zoo
 
 FOLDER = loading._PACKAGED / zoo.BOOKS
@@ -44,7 +45,7 @@ def test_its_card_and_its_origin_say_where_it_comes_from(model):
 def test_it_reads_english_better_than_tokens_by_their_frequency_could_tell(model):
     ids = model.tokenizer(TEXT)["input_ids"]
     tokens = torch.tensor([[bpe.begin(model.tokenizer), *ids]])
-    bits = float(loop.losses(model, tokens).detach().sum()) / math.log(2) / len(TEXT.encode())
+    bits = float(NEXT_TOKEN.losses(model, tokens).detach().sum()) / math.log(2) / len(TEXT.encode())
     assert bits < 2.4
     assert model.tokenizer.decode(ids) == TEXT
 
