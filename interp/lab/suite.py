@@ -42,6 +42,10 @@ def run(
         model = load(request.model, request.dtype, request.device, request.revision)
     names = {study.name: _task_name(study, request) for study in studies}
     tasks = {name: _build(name, model, request) for name in dict.fromkeys(names.values()) if name}
+    gates: dict[str, Gate] = {}
+    if request.task is None and tasks:
+        for usual, able in _within_reach(studies, tasks, model, request, gates).items():
+            names = {study: able if name == usual else name for study, name in names.items()}
     orders = [
         order(
             study,
@@ -58,7 +62,6 @@ def run(
             if each.reason and each.study.sweeps:
                 _tell_cost(each)
         return 0
-    gates: dict[str, Gate] = {}
     codes: list[int] = []
     try:
         for each in orders:
@@ -95,6 +98,38 @@ def _check_task(studies: Sequence[Study], request: Request) -> None:
 
 def _task_name(study: Study, request: Request) -> str | None:
     return None if study.task is None else request.task or study.task
+
+
+def _within_reach(
+    studies: Sequence[Study],
+    tasks: dict[str, Task],
+    model: Transformer,
+    request: Request,
+    gates: dict[str, Gate],
+) -> dict[str, str]:
+    """For each task that studies would run on by default and that the model cannot do, the first one
+    that it can, which is put among the tasks; nothing where it can do none."""
+    from interp.tasks import gate
+    from interp.tasks import names as known
+
+    found: dict[str, str] = {}
+    for usual in {study.task for study in studies if study.task and study.gated}:
+        gates[usual] = gate(model, tasks[usual])
+        if not (reason := gates[usual].refused):
+            continue
+        for name in known():
+            if name not in tasks:
+                try:
+                    tasks[name] = _build(name, model, request)
+                except UsageError:
+                    # Its vocabulary lacks the task's words.
+                    continue
+            gates[name] = gates.get(name) or gate(model, tasks[name])
+            if not gates[name].refused:
+                print(f"{usual}: {reason}\n{usual} is left for {name}, which it can do", flush=True)
+                found[usual] = name
+                break
+    return found
 
 
 def _build(name: str, model: Transformer, request: Request) -> Task:

@@ -23,6 +23,7 @@ from interp.training.objective import mean_loss
 from interp.training.recipe import Recipe
 from interp.training.state import Standing, restore, save
 from interp.transformer import Transformer
+from interp.weights.zoo import SHORT_NAMES
 
 RECIPE, STATE, CHECKPOINTS = "recipe.json", "state.safetensors", "checkpoints"
 _RESULTS = "results.json"
@@ -50,8 +51,14 @@ def place(folder: Path) -> Path:
 def check(folder: Path) -> None:
     """Passes if a training can live in this folder, which need not be there yet.
 
-    Raises  UsageError for a file, and for a folder that holds something else.
+    Raises  UsageError for a file, for a folder that holds something else, and for the short name of
+            a model.
     """
+    if str(folder) in SHORT_NAMES:
+        raise UsageError(
+            f"{folder} is the short name of a model, which would be loaded instead; name another "
+            f"folder, such as models/{folder}"
+        )
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder} is a file; name a folder for the model")
     if folder.is_dir() and any(folder.iterdir()) and not place(folder).is_dir():

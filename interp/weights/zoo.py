@@ -30,7 +30,7 @@ SHORT_NAMES: dict[str, Entry] = {
         Entry(
             BOOKS,
             "a small GPT-2 trained with `interp train` on public-domain books: "
-            "4 layers × 4 heads, d_model 128",
+            "4 layers × 8 heads, d_model 256",
             "this package",
         ),
         Entry("tiny-gpt2", "learned positions, LayerNorm, gelu_new, all biases", _RANDOM),

@@ -66,6 +66,21 @@ def test_another_number_of_prompts_is_another_run(asks, interp):
     assert "skipped" in interp("run", "asks", *TINY, "--n", "9")[1]
 
 
+def test_a_model_that_cannot_do_the_usual_task_is_asked_one_that_it_can(place, write_study, interp):
+    write_study("gated", "pass", 'task="ioi"')
+    code, out, _ = interp("run", "gated", "--model", "books-gpt2")
+    assert code == 0
+    assert "ioi is left for gendered_pronoun, which it can do" in out
+    stored = json.loads(
+        Path("reports", "books-gpt2", "gendered_pronoun", "gated", "result.json").read_text()
+    )
+    assert stored["verdict"] == "supported"
+    # A task that is named is that task.
+    assert interp("run", "gated", "--model", "books-gpt2", "--task", "ioi")[0] == 0
+    stored = json.loads(Path("reports", "books-gpt2", "ioi", "gated", "result.json").read_text())
+    assert stored["verdict"] == "not run"
+
+
 def test_a_task_that_the_model_cannot_do_is_not_run_and_says_why(gated, interp):
     code, out, err = interp("run", "gated", "works", *TINY)
     assert (code, err) == (0, "")

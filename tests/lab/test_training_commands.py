@@ -151,6 +151,13 @@ def test_a_folder_that_holds_something_else_is_left_alone(interp, fables, place)
     assert (place / "other" / "model.safetensors").read_text() == "precious"
 
 
+def test_a_folder_may_not_be_called_as_a_model_that_would_be_loaded_instead(interp, fables, place):
+    code, _, complaint = interp("train", "books-gpt2", "--text", fables, *SMALL)
+    assert code == 2
+    assert "models/books-gpt2" in complaint
+    assert not (place / "books-gpt2").exists()
+
+
 @pytest.mark.slow
 def test_a_disk_without_room_is_one_sentence_and_the_same_command_goes_on(fables, place):
     words = [*SMALL, *SHORT, "--width", 256]

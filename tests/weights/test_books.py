@@ -39,14 +39,14 @@ def test_it_loads_in_a_second(model):
 def test_its_card_and_its_origin_say_where_it_comes_from(model):
     card = (FOLDER / "README.md").read_text(encoding="utf-8")
     assert model.origin.weights_sha256 in card
-    assert "interp train books-gpt2 --text books.txt.gz" in card
+    assert "interp train models/books --text books.txt.gz" in card
 
 
 def test_it_reads_english_better_than_tokens_by_their_frequency_could_tell(model):
     ids = model.tokenizer(TEXT)["input_ids"]
     tokens = torch.tensor([[bpe.begin(model.tokenizer), *ids]])
     bits = float(NEXT_TOKEN.losses(model, tokens).detach().sum()) / math.log(2) / len(TEXT.encode())
-    assert bits < 2.4
+    assert bits < 2.2
     assert model.tokenizer.decode(ids) == TEXT
 
 
