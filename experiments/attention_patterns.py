@@ -9,6 +9,8 @@ Limits  Heads that act through other heads are not among those chosen. Attention
         use of what is there.
 """
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import torch
@@ -61,6 +63,7 @@ def attention_patterns(model, task, *, seed: int = 0, top: int = 8) -> Report:
         stats.mean(each, task.clusters, seed=seed)
         for each in (largest, drawn_look, largest - drawn_look)
     )
+    looks, by_chance = _bounded(looks), _bounded(by_chance)
     verdict = "inconclusive"
     if inner and more.low > 0:
         verdict = "supported"
@@ -123,8 +126,14 @@ def _even(model, prompts, named, pairs) -> list[float]:
     return [float(share[rows, named[query], named[key]].mean()) for query, key in pairs]
 
 
+def _bounded(estimate: stats.Estimate) -> stats.Estimate:
+    """The interval of a share of attention, which lies from 0 to 1."""
+    low, high = (np.asarray(np.clip(end, 0, 1)) for end in (estimate.low, estimate.high))
+    return replace(estimate, low=low, high=high)
+
+
 def _table(pairs, found, heads, even, clusters, seed: int) -> pd.DataFrame:
-    estimate = stats.mean(found.double().cpu().numpy(), clusters, seed=seed)
+    estimate = _bounded(stats.mean(found.double().cpu().numpy(), clusters, seed=seed))
     rows = [
         [
             layer,

@@ -112,6 +112,14 @@ def test_a_study_of_a_task_yields_a_valid_report(name, model):
     check(name, found)
 
 
+def test_an_interval_of_attention_stays_within_what_attention_can_be(model):
+    report = run("attention_patterns", model, tasks.build("ioi", model.tokenizer, 8, 0))
+    between = next(each.frame for each in report.tables if each.name == "between")
+    ends = between[["ci_low", "ci_high"]].dropna()
+    assert len(ends)
+    assert ends.stack().between(0, 1).all()
+
+
 @pytest.mark.parametrize("name", [*ON_TASKS, "anatomy", "head_decomposition", *ON_WEIGHTS])
 def test_a_study_runs_in_half_precision(name):
     model = interp.load("tiny-llama", dtype=torch.bfloat16)
