@@ -63,10 +63,10 @@ def finetune_diff(model, task, *, before: str = "", top: int = 8, seed: int = 0)
     top_table = scores.held_out(names, change, task, chosen, seed)
     first, best = top_table.iloc[0], [str(everything[row]) for row in chosen.rows]
 
-    distance = np.array([it.distance for it in moved if it.part in ("head", "mlp")])
-    # `distances` goes layer by layer; `everything` has the heads first.
-    by_kind = [it.part == "mlp" for it in moved if it.part in ("head", "mlp")]
-    distance = distance[np.argsort(by_kind, kind="stable")]
+    # In the order of `everything`.
+    distance = np.array(
+        [it.distance for kind in ("head", "mlp") for it in moved if it.part == kind]
+    )
     found, both, errors = attributions(models, task)
     logits = done["after"].clean - done["before"].clean
     gain = stats.mean(logits, task.clusters, seed=seed)

@@ -97,14 +97,16 @@ def finetune(
     if labels is None:
         print(f"written: {folder}\nrun it: interp run all --model {folder}")
         return
-    from statsmodels.stats.proportion import proportion_confint
+    import numpy as np
+
+    from interp import stats
 
     found = session.results(folder)
     n, right = found["held_out_lines"], found["held_out_accuracy"]
-    low, high = proportion_confint(round(right * n), n, method="wilson")
+    share = stats.share(np.arange(n) < round(right * n))
     print(
-        f"right on {right:.1%} of {n} held-out lines [{low:.1%}, {high:.1%}]; the most frequent label "
-        f"has {found['held_out_most_frequent']:.1%}\nwritten: {folder}"
+        f"right on {right:.1%} of {n} held-out lines [{share.low:.1%}, {share.high:.1%}]; the most "
+        f"frequent label has {found['held_out_most_frequent']:.1%}\nwritten: {folder}"
     )
     if data.identity["pairs"]:
         print(f"look inside: interp run pair_scoring --classifier {folder}")
