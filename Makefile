@@ -7,7 +7,8 @@ PORT ?= 8000
 WORKERS ?= 2
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install -c constraints.txt
-REPEATS := --repeats --preset attn-only --layers 2 --context 128 --rate 3e-3 --steps 1000
+REPEATS := --repeats --preset attn-only --positions rotary --layers 2 --width 64 --context 128 \
+  --batch 32 --rate 5e-3 --warmup 50 --decay 0.01 --steps 1000
 OPTIONS = $(if $(MODEL),--model "$(MODEL)") $(if $(TASK),--task "$(TASK)") $(ARGS)
 # One thread a worker: two workers with two threads each are slower than two with one.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest

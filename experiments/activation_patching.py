@@ -95,16 +95,16 @@ def activation_patching(
     first = top_table.iloc[0]
     at_end = recoveries(stream["resid_pre"]).reshape(config.n_layers, -1)[:, -1]
     over_half = np.flatnonzero(at_end >= 0.5)
-    arrives = f"layer {over_half[0]}" if len(over_half) else "no layer"
+    arrives = f"from layer {over_half[0]} on" if len(over_half) else "only after the last layer"
     return Report(
         answer=f"In {model.name} the stream at END holds more than half of what {task.name} needs "
-        f"from {arrives} on. The strongest of {len(names)} heads, {name_of(best[0])}, alone recovers "
+        f"{arrives}. The strongest of {len(names)} heads, {name_of(best[0])}, alone recovers "
         f"{first.recovery:.0%} of the gap of {float(gap.value):.2f} logits on templates that had no "
         "say in the choice.",
         verdict=scores.verdict(contests),
         headlines=[
             figures.headline("clean − corrupted", gap, "logits"),
-            Headline("END carries half from", arrives, note="recovery at resid_pre"),
+            Headline("END carries half", arrives, note="recovery at resid_pre"),
             figures.chosen(
                 f"{name_of(best[0])}, restored", first, f"recovery {first.recovery:.2f}"
             ),

@@ -72,7 +72,7 @@ class Order:
         if self.study.model == "transformer":
             words += ["--model", request.model]
         if self.task is not None:
-            words += ["--task", request.task or self.study.task or ""]
+            words += ["--task", request.task or self.task.name]
             words += ["--n", str(len(self.task.prompts))]
         words += ["--seed", str(request.seed)]
         usual = {"device": "cpu", "dtype": "float32", "revision": None}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from interp.errors import UnavailableError, UsageError
 from interp.lab import runs, site
@@ -13,10 +13,10 @@ from interp.lab.order import Order, Request, order
 from interp.lab.progress import watching
 from interp.lab.registry import Registry, Study, shown
 from interp.lab.subject import classifier
+from interp.lab.task_choice import TaskChoice, choose
 from interp.report.result import Result
 
 if TYPE_CHECKING:
-    from interp.tasks import Gate, Task
     from interp.transformer import Transformer
 
 
@@ -40,17 +40,13 @@ def run(
     }
     if len(classified) < len(studies):
         model = load(request.model, request.dtype, request.device, request.revision)
-    names = {study.name: _task_name(study, request) for study in studies}
-    tasks = {name: _build(name, model, request) for name in dict.fromkeys(names.values()) if name}
-    gates: dict[str, Gate] = {}
-    if request.task is None and tasks:
-        for usual, able in _within_reach(studies, tasks, model, request, gates).items():
-            names = {study: able if name == usual else name for study, name in names.items()}
+    transformers = [study for study in studies if study.name not in classified]
+    choice = choose(transformers, model, request) if transformers else TaskChoice()
     orders = [
         order(
             study,
             classified.get(study.name) or model,
-            tasks.get(names[study.name] or ""),
+            choice.tasks.get(study.name),
             settings[study.name],
             request,
         )
@@ -65,7 +61,7 @@ def run(
     codes: list[int] = []
     try:
         for each in orders:
-            codes.append(_one(each, gates))
+            codes.append(_one(each, choice))
     finally:
         if request.out.is_dir():
             index = site.write_index(request.out, registry)
@@ -96,51 +92,7 @@ def _check_task(studies: Sequence[Study], request: Request) -> None:
         )
 
 
-def _task_name(study: Study, request: Request) -> str | None:
-    return None if study.task is None else request.task or study.task
-
-
-def _within_reach(
-    studies: Sequence[Study],
-    tasks: dict[str, Task],
-    model: Transformer,
-    request: Request,
-    gates: dict[str, Gate],
-) -> dict[str, str]:
-    """For each task that studies would run on by default and that the model cannot do, the first one
-    that it can, which is put among the tasks; nothing where it can do none."""
-    from interp.tasks import gate
-    from interp.tasks import names as known
-
-    found: dict[str, str] = {}
-    for usual in {study.task for study in studies if study.task and study.gated}:
-        gates[usual] = gate(model, tasks[usual])
-        if not (reason := gates[usual].refused):
-            continue
-        for name in known():
-            if name not in tasks:
-                try:
-                    tasks[name] = _build(name, model, request)
-                except UsageError:
-                    # Its vocabulary lacks the task's words.
-                    continue
-            gates[name] = gates.get(name) or gate(model, tasks[name])
-            if not gates[name].refused:
-                print(f"{usual}: {reason}\n{usual} is left for {name}, which it can do", flush=True)
-                found[usual] = name
-                break
-    return found
-
-
-def _build(name: str, model: Transformer, request: Request) -> Task:
-    from interp import tasks
-
-    # A user's file without a number means all that it holds.
-    n = tasks.DEFAULT_N if request.n is None and name in tasks.names() else request.n
-    return tasks.build(name, model.tokenizer, n=n, seed=request.seed)
-
-
-def _one(each: Order, gates: dict[str, Gate]) -> int:
+def _one(each: Order, choice: TaskChoice) -> int:
     """Runs this if it has to and returns its exit code."""
     if not each.reason:
         redrawn = each.replaces is not None and site.redraw(each.replaces)
@@ -148,7 +100,7 @@ def _one(each: Order, gates: dict[str, Gate]) -> int:
         return 0
     _tell(each, f"runs: {each.reason}")
     try:
-        result = runs.execute(each, _gate(each, gates))
+        result = runs.execute(each, choice.gate(each))
     except (UsageError, UnavailableError) as error:
         complain(f"{each.study.name}: {error}")
         return error.exit_code
@@ -169,16 +121,6 @@ def _tell_cost(each: Order) -> None:
             f"{len(plans)} sweeps, {flops / 1e12:.3g} TFLOP instead of {naive / 1e12:.3g}, about "
             f"{seconds:.0f} s; sweeps chosen by the results of others may differ",
         )
-
-
-def _gate(each: Order, gates: dict[str, Gate]) -> Gate | None:
-    from interp import tasks
-
-    if each.task is None or not each.study.gated:
-        return None
-    if each.task.name not in gates:
-        gates[each.task.name] = tasks.gate(cast("Transformer", each.model), each.task)
-    return gates[each.task.name]
 
 
 def _why(each: Order) -> str:

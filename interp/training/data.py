@@ -10,14 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from interp.training import bpe, corpus
+from interp.training import bpe, corpus, letters
 from interp.training.files import writing
 from interp.training.labelled import Line, Lines, checksum, prepared
 from interp.training.labelled import split as split_lines
 from interp.training.objective import NEXT_TOKEN, Label, NextToken, Objective
 from interp.training.repeats import Repeats
 from interp.training.stream import Stream, split
-from interp.weights import tiny_tokenizer
 from interp.weights.folders import appearing
 
 _TOKENS, _TOKENIZER, _IDENTITY = "tokens.npy", "tokenizer", "data.json"
@@ -86,25 +85,23 @@ def of_lines(
     return Data(source, tokenizer, identity, n_tokens, Label())
 
 
-def from_repeats(*, n_ctx: int, seed: int, distance: int | None = None) -> Data:
-    """Random tokens repeated, under the tokenizer of the tiny models: a model that learns from them
-    can read words too.
+def from_repeats(*, vocabulary: int, n_ctx: int, seed: int, distance: int | None = None) -> Data:
+    """Random letters repeated, each a token of its own.
 
-    Raises  UsageError for a context too short to repeat anything in.
+    Raises  UsageError for a context too short to repeat anything in, and for a vocabulary without
+            two letters.
     """
-    known = tiny_tokenizer.vocabulary()
-    end = known[corpus.END]
     source = Repeats(
-        size=len(known),
+        size=vocabulary,
         n_ctx=n_ctx,
-        begin=end,
-        first=end + 1,
-        shortest=max(2, n_ctx // 8),
-        longest=n_ctx // 2,
+        begin=0,
+        first=1,
+        shortest=max(2, min(n_ctx // 4, vocabulary - 1)),
+        longest=min(n_ctx // 2, vocabulary - 1),
         seed=seed,
         distance=distance,
     )
-    return Data(source, tiny_tokenizer.tokenizer("repeats"), {"repeats": source.to_dict()})
+    return Data(source, letters.tokenizer(vocabulary), {"repeats": source.to_dict()})
 
 
 def load_tokenizer(folder: Path) -> Any:

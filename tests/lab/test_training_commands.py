@@ -12,6 +12,7 @@ from transformers import AutoModelForCausalLM
 
 from interp.classifiers import loading as classifiers
 from interp.classifiers.pairs import Pair
+from interp.training import letters
 from interp.training.loop import Step
 
 ROOT = Path(__file__).parent.parent.parent
@@ -46,15 +47,34 @@ def test_a_model_is_trained_loaded_and_exported(interp, fables, place):
     assert "is there already" in complaint
 
 
-def test_the_corpus_without_data_trains_a_model_that_reads_words(interp, place):
+def test_the_corpus_without_data_trains_a_model_that_is_asked_what_it_has_tokens_for(
+    interp, place, write_study
+):
     words = ["--repeats", "--preset", "attn-only", "--layers", 2, "--heads", 2, "--width", 16]
     assert interp("train", "mine", *words, "--context", 32, *SHORT)[0] == 0
     code, said, _ = interp("run", "works", "--model", "mine")
     assert code == 0, said
+    write_study("asks", "assert task.name == 'induction'", 'task="ioi", gated=False')
+    code, said, _ = interp("run", "asks", "--model", "mine", "--n", 4)
+    assert code == 0, said
+    assert "ioi needs at least 5 names" in said
+    (stored,) = Path("reports/mine/induction/asks").glob("result.json")
+    assert "--task induction --n 4" in stored.read_text()
     code, _, complaint = interp("export", "mine", "theirs")
     assert code == 2
     assert "attention without MLPs" in complaint
     assert not (place / "theirs").exists()
+
+
+@pytest.mark.parametrize("size", [3, 65, 300])
+def test_letters_are_a_token_each_and_come_out_as_they_went_in(size):
+    tokenizer = letters.tokenizer(size)
+    assert len(tokenizer) == size
+    ids = list(range(1, size))
+    text = tokenizer.decode(ids)
+    assert len(set(text)) == len(text) == size - 1
+    assert tokenizer(text)["input_ids"] == ids
+    assert tokenizer("! ")["input_ids"] == [0, 0]
 
 
 @pytest.mark.parametrize(

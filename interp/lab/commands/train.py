@@ -77,7 +77,10 @@ def train(
     tied: Annotated[
         bool | None, typer.Option("--tied/--untied", help="Whether W_U is W_E transposed.")
     ] = None,
-    vocabulary: Annotated[int, typer.Option(help="Tokens of the tokenizer to be learnt.")] = 4096,
+    vocabulary: Annotated[
+        int | None,
+        typer.Option(min=3, help="Tokens of the tokenizer; 4096 for a text, 65 for --repeats."),
+    ] = None,
     context: Annotated[int, typer.Option(min=2, help="Tokens the model reads at once.")] = 256,
     repeated: Annotated[
         float, typer.Option(min=0, max=1, help="Share of the examples in which the text repeats.")
@@ -113,7 +116,10 @@ def train(
         seed=seed,
         precision=precise(precision, device),
     )
-    reading = {"vocabulary": vocabulary, "n_ctx": context, "repeated": repeated}
+    vocabulary = vocabulary or (65 if text is None else 4096)
+    reading: dict[str, Any] = {"vocabulary": vocabulary, "n_ctx": context}
+    if text is not None:
+        reading["repeated"] = repeated
     size = {"layers": layers, "heads": heads, "width": width}
     given = {
         "d_mlp": mlp,
@@ -139,17 +145,15 @@ def _run(
     from interp.training.initial import fresh
     from interp.training.presets import shape
     from interp.transformer import Origin
-    from interp.weights import tiny_tokenizer
     from interp.weights.loading import device_of
 
     session.check(folder)
     on, n_ctx = device_of(device), reading["n_ctx"]
-    d_vocab = reading["vocabulary"] if text else len(tiny_tokenizer.vocabulary())
-    config = shape(preset, d_vocab=d_vocab, n_ctx=n_ctx, **shape_of)
+    config = shape(preset, d_vocab=reading["vocabulary"], n_ctx=n_ctx, **shape_of)
     with watching("train") as watch:
         watch.step("reading and tokenizing")
         if text is None:
-            data = sources.from_repeats(n_ctx=n_ctx, seed=recipe.seed)
+            data = sources.from_repeats(**reading, seed=recipe.seed)
         else:
             data = sources.from_text(text, session.place(folder), **reading, seed=recipe.seed)
         notes = session.agree(folder, recipe, {"shape": config.to_dict(), "data": data.identity})

@@ -1,0 +1,102 @@
+"""Which task each study runs on: the one asked for, or else its usual one, where the model can do it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, cast
+
+from interp.errors import UsageError
+
+if TYPE_CHECKING:
+    from interp.lab.order import Order, Request
+    from interp.lab.registry import Study
+    from interp.tasks import Gate, Task
+    from interp.transformer import Transformer
+
+
+@dataclass(slots=True)
+class TaskChoice:
+    """Every study's task by the study's name, and what the gates said so far, by the task's."""
+
+    tasks: dict[str, Task] = field(default_factory=dict)
+    gates: dict[str, Gate] = field(default_factory=dict)
+
+    def gate(self, order: Order) -> Gate | None:
+        """What the gate says of this run's task, or None for a run that does not ask."""
+        from interp.tasks import gate
+
+        if order.task is None or not order.study.gated:
+            return None
+        if order.task.name not in self.gates:
+            self.gates[order.task.name] = gate(cast("Transformer", order.model), order.task)
+        return self.gates[order.task.name]
+
+
+def choose(studies: Sequence[Study], model: Transformer, request: Request) -> TaskChoice:
+    """Builds each task once. A usual task is left for the first one that the model can do if the
+    tokenizer lacks its words, or if a study needs a model that can do it and this one cannot. Where
+    it can do none, it stays, or else the first one that the tokenizer has words for takes its place.
+
+    Raises  UsageError for a task that was asked for and cannot be built, or where none can be.
+    """
+    found = TaskChoice()
+    for usual in dict.fromkeys(study.task for study in studies if study.task):
+        those = [study for study in studies if study.task == usual]
+        if request.task is not None:
+            task = _build(request.task, model, request)
+        else:
+            gated = any(study.gated for study in those)
+            task = _within_reach(usual, gated, model, request, found.gates)
+        found.tasks |= {study.name: task for study in those}
+    return found
+
+
+def _within_reach(
+    usual: str, gated: bool, model: Transformer, request: Request, gates: dict[str, Gate]
+) -> Task:
+    built: Task | UsageError
+    try:
+        built = _build(usual, model, request)
+        reason = _refused(built, model, gates) if gated else ""
+    except UsageError as error:
+        built, reason = error, str(error)
+    if not reason:
+        return cast("Task", built)
+    others = list(_others(usual, model, request))
+    able = next((each for each in others if not _refused(each, model, gates)), None)
+    if able is None and not isinstance(built, UsageError):
+        return built
+    if able is None and not others:
+        raise cast("UsageError", built)
+    found, can = (able, "do") if able else (others[0], "read")
+    print(f"{usual}: {reason}\n{usual} is left for {found.name}, which it can {can}", flush=True)
+    return found
+
+
+def _others(usual: str, model: Transformer, request: Request) -> Iterator[Task]:
+    from interp.tasks import names
+
+    for name in names():
+        if name != usual:
+            try:
+                yield _build(name, model, request)
+            except UsageError:
+                # Its vocabulary lacks the task's words.
+                continue
+
+
+def _refused(task: Task, model: Transformer, gates: dict[str, Gate]) -> str | None:
+    from interp.tasks import gate
+
+    if task.name not in gates:
+        gates[task.name] = gate(model, task)
+    return gates[task.name].refused
+
+
+def _build(name: str, model: Transformer, request: Request) -> Task:
+    from interp import tasks
+
+    # A user's file without a number means all that it holds.
+    n = tasks.DEFAULT_N if request.n is None and name in tasks.names() else request.n
+    return tasks.build(name, model.tokenizer, n=n, seed=request.seed)
