@@ -29,14 +29,15 @@ def growth(subject: Subject) -> list[dict[str, Any]]:
 
 
 def _measured(subject: Subject, n_prompts: int, n_pos: int, n_interventions: int) -> dict[str, Any]:
-    repeats = -(-n_prompts // len(subject.clean)), -(-n_pos // subject.clean.shape[1])
-    tokens = subject.clean.repeat(*repeats)[:n_prompts, :n_pos]
+    # Random tokens: prompts that begin alike would share what they have in common.
+    generator = torch.Generator().manual_seed(0)
+    tokens = torch.randint(1, subject.ours.config.d_vocab, (n_prompts, n_pos), generator=generator)
+    answer, wrong = torch.randint(
+        subject.ours.config.d_vocab, (2, n_prompts), generator=generator
+    ).unbind()
     every = [(layer, head) for head in range(9) for layer in range(30)]
     chosen = [edits.zero(sites.z(layer), heads=head) for layer, head in every[:n_interventions]]
-    metric = LogitDifference(
-        subject.metric.answer.repeat(repeats[0])[:n_prompts],
-        subject.metric.wrong.repeat(repeats[0])[:n_prompts],
-    )
+    metric = LogitDifference(answer, wrong)
     plan = interp.plan(subject.ours, tokens, chosen, metric)
     with torch.no_grad(), peak_memory() as memory:
         began = time.perf_counter()

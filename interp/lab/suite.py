@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from interp.errors import UnavailableError, UsageError
-from interp.lab import runs, site
+from interp.lab import costs, runs, site
 from interp.lab.folders import check_out
 from interp.lab.order import Order, Request, order
 from interp.lab.progress import watching
@@ -17,6 +17,7 @@ from interp.lab.task_choice import TaskChoice, choose
 from interp.report.result import Result
 
 if TYPE_CHECKING:
+    from interp.engine import Plan
     from interp.transformer import Transformer
 
 
@@ -53,10 +54,7 @@ def run(
         for study in studies
     ]
     if request.dry_run:
-        for each in orders:
-            _tell(each, f"would {'run' if each.reason else 'skip'}: {_why(each)}")
-            if each.reason and each.study.sweeps:
-                _tell_cost(each)
+        _tell_costs(orders, choice)
         return 0
     codes: list[int] = []
     try:
@@ -109,18 +107,27 @@ def _one(each: Order, choice: TaskChoice) -> int:
     return 1 if result.status == "failed" else 0
 
 
-def _tell_cost(each: Order) -> None:
-    plans = runs.rehearse(each)
-    for plan in plans:
-        _tell(each, str(plan))
-    if len(plans) > 1:
-        flops, naive = sum(plan.flops for plan in plans), sum(plan.flops_naive for plan in plans)
-        seconds = sum(plan.seconds for plan in plans)
-        _tell(
-            each,
-            f"{len(plans)} sweeps, {flops / 1e12:.3g} TFLOP instead of {naive / 1e12:.3g}, about "
-            f"{seconds:.0f} s; sweeps chosen by the results of others may differ",
-        )
+def _tell_costs(orders: Sequence[Order], choice: TaskChoice) -> None:
+    """What would run, and what its sweeps would cost."""
+    every: list[Plan] = []
+    for each in orders:
+        gate = choice.gate(each)
+        if each.reason and gate is not None and gate.refused:
+            _tell(each, f"would not run: {gate.refused}")
+            continue
+        _tell(each, f"would {'run' if each.reason else 'skip'}: {_why(each)}")
+        if not (each.reason and each.study.sweeps):
+            continue
+        plans = runs.rehearse(each)
+        for line in costs.lines(plans):
+            _tell(each, line)
+        if len(plans) > 1:
+            _tell(each, f"in all {costs.total(plans)}")
+        every += plans
+    if every:
+        print("sweeps chosen by the results of others may differ")
+    if len(orders) > 1 and every:
+        print(f"everything: {costs.total(every)}; reading, statistics and pages come on top")
 
 
 def _why(each: Order) -> str:

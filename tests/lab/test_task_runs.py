@@ -116,3 +116,30 @@ def test_every_task_says_what_a_model_gets(interp):
     lines = {line.split()[0]: line for line in out.splitlines()}
     assert set(names()) < set(lines)
     assert all("%" in lines[name] or "cannot be built" in lines[name] for name in names())
+
+
+def test_a_dry_run_tells_the_costs_of_alike_sweeps_together_and_of_all(place, write_study, interp):
+    body = (
+        "from interp.methods.ablate import ablate; from interp.methods.parts import heads; "
+        "ablate(model, task, heads(model)); ablate(model, task, heads(model)[:2])"
+    )
+    write_study("sweeps", body, 'task="ioi", gated=False, sweeps=True')
+    write_study("gated", body, 'task="ioi", sweeps=True')
+    code, out, err = interp("run", "sweeps", "works", *TINY, "--dry-run")
+    assert (code, err) == (0, "")
+    lines = [line for line in out.splitlines() if line.startswith("sweeps: ")]
+    n_lengths = len({len(row["clean_tokens"].split()) for row in _ioi_rows()})
+    assert n_lengths > 1
+    assert [line.split()[1] for line in lines] == ["would", "36", "6", "in"]
+    assert f"{n_lengths} sweeps" in lines[1]
+    assert f"in all {2 * n_lengths} sweeps" in lines[3]
+    assert f"everything: {2 * n_lengths} sweeps" in out
+    assert "would not run: tiny-gpt2 prefers" in interp("run", "gated", *TINY, "--dry-run")[1]
+
+
+def _ioi_rows():
+    import interp as package
+    from interp import tasks
+
+    frame = tasks.build("ioi", package.load("tiny-gpt2").tokenizer).frame()
+    return frame[frame.kept].to_dict("records")
