@@ -1,35 +1,52 @@
 """For a language that few models serve, is it worth training one's own, or fine-tuning what is there?
 
-Method  About a thousand lines each of eight languages ship with the project; blocks of ten lines are held
-        out, every tenth. For every language the model's tokenizer is held against a byte-level BPE learnt
-        from its lines alone. For the languages in `trained` three models are compared on the held-out
-        lines: the given one as it is, a small one trained from nothing with the language's own tokenizer,
-        and `base` fine-tuned with its English tokenizer, both for the same number of steps of as many
-        tokens. Bits per UTF-8 byte do not depend on how a tokenizer cuts the text.
-Units   Tokens per word and per byte; share of tokens that are not whole characters; bits per byte.
+Method  About a thousand lines each of eight languages ship with the project; every tenth block of ten
+        lines is held out. For every language the model's tokenizer is held against a byte-level BPE learnt
+        from its lines alone. For the languages in `trained` four models are compared on the held-out
+        blocks: the given one as it is; a small one trained from nothing with the language's own tokenizer;
+        `base` fine-tuned with its English tokenizer; and `base` with the language's own tokenizer, its
+        embeddings begun anew and its layers kept. All three are trained for the same number of steps of as
+        many tokens and measured on the way. Bits per UTF-8 byte do not depend on how a tokenizer cuts the
+        text.
+        `among` and `trained` also take files of one's own, 200 lines of text or more.
+Units   Tokens per word and per byte; share of tokens that are not whole characters; bits per byte, mean
+        over held-out blocks, with intervals over blocks; differences are block by block.
 Source  christos-c/bible-corpus at 44e5fca, CC0 1.0.
 Limits  One kind of text, a few thousand tokens of it, one seed; a large model may have read these verses
-        before. What counts as a word is what stands between spaces. The smaller tokenizer yields more
-        tokens, so that the same number of tokens is less text.
+        before. What counts as a word is what stands between spaces. The English tokenizer yields more
+        tokens, so that as many tokens are less text: the charts count passes through it. Intervals know of
+        no other training run.
 """
 
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
 import pandas as pd
 
 import interp
 from interp import stats
 from interp.lab import experiment, figures, meter, progress
-from interp.report import Headline, Report, Section, Table
+from interp.report import Chart, Headline, Report, Section, Series, Table
 from interp.training import bpe
 from interp.training import languages as shipped
 from interp.training.data import of_texts
 from interp.training.initial import fresh
 from interp.training.loop import optimizer, train
-from interp.training.presets import shape
 from interp.training.recipe import Recipe
 
 ALL = ["swahili", "zulu", "wolof", "ewe", "latvian", "estonian", "basque", "manx"]
 TRAINED = ["swahili", "ewe"]
 N_CTX, BATCH = 128, 8
+GIVEN, BASE = "as it is", "base as it is"
+OWN, TUNED, GRAFTED = "own model", "fine-tuned", "own tokens, base's layers"
+RATES = {OWN: 2e-3, TUNED: 1e-3, GRAFTED: 1e-3}
+BETWEEN = (
+    (OWN, GIVEN),
+    (TUNED, GIVEN),
+    (OWN, TUNED),
+    (GRAFTED, OWN),
+)
 
 
 @experiment(
@@ -49,48 +66,53 @@ def languages(
     base: str = "books-gpt2",
     vocabulary: int = 1024,
     steps: int = 150,
+    measured: int = 6,
 ) -> Report:
     texts = {name: shipped.text(name) for name in dict.fromkeys([*among, *trained])}
     own = {
         name: bpe.learn(texts[name].learnt, vocabulary) for name in progress(texts, "tokenizers")
     }
     fits = _fits(model.tokenizer, own, texts)
-    bits = pd.DataFrame(
-        [_bits(model, base, own[name], texts[name], name, steps, seed) for name in trained]
-    )
+    needs, curves, sizes = {}, [], []
+    for name in trained:
+        needs[name], curve, size = _compared(
+            model, base, own[name], texts[name], name, _when(steps, measured), seed
+        )
+        curves.append(curve)
+        sizes.append(size)
+    differences = _differences(needs, seed)
     more = stats.mean((fits.tokens_per_word / fits.own_tokens_per_word).to_numpy(), seed=seed)
-    needed = bits[["as_it_is", "own_model", "fine_tuned"]]
-    best = needed.idxmin(axis=1).str.replace("_", " ")
-    holds = [
-        bool((fits.tokens_per_word > fits.own_tokens_per_word).all()),
-        bool((bits.own_model < bits.as_it_is).all()),
-        bool((bits.fine_tuned < bits.as_it_is).all()),
-    ]
-    said = ", ".join(
-        f"{row.language}: {choice} ({min(row.as_it_is, row.own_model, row.fine_tuned):.2f})"
-        for row, choice in zip(bits.itertuples(), best, strict=True)
-    )
+    curve = pd.concat(curves, ignore_index=True)
     return Report(
         answer=f"{model.name}'s tokenizer needs {float(more.value):.1f} times the tokens that a language's "
-        f"own does; after {steps} steps the fewest bits a byte are needed by: {said}.",
-        verdict="supported" if all(holds) else "not supported",
+        f"own does. {' '.join(_said(name, needs[name], curve) for name in trained)}",
+        verdict=_verdict(fits, differences),
         headlines=[
             figures.headline("tokens, of its own", more, "times", note="mean over languages"),
-            *(
-                Headline(f"{row.language}, own model", row.own_model, "bits/byte",
-                         note=f"as it is {row.as_it_is:.2f}, fine-tuned {row.fine_tuned:.2f}")
-                for row in bits.itertuples()
-            ),
+            *(_headline(row) for row in differences.itertuples() if row.first == OWN and row.second == TUNED),
         ],
         sections=[
-            Section("How the tokenizers cut each language", [Table("tokenizers", fits)]),
             Section(
                 "What a byte of held-out text costs",
-                [Table("bits", bits, note=f"{steps} steps of {BATCH} × {N_CTX} tokens each; "
-                       f"fine-tuned from {base}. Uniform bytes would cost 8.")],
+                [
+                    *(_chart(name, curve, needs[name]) for name in trained),
+                    Table("bits", _bits(needs, seed), title="Bits a byte",
+                          note=f"{steps} steps of {BATCH} × {N_CTX} tokens each; fine-tuned from {base}. "
+                          "Uniform bytes would cost 8."),
+                    Table("differences", differences, title="Block by block",
+                          note="Below 0: the first needs fewer bits."),
+                    Table("sizes", pd.concat(sizes, ignore_index=True), title="What was trained"),
+                ],
             ),
+            Section("How the tokenizers cut each language", [Table("tokenizers", fits)]),
+            Section("Every measurement", [Table("curves", curve)]),
         ],
     )  # fmt: skip
+
+
+def _when(steps: int, count: int) -> list[int]:
+    """So many steps, spaced evenly by their logarithm, the last among them."""
+    return sorted({round(step) for step in np.geomspace(min(10, steps), steps, count)} | {steps})
 
 
 def _fits(tokenizer, own, texts) -> pd.DataFrame:
@@ -99,7 +121,7 @@ def _fits(tokenizer, own, texts) -> pd.DataFrame:
         theirs, its = (shipped.fit(each, texts[name].held_out) for each in (tokenizer, own[name]))
         rows.append(
             {
-                "language": name,
+                "language": _title(name),
                 "tokens_per_word": theirs.tokens_per_word,
                 "own_tokens_per_word": its.tokens_per_word,
                 "tokens_per_byte": theirs.tokens_per_byte,
@@ -111,34 +133,117 @@ def _fits(tokenizer, own, texts) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _bits(model, base: str, tokenizer, text, name: str, steps: int, seed: int) -> dict:
+def _title(name: str) -> str:
+    return name if name in ALL else Path(name).name
+
+
+def _compared(model, base: str, tokenizer, text, name: str, when: list[int], seed: int):
+    """Bits a byte of every held-out block under each model, the way there, and what was trained."""
     tuned = interp.load(base)
-    config = tuned.config
-    new = fresh(
-        shape("gpt2", layers=config.n_layers, heads=config.n_heads, width=config.d_model,
-              d_vocab=len(tokenizer), n_ctx=N_CTX),
-        seed,
-        tokenizer=lambda: tokenizer,
-    )  # fmt: skip
-    before = shipped.bits_per_byte(tuned, text.held_out, N_CTX)
-    for each, rate in ((new, 2e-3), (tuned, 1e-3)):
-        _train(
-            each,
-            text.learnt,
-            Recipe(steps=steps, batch=BATCH, rate=rate, warmup=20, seed=seed),
-            name,
-        )
-    return {
-        "language": name,
-        "as_it_is": shipped.bits_per_byte(model, text.held_out, N_CTX),
-        "own_model": shipped.bits_per_byte(new, text.held_out, N_CTX),
-        "base_as_it_is": before,
-        "fine_tuned": shipped.bits_per_byte(tuned, text.held_out, N_CTX),
+    config = replace(tuned.config, d_vocab=len(tokenizer), d_vocab_out=len(tokenizer))
+    new, grafted = (fresh(config, seed, tokenizer=lambda: tokenizer) for _ in range(2))
+    layers = {
+        key: value
+        for key, value in tuned.state_dict().items()
+        if not key.startswith(("embed.", "unembed."))
     }
+    grafted.load_state_dict(layers, strict=False)
+    needs = {
+        which: shipped.bits_per_byte(each, text.blocks, N_CTX)
+        for which, each in ((GIVEN, model), (BASE, tuned))
+    }
+    rows, sizes = [], []
+    n_bytes = len("\n".join(text.learnt).encode())
+    for which, each in ((OWN, new), (TUNED, tuned), (GRAFTED, grafted)):
+        per_byte = shipped.fit(each.tokenizer, text.learnt).tokens_per_byte
+        pass_of = BATCH * N_CTX / per_byte / n_bytes
+        for step, found in _learning(
+            each, text, RATES[which], when, f"{_title(name)}, {which}", seed
+        ):
+            rows.append([_title(name), which, step, step * pass_of, float(found.mean())])
+            needs[which] = found
+        n_weights = sum(it.numel() for it in each.parameters())
+        sizes.append([_title(name), which, n_weights, len(each.tokenizer), when[-1] * pass_of])
+    curve = pd.DataFrame(rows, columns=["language", "model", "step", "passes", "bits_per_byte"])
+    trained = pd.DataFrame(sizes, columns=["language", "model", "weights", "vocabulary", "passes"])
+    return needs, curve, trained
 
 
-def _train(model, lines, recipe: Recipe, name: str) -> None:
-    data = of_texts(["\n".join(lines)], model.tokenizer, n_ctx=N_CTX, seed=recipe.seed)
-    watch = meter(f"{name}, steps", recipe.steps)
-    for _ in train(model, data.source.batch, recipe, optimizer(model, recipe)):
+def _learning(model, text, rate: float, when: list[int], what: str, seed: int):
+    """The step and the bits a byte of every held-out block, before the first step and at each of `when`."""
+    recipe = Recipe(steps=when[-1], batch=BATCH, rate=rate, warmup=20, seed=seed)
+    data = of_texts(["\n".join(text.learnt)], model.tokenizer, n_ctx=N_CTX, seed=seed)
+    watch = meter(f"{what}, steps", recipe.steps)
+    yield 0, shipped.bits_per_byte(model, text.blocks, N_CTX)
+    for step in train(model, data.source.batch, recipe, optimizer(model, recipe)):
         watch.advance()
+        if step.number in when:
+            yield step.number, shipped.bits_per_byte(model, text.blocks, N_CTX)
+
+
+def _bits(needs, seed: int) -> pd.DataFrame:
+    rows = []
+    for name, found in needs.items():
+        for which in found:
+            each = stats.mean(found[which], seed=seed)
+            rows.append(
+                [_title(name), which, *map(float, (each.value, each.low, each.high)), each.n]
+            )
+    return pd.DataFrame(
+        rows, columns=["language", "model", "bits_per_byte", "ci_low", "ci_high", "n"]
+    )
+
+
+def _differences(needs, seed: int) -> pd.DataFrame:
+    rows = []
+    for name, found in needs.items():
+        for first, second in BETWEEN:
+            each = stats.mean(found[first] - found[second], seed=seed)
+            figures_ = map(float, (each.value, each.low, each.high))
+            rows.append([_title(name), first, second, *figures_, each.n])
+    return pd.DataFrame(
+        rows, columns=["language", "first", "second", "difference", "ci_low", "ci_high", "n"]
+    )
+
+
+def _headline(row) -> Headline:
+    return Headline(
+        f"{row.language}, own less fine-tuned", row.difference, "bits/byte", row.ci_low, row.ci_high,
+        row.n, "blocks of ten lines",
+    )  # fmt: skip
+
+
+def _said(name: str, found, curve: pd.DataFrame) -> str:
+    """Which way needs the fewest bits, and from how many passes on one's own model needs fewer than a
+    fine-tuned one."""
+    means = {which: float(values.mean()) for which, values in found.items() if which != BASE}
+    best = min(means, key=means.__getitem__)
+    others = ", ".join(f"{which} {value:.2f}" for which, value in means.items() if which != best)
+    mine = curve[curve.language == _title(name)].pivot(
+        index="step", columns="model", values="bits_per_byte"
+    )
+    ahead = mine.index[(mine[OWN] < mine[TUNED]).to_numpy()[::-1].cumprod()[::-1].astype(bool)]
+    since = f"from step {ahead[0]} on" if len(ahead) else f"in none of the {mine.index[-1]} steps"
+    return (
+        f"{_title(name).capitalize()}: {best} needs the fewest bits a byte ({means[best]:.2f}; {others}); a "
+        f"model of its own needs fewer than a fine-tuned one {since}."
+    )
+
+
+def _verdict(fits: pd.DataFrame, differences: pd.DataFrame):
+    gained = differences[differences.second == GIVEN]
+    if (fits.tokens_per_word <= fits.own_tokens_per_word).any() or (gained.ci_low > 0).any():
+        return "not supported"
+    return "supported" if (gained.ci_high < 0).all() else "inconclusive"
+
+
+def _chart(name: str, curve: pd.DataFrame, found) -> Chart:
+    mine = curve[curve.language == _title(name)]
+    series = [
+        Series(which, each.passes.to_numpy(), each.bits_per_byte.to_numpy())
+        for which, each in mine.groupby("model", sort=False)
+    ]
+    ends = np.array([0, mine.passes.max()])
+    series.append(Series(GIVEN, ends, np.full(2, found[GIVEN].mean())))
+    title = f"{_title(name).capitalize()}, while they learn"
+    return Chart(title, "line", series, "passes through the text", "bits per byte")

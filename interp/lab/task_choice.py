@@ -97,6 +97,4 @@ def _refused(task: Task, model: Transformer, gates: dict[str, Gate]) -> str | No
 def _build(name: str, model: Transformer, request: Request) -> Task:
     from interp import tasks
 
-    # A user's file without a number means all that it holds.
-    n = tasks.DEFAULT_N if request.n is None and name in tasks.names() else request.n
-    return tasks.build(name, model.tokenizer, n=n, seed=request.seed)
+    return tasks.build(name, model.tokenizer, n=request.n, seed=request.seed)

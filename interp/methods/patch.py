@@ -105,9 +105,7 @@ def patch_batch(
     model: Transformer, batch: Batch, patches: Sequence[Patch], direction: Direction
 ) -> Float[Tensor, "component batch"]:
     """Logit differences of the run patched into and of the source, then every patch's effect."""
-    base, source = batch.corrupted, batch.clean
-    if direction == "noise":
-        base, source = source, base
+    base, source = _base_and_source(batch, direction)
     differ = (base != source).any(0).nonzero()
     first = int(differ[0]) if model.config.causal and len(differ) else 0
     last = sites.resid_post(model.config.n_layers - 1)
@@ -150,31 +148,43 @@ def n_heads_at(model: Transformer, kind: str) -> int:
 
 @torch.no_grad()
 def random_patches(
-    model: Transformer, task: Task, patches: Sequence[Patch], draws: int, seed: int
+    model: Transformer,
+    task: Task,
+    patches: Sequence[Patch],
+    draws: int,
+    seed: int,
+    direction: Direction = "denoise",
 ) -> Float[np.ndarray, "component intervention example"]:
-    """The control for denoising: effects of changing the corrupted run as much as each patch does, at
-    all its positions, in directions drawn anew for every prompt and position."""
+    """The control: effects of changing the run patched into as much as each patch does, at all its
+    positions, in directions drawn anew for every prompt and position."""
     generator = torch.Generator().manual_seed(seed)
     wanted = {each.site for each in patches}
     found = []
     with packed(model, unembedding=False):
         for batch in aligned(task, model.device):
-            clean, corrupted = (
+            base_tokens, source_tokens = _base_and_source(batch, direction)
+            base_cache, source_cache = (
                 model.run(tokens, keep=wanted, logits_at=-1).cache
-                for tokens in (batch.clean, batch.corrupted)
+                for tokens in (base_tokens, source_tokens)
             )
             interventions = []
             for each in patches:
-                base = corrupted[each.site]
-                change = clean[each.site] - base
+                base = base_cache[each.site]
+                change = source_cache[each.site] - base
                 for _ in range(draws):
                     drawn = torch.randn(base.shape, generator=generator, dtype=torch.float64)
                     drawn = drawn.to(base)
                     longer = change.norm(dim=-1, keepdim=True) / drawn.norm(dim=-1, keepdim=True)
                     source = Cache({each.site: base + drawn * longer})
                     interventions.append(_edit(each, batch, source, 0))
-            found.append((batch, sweep(model, batch.corrupted, interventions, batch.metric)))
+            found.append((batch, sweep(model, base_tokens, interventions, batch.metric)))
     return gathered(task, found).reshape(len(patches), draws, task.n)
+
+
+def _base_and_source(batch: Batch, direction: Direction) -> tuple[Tensor, Tensor]:
+    if direction == "denoise":
+        return batch.corrupted, batch.clean
+    return batch.clean, batch.corrupted
 
 
 @torch.no_grad()
@@ -182,9 +192,7 @@ def naive_patch(
     model: Transformer, batch: Batch, each: Patch, direction: Direction = "denoise"
 ) -> Float[Tensor, " batch"]:
     """The effect of one patch by whole forward passes: what every sweep has to agree with."""
-    base, source = batch.corrupted, batch.clean
-    if direction == "noise":
-        base, source = source, base
+    base, source = _base_and_source(batch, direction)
     cache = model.run(source, keep=[each.site], logits_at=-1).cache
     edit = _edit(each, batch, cache, 0)
     logits = [model.run(base, edits=made, logits_at=-1).logits[:, 0] for made in ([edit], [])]

@@ -52,8 +52,9 @@ def names() -> dict[str, str]:
 def build(name_or_path: str, tokenizer: Any, n: int | None = None, seed: int = 0) -> Task:
     """The task for this tokenizer: n prompts, the same for the same seed.
 
-    `name_or_path` is a built-in task or the path of a .csv, .jsonl or .json file of prompts. Without n a
-    built-in task makes `DEFAULT_N` and a file gives all that it has.
+    `name_or_path` is a built-in task, one with another of its corruptions (`ioi-flip`), or the path of a
+    .csv, .jsonl or .json file of prompts. Without n a built-in task makes `DEFAULT_N` and a file gives
+    all that it has.
 
     Raises  UsageError for an unknown name, for more prompts than there can be, for a tokenizer
             whose vocabulary does not do, and for a file of another form than `from_file` says.
@@ -63,7 +64,10 @@ def build(name_or_path: str, tokenizer: Any, n: int | None = None, seed: int = 0
         module = import_module(f"interp.tasks.{name_or_path}")
         made = module.prompts(reader, DEFAULT_N if n is None else n, random)
         return Task(name_or_path, _question(name_or_path), halved(made), reader.bos)
+    name, _, corruption = name_or_path.partition("-")
     path = Path(name_or_path)
+    if name in _TASKS and not path.suffix:
+        return build(name, tokenizer, n, seed).corrupted_by(corruption)
     if path.suffix.lower() not in KINDS:
         raise UsageError(
             f"no task is called {name_or_path!r}, and it is no .csv, .jsonl or .json file; "

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
+from interp.errors import UsageError, nearest
+
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
@@ -24,7 +26,7 @@ class Prompt:
     `positions` names token positions that mean the same in both prompts; END is the last token,
     after which the answer is read. `template` and `order` say which sentence it is; prompts of one
     `cluster` share what chance decided (by default their template) and are resampled together.
-    `flipped` are the tokens of a second corruption, where the task has one.
+    `others` are further corruptions by their names, each as text and as tokens.
     """
 
     clean: str
@@ -39,7 +41,7 @@ class Prompt:
     cluster: str
     order: str = ""
     positions: Mapping[str, int] = field(default_factory=dict)
-    flipped: tuple[int, ...] | None = None
+    others: Mapping[str, tuple[str, tuple[int, ...]]] = field(default_factory=dict)
     half: Half = "discovery"
     reason: str = ""
 
@@ -65,7 +67,6 @@ class Group:
     corrupted: Int[Tensor, "batch pos"]
     answer: Int[Tensor, " batch"]
     wrong: Int[Tensor, " batch"]
-    flipped: Int[Tensor, "batch pos"] | None
 
 
 @dataclass(frozen=True)
@@ -130,6 +131,23 @@ class Task:
         some = tuple(prompt for prompt, wanted in zip(self.kept, where, strict=True) if wanted)
         return Task(self.name, self.question, some, self.bos)
 
+    def corrupted_by(self, name: str) -> Task:
+        """The same prompts with another corruption of theirs; the task's name says so.
+
+        Raises  UsageError for a corruption that its prompts do not have.
+        """
+        known = list(dict.fromkeys(each for prompt in self.prompts for each in prompt.others))
+        if name not in known:
+            raise UsageError(
+                f"{self.name} has no other corruption called {name!r}; "
+                + (nearest(name, known) if known else "it has one alone")
+            )
+        changed = []
+        for prompt in self.prompts:
+            text, tokens = prompt.others[name]
+            changed.append(replace(prompt, corrupted=text, corrupted_tokens=tokens))
+        return replace(self, name=f"{self.name}-{name}", prompts=tuple(changed))
+
     def groups(self, device: str = "cpu") -> Iterator[Group]:
         """The kept prompts in batches whose tokens and named positions align."""
         together: dict[tuple[object, ...], list[int]] = {}
@@ -180,7 +198,6 @@ def _group(prompts: Sequence[Prompt], indices: Sequence[int], device: str) -> Gr
     def tensor(rows: Sequence[object]) -> Tensor:
         return torch.tensor(rows, dtype=torch.long, device=device)
 
-    flips = [prompt.flipped for prompt in prompts]
     return Group(
         template=prompts[0].template,
         order=prompts[0].order,
@@ -191,5 +208,4 @@ def _group(prompts: Sequence[Prompt], indices: Sequence[int], device: str) -> Gr
         corrupted=tensor([prompt.corrupted_tokens for prompt in prompts]),
         answer=tensor([prompt.answer_token for prompt in prompts]),
         wrong=tensor([prompt.wrong_token for prompt in prompts]),
-        flipped=None if any(flip is None for flip in flips) else tensor(flips),
     )

@@ -3,8 +3,10 @@
 Two names, one of which comes a second time: "When Mary and John …, John gave a ring to" is to go on
 with " Mary". In ABBA sentences the indirect object (IO) comes first, in BABA sentences the subject
 (S). Every sentence comes with both assignments of its two names, which cancels the model's liking
-for a name. `corrupted` has three other names, which leaves nothing to answer; `flipped` repeats the
-indirect object instead of the subject, which turns the answer round.
+for a name. `corrupted` has three other names, which leaves nothing to answer. The other corruptions
+keep the two: `flip` repeats the indirect object instead of the subject, which turns the answer round;
+`swap` exchanges the first two names, which keeps the answer but not where the repeated name stood;
+`flip_swap` does both, so that another name is repeated that stood where the repeated one stands.
 
 Source  Wang et al. 2022, Interpretability in the Wild, arXiv:2211.00593 (the task; the sentences
         and lists are our own).
@@ -94,7 +96,15 @@ def _prompt(
     io, subject = couple
     first = {"A": io, "B": subject} if order == "ABBA" else {"A": subject, "B": io}
     clean, ends = fill(template, **first, S=subject, **words)
-    flipped, _ = fill(template, **first, S=io, **words)
+    swapped = {"A": first["B"], "B": first["A"]}
+    others = {
+        name: fill(template, **names, S=repeated, **words)[0]
+        for name, names, repeated in (
+            ("flip", first, io),
+            ("swap", swapped, subject),
+            ("flip_swap", swapped, io),
+        )
+    }
     corrupted, _ = fill(template, **dict(zip("ABS", strangers, strict=True)), **words)
     io_end, s1_end = (ends["A"], ends["B"]) if order == "ABBA" else (ends["B"], ends["A"])
     made = pair(
@@ -105,7 +115,7 @@ def _prompt(
         template=f"s{sentence + 1:02}",
         order=order,
         ends={"IO": io_end[0], "S1": s1_end[0], "S2": ends["S"][0]},
-        flipped=flipped,
+        others=others,
     )
     # Of the word after S1 the first token, be it one or several.
     return replace(made, positions={**made.positions, "S1+1": made.positions["S1"] + 1})

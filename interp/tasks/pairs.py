@@ -27,7 +27,7 @@ def pair(
     cluster: str | None = None,
     order: str = "",
     ends: Mapping[str, int] | None = None,
-    flipped: str | None = None,
+    others: Mapping[str, str] | None = None,
 ) -> Prompt:
     """A prompt made of text; `reason` is empty if it is fit to run.
 
@@ -37,13 +37,16 @@ def pair(
     """
     answer, wrong = answers
     clean_tokens, corrupted_tokens = reader.run(clean), reader.run(corrupted)
-    flipped_tokens = None if flipped is None else reader.run(flipped)
+    further = {name: (text, reader.run(text)) for name, text in (others or {}).items()}
     answer_ids, wrong_ids = reader.after(clean, answer), reader.after(clean, wrong)
     places = {name: reader.position(clean, end) for name, end in (ends or {}).items()}
     reason = (
         _empty(reader, clean, corrupted)
         or _misaligned(clean_tokens, corrupted_tokens, "corrupted")
-        or (flipped_tokens and _misaligned(clean_tokens, flipped_tokens, "flipped"))
+        or next(
+            filter(None, (_misaligned(clean_tokens, further[name][1], name) for name in further)),
+            "",
+        )
         or _not_one_token(reader, answer_ids, "answer")
         or _not_one_token(reader, wrong_ids, "wrong answer")
         or ("answer and wrong answer are the same token" if answer_ids == wrong_ids else "")
@@ -66,7 +69,7 @@ def pair(
         cluster=template if cluster is None else cluster,
         order=order,
         positions={**known, "END": len(clean_tokens) - 1},
-        flipped=flipped_tokens,
+        others=further,
         reason=reason or "",
     )
 

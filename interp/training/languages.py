@@ -12,38 +12,56 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from jaxtyping import Float
 
 from interp.errors import UsageError, nearest
-from interp.training import bpe
+from interp.training import bpe, corpus
 from interp.training.objective import NEXT_TOKEN
 from interp.transformer import Transformer
 
 _FOLDER = Path(__file__).parent / "data" / "languages"
 LANGUAGES = ("swahili", "zulu", "wolof", "ewe", "latvian", "estonian", "basque", "manx")
+# Held out: every tenth block of so many lines.
+_BLOCK = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """Lines to learn from and lines held out: every tenth block of ten lines."""
+    """Lines to learn from, and the blocks of lines that are held out."""
 
     learnt: list[str]
-    held_out: list[str]
+    blocks: list[list[str]]
+
+    @property
+    def held_out(self) -> list[str]:
+        """The held-out lines."""
+        return [line for block in self.blocks for line in block]
 
 
-def text(language: str) -> Text:
-    """The lines of a language.
+def text(name: str) -> Text:
+    """The lines of a language that ships, or those of a file (.txt, .md or .gz) with a line of text a
+    line.
 
-    Raises  UsageError for a language that does not ship.
+    Raises  UsageError for a name that is neither, and for a file too short to hold two blocks out.
     """
-    if language not in LANGUAGES:
-        raise UsageError(f"no language is called {language!r}; {nearest(language, LANGUAGES)}")
-    data = gzip.decompress((_FOLDER / f"{language}.txt.gz").read_bytes())
-    lines = data.decode("utf-8").splitlines()
-    return Text(
-        [line for index, line in enumerate(lines) if index // 10 % 10 != 9],
-        [line for index, line in enumerate(lines) if index // 10 % 10 == 9],
-    )
+    if name in LANGUAGES:
+        lines = gzip.decompress((_FOLDER / f"{name}.txt.gz").read_bytes()).decode().splitlines()
+    elif Path(name).is_file():
+        read = "\n".join(corpus.documents(Path(name))).splitlines()
+        lines = [line for line in read if line.strip()]
+    else:
+        raise UsageError(f"no language and no file is called {name!r}; {nearest(name, LANGUAGES)}")
+    blocks = [lines[start : start + _BLOCK] for start in range(0, len(lines), _BLOCK)]
+    held_out = blocks[9::10]
+    if len(held_out) < 2:
+        raise UsageError(
+            f"{name} has {len(lines)} lines; {20 * _BLOCK} or more are needed, so that two blocks of "
+            f"{_BLOCK} can be held out"
+        )
+    learnt = [line for row, block in enumerate(blocks) if row % 10 != 9 for line in block]
+    return Text(learnt, held_out)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,14 +86,19 @@ def fit(tokenizer: Any, lines: Sequence[str]) -> Fit:
 
 
 @torch.no_grad()
-def bits_per_byte(model: Transformer, lines: Sequence[str], n_ctx: int) -> float:
-    """What the model needs, in bits, for each byte of the lines: every token is read after those of
-    its window, and every window begins with what stands before a document. The tokenizer's own
-    count of tokens cancels out, so that models with different ones can be compared."""
-    joined = "\n".join(lines)
-    tokens = model.tokenizer(joined, add_special_tokens=False, verbose=False)["input_ids"]
-    begin, nats = bpe.begin(model.tokenizer), 0.0
-    for start in range(0, len(tokens), n_ctx):
-        row = torch.tensor([[begin, *tokens[start : start + n_ctx]]], device=model.device)
-        nats += float(NEXT_TOKEN.losses(model, row).double().sum())
-    return nats / math.log(2) / len(joined.encode())
+def bits_per_byte(
+    model: Transformer, blocks: Sequence[Sequence[str]], n_ctx: int
+) -> Float[np.ndarray, " example"]:
+    """What the model needs, in bits, for each byte of each block of lines: every token is read after
+    those of its window, and every window begins with what stands before a document. The tokenizer's
+    own count of tokens cancels out, so that models with different ones can be compared."""
+    begin, found = bpe.begin(model.tokenizer), []
+    for block in blocks:
+        joined = "\n".join(block)
+        tokens = model.tokenizer(joined, add_special_tokens=False, verbose=False)["input_ids"]
+        nats = 0.0
+        for start in range(0, len(tokens), n_ctx):
+            row = torch.tensor([[begin, *tokens[start : start + n_ctx]]], device=model.device)
+            nats += float(NEXT_TOKEN.losses(model, row).double().sum())
+        found.append(nats / math.log(2) / len(joined.encode()))
+    return np.array(found)

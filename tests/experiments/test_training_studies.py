@@ -46,9 +46,24 @@ def test_languages_holds_an_own_tokenizer_beside_the_given_one():
     report = study(
         "languages", among=["ewe"], trained=["ewe"], base="tiny-gpt2", vocabulary=300, steps=2
     )
-    fits, bits = (table(report, name) for name in ("tokenizers", "bits"))
+    fits, bits, curves, differences = (
+        table(report, name) for name in ("tokenizers", "bits", "curves", "differences")
+    )
     assert fits.own_tokens_per_word[0] < fits.tokens_per_word[0]
     assert 0 < fits.own_broken[0] < fits.broken[0] < 1
-    assert (bits[["as_it_is", "own_model", "fine_tuned"]] > 0).all(axis=None)
-    assert bits.base_as_it_is[0] == pytest.approx(bits.as_it_is[0])
-    assert bits.fine_tuned[0] < bits.base_as_it_is[0]
+    needed = bits.set_index("model").bits_per_byte
+    # The given model is the one that is fine-tuned.
+    assert needed["as it is"] == pytest.approx(needed["base as it is"])
+    assert needed["fine-tuned"] < needed["base as it is"]
+    assert bits.n.tolist() == [10] * 5
+    assert (bits.ci_low < bits.bits_per_byte).all()
+    assert (bits.bits_per_byte < bits.ci_high).all()
+    assert curves.step.tolist() == [0, 2] * 3
+    assert curves.bits_per_byte.iloc[3] == pytest.approx(needed["fine-tuned"])
+    # Its embeddings are the own model's, its layers the base's.
+    began = curves[curves.step == 0].set_index("model").bits_per_byte
+    assert began["own tokens, base's layers"] != pytest.approx(began["own model"], abs=1e-4)
+    between = differences.set_index(["first", "second"]).difference
+    assert between["fine-tuned", "as it is"] == pytest.approx(
+        needed["fine-tuned"] - needed["as it is"]
+    )

@@ -5,6 +5,7 @@ from collections import Counter
 import pytest
 
 from interp import tasks
+from interp.errors import UsageError
 from interp.tasks import ioi
 
 
@@ -49,12 +50,32 @@ def test_corrupted_prompts_have_three_other_names_in_the_same_places(task, token
         assert changed == sorted(places)
 
 
-def test_flipped_prompts_repeat_the_other_name_and_change_nothing_else(task):
+def test_other_corruptions_exchange_names_and_change_nothing_else(task):
     for prompt in task.kept:
-        expected = list(prompt.clean_tokens)
-        expected[prompt.positions["S2"]] = prompt.answer_token
-        assert list(prompt.flipped) == expected
-    assert all(group.flipped is not None for group in task.groups())
+        io, subject = prompt.answer_token, prompt.wrong_token
+        places = [prompt.positions[name] for name in ("IO", "S1", "S2")]
+        for name, names in (
+            ("flip", (io, subject, io)),
+            ("swap", (subject, io, subject)),
+            ("flip_swap", (subject, io, io)),
+        ):
+            expected = list(prompt.clean_tokens)
+            for place, token in zip(places, names, strict=True):
+                expected[place] = token
+            assert list(prompt.others[name][1]) == expected
+
+
+def test_a_task_is_built_with_another_of_its_corruptions(task, tokenizer):
+    flipped = tasks.build("ioi-flip", tokenizer, n=120, seed=1)
+    assert flipped.name == "ioi-flip"
+    for before, after in zip(task.prompts, flipped.prompts, strict=True):
+        assert after.corrupted_tokens == before.others["flip"][1]
+        assert after.clean_tokens == before.clean_tokens
+        assert tokenizer.decode(after.corrupted_tokens).endswith(after.corrupted)
+    with pytest.raises(UsageError, match="no other corruption called 'flop'; nearest names: flip"):
+        tasks.build("ioi-flop", tokenizer)
+    with pytest.raises(UsageError, match="induction has no other corruption"):
+        tasks.build("induction-flip", tokenizer)
 
 
 def test_both_name_assignments_of_every_sentence_are_there(task):

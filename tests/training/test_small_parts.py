@@ -110,6 +110,18 @@ def test_an_unknown_language_is_refused():
         languages.text("swahilli")
 
 
+def test_a_file_is_a_language_if_two_blocks_of_it_can_be_held_out(tmp_path):
+    path = tmp_path / "mine.txt"
+    lines = [f"line number {row}" for row in range(230)]
+    path.write_text("\n\n".join(lines), encoding="utf-8")
+    text = languages.text(str(path))
+    assert text.blocks == [lines[90:100], lines[190:200]]
+    assert text.learnt == lines[:90] + lines[100:190] + lines[200:]
+    path.write_text("\n".join(lines[:150]), encoding="utf-8")
+    with pytest.raises(UsageError, match="150 lines; 200 or more"):
+        languages.text(str(path))
+
+
 def test_a_cut_is_counted_by_words_bytes_and_broken_characters():
     tokenizer = bpe.learn(["ab ab cd cd ab"], 258)
     found = languages.fit(tokenizer, ["ƒa ab", "xy"])
@@ -120,13 +132,14 @@ def test_a_cut_is_counted_by_words_bytes_and_broken_characters():
     assert found.broken == 2 / len(tokens)
 
 
-def test_bits_per_byte_are_those_of_the_losses_whatever_the_window():
+def test_bits_per_byte_are_those_of_the_losses_of_each_block():
     model = interp.load("tiny-gpt2")
-    lines = ["Mary gave John a book", "and went home"]
-    ids = model.tokenizer("\n".join(lines))["input_ids"]
-    tokens = torch.tensor([[bpe.begin(model.tokenizer), *ids]])
-    nats = NEXT_TOKEN.losses(model, tokens).sum().item()
-    n_bytes = len("\n".join(lines).encode())
-    expected = nats / math.log(2) / n_bytes
-    assert languages.bits_per_byte(model, lines, 100) == pytest.approx(expected, rel=1e-6)
-    assert languages.bits_per_byte(model, lines, 4) != pytest.approx(expected, rel=1e-3)
+    blocks = [["Mary gave John a book", "and went home"], ["The zoo"]]
+    expected = []
+    for lines in blocks:
+        ids = model.tokenizer("\n".join(lines))["input_ids"]
+        tokens = torch.tensor([[bpe.begin(model.tokenizer), *ids]])
+        nats = NEXT_TOKEN.losses(model, tokens).sum().item()
+        expected.append(nats / math.log(2) / len("\n".join(lines).encode()))
+    assert languages.bits_per_byte(model, blocks, 100) == pytest.approx(expected, rel=1e-6)
+    assert languages.bits_per_byte(model, blocks, 4) != pytest.approx(expected, rel=1e-3)

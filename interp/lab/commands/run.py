@@ -43,7 +43,11 @@ def run(
     ] = None,
     model: Model = DEFAULT_MODEL,
     task: Annotated[
-        str | None, typer.Option(help="Task, or a file of prompts; else the study's own.")
+        str | None,
+        typer.Option(
+            help="Task, a task with another of its corruptions (ioi-flip, ioi-swap, ioi-flip_swap), or a "
+            "file of prompts; else the study's own."
+        ),
     ] = None,
     n: Annotated[
         int | None, typer.Option(min=1, help="Prompts of the task; 16 if not said.")

@@ -1,0 +1,275 @@
+"""Do heads know whom to leave out by his name, or by where he stood before?
+
+Method  In “When Mary and John …, John gave a ring to” the second John tells two things: that it is John
+        who comes twice (the token), and that it is the one who stood second (the position). Three
+        corruptions turn round one of them, or both: exchanging the first two names turns round the
+        position, exchanging them and repeating the other name the token, repeating the other name both.
+        The clean run gets z of one head at END, or the stream at a named position, from each corrupted
+        run. Heads are chosen by the effect of both on half of the templates and measured on the other.
+Units   Logits of answer minus wrong, patched minus clean. Negative: the head said what the corrupted
+        prompt says. Exchanging the first names keeps the answer, so there is no gap to divide by: effects
+        are never shares here.
+Source  Wang et al. 2022, Interpretability in the Wild, arXiv:2211.00593 (token and position signal of
+        S-inhibition heads).
+Limits  What one head changes by itself. A head that copies the answer's name turns with the token whatever
+        made it look there. That the effects of the two add up to that of both is reported, not assumed.
+"""
+
+import numpy as np
+import pandas as pd
+import torch
+
+from interp import sites, stats
+from interp.errors import NotApplicable, UsageError
+from interp.lab import experiment, figures, scores
+from interp.methods.patch import Patch, labels, patch, random_patches, worst_error
+from interp.report import (
+    Chart,
+    Check,
+    Headline,
+    Maps,
+    Report,
+    Section,
+    Series,
+    Table,
+    Text,
+    TokenStrip,
+)
+
+# Which corruption of the task turns round which signal.
+SIGNALS = {"position": "swap", "token": "flip_swap", "both": "flip"}
+PLACES = ("S2", "END")
+
+
+@experiment(
+    expects="The heads whose z at END matters most to both signals on one half of the templates lower the "
+    "logit difference on the other half when the position alone is turned round, and when the token alone "
+    "is, more than random heads of their layers and than random changes of equal length.",
+    task="ioi",
+    sweeps=True,
+    default=False,
+)
+def position_signal(model, task, *, top: int = 10, draws: int = 2, seed: int = 0) -> Report:
+    tasks = _signals(task)
+    config, names = model.config, scores.head_names(model.config)
+    places = [name for name in PLACES if name in labels(task)]
+    heads = [Patch(sites.z(row.layer), row.head, "END") for row in names.itertuples()]
+    stream = [
+        Patch(sites.resid_pre(layer), at=place)
+        for place in places
+        for layer in range(config.n_layers)
+    ]
+    done = {name: patch(model, each, [*heads, *stream], "noise") for name, each in tasks.items()}
+    effects = {name: each.effects[: len(heads)] for name, each in done.items()}
+    chosen = scores.choose(effects["both"], task, min(top, len(heads)))
+    best = [heads[row] for row in chosen.rows]
+    contests = {
+        name: _contests(model, tasks[name], effects[name], chosen, best, names, draws, seed)
+        for name in ("position", "token")
+    }
+    where, clusters = chosen.held_out, task.clusters[chosen.held_out]
+    signs = chosen.signs[chosen.rows, None]
+    mean = {
+        name: stats.mean((each[chosen.rows] * signs)[:, where].mean(0), clusters, seed=seed)
+        for name, each in effects.items()
+    }
+    table = _table(names, effects, task, chosen, seed)
+    most = {name: table.iloc[_most(effects[name], chosen)] for name in ("position", "token")}
+    return Report(
+        answer=_answer(model, most, mean, len(best)),
+        verdict=scores.verdict([each for several in contests.values() for each in several]),
+        headlines=[
+            *(_headline(most[name], name) for name in most),
+            *(
+                figures.headline(
+                    f"{name}, {len(best)} heads", each, "logits", note="in the direction of both"
+                )
+                for name, each in mean.items()
+            ),
+        ],
+        inputs=_inputs(model, tasks),
+        sections=[
+            _whole_prompts(done, task, seed),
+            _stream(done, places, len(heads), config.n_layers),
+            Section(
+                "Every head's z at END",
+                [
+                    Maps([
+                        scores.head_map(name, each.mean(-1), config.n_layers)
+                        for name, each in effects.items()
+                    ], note="Red: the answer suffers."),
+                    _scatter(effects, chosen),
+                    Table("heads", _every(names, effects, task, seed), title="Every head",
+                          note=figures.p_note(task, len(names))),
+                ],
+            ),
+            Section(
+                "The heads that matter most",
+                [
+                    Table("top_heads", table, title="Chosen on one half, estimated on the other"),
+                    *(
+                        scores.per_prompt(f"{name}, prompt by prompt", [_patch_name(each) for each in best],
+                                          effects[name], task, chosen)
+                        for name in SIGNALS
+                    ),
+                ],
+            ),
+        ],
+        controls=[_controls(contests)],
+        checks=[
+            Check("sweep and whole forward pass, random patches, logits",
+                  max(worst_error(model, tasks[name], each, "noise", seed) for name, each in done.items()),
+                  scores.tolerance(model)),
+            scores.split_halves(task),
+        ],
+    )  # fmt: skip
+
+
+def _answer(model, most, mean, count: int) -> str:
+    position, token = most["position"], most["token"]
+    return (
+        f"In {model.name} {_head(position)} says most about the position: z at END from a prompt that turns "
+        f"it round changes the logit difference by {position.position_effect:+.2f} "
+        f"({position.token_effect:+.2f} for the token). {_head(token)} says most about the token: "
+        f"{token.token_effect:+.2f} ({token.position_effect:+.2f} for the position). The {count} heads that "
+        f"matter most move it by {float(mean['position'].value):.2f} each for the position and by "
+        f"{float(mean['token'].value):.2f} for the token, the way they went for both where they were chosen."
+    )
+
+
+def _signals(task) -> dict:
+    try:
+        return {name: task.corrupted_by(corruption) for name, corruption in SIGNALS.items()}
+    except UsageError as error:
+        raise NotApplicable(f"{error}; ioi has what this asks for") from None
+
+
+def _contests(model, task, effects, chosen, best, names, draws: int, seed: int):
+    drawn = random_patches(model, task, best, draws, seed, "noise").reshape(-1, task.n)
+    found = [scores.contest("random changes of equal length", effects, chosen, drawn, task)]
+    others = scores.peers(chosen, names["layer"].to_numpy(), seed)
+    if len(others):
+        control = "random heads of the same layers"
+        found.insert(0, scores.contest(control, effects, chosen, effects[others], task))
+    return found
+
+
+def _controls(contests) -> Table:
+    tables = [
+        scores.contest_table(several).frame.assign(signal=name)
+        for name, several in contests.items()
+    ]
+    first = scores.contest_table(next(iter(contests.values())))
+    return Table(
+        "controls", pd.concat(tables, ignore_index=True), title=first.title, note=first.note
+    )
+
+
+def _patch_name(each: Patch) -> str:
+    return f"L{each.site.layer}H{each.head}"
+
+
+def _most(effects, chosen) -> int:
+    """Which of the chosen heads lowers the logit difference most where they were chosen."""
+    return int(effects[chosen.rows][:, chosen.discovery].mean(-1).argmin())
+
+
+def _headline(row: pd.Series, name: str) -> Headline:
+    value, low, high = (float(row[f"{name}_{which}"]) for which in ("effect", "low", "high"))
+    return Headline(
+        f"{_head(row)}, {name}", value, "logits", low, high, note="chosen on the discovery half"
+    )
+
+
+def _inputs(model, tasks) -> list[Text | TokenStrip]:
+    """One prompt as it is and with each signal turned round."""
+    (first, *_) = tasks["both"].kept
+    words = {"clean": first.clean_tokens} | {
+        f"{name} turned round": each.kept[0].corrupted_tokens for name, each in tasks.items()
+    }
+    said = (
+        f"**{tasks['both'].n} prompts**, each in four forms. The answer here is {first.answer!r}, not "
+        f"{first.wrong!r}."
+    )
+    strips = [
+        TokenStrip(model.to_str_tokens(torch.tensor(ids)), title=title.capitalize())
+        for title, ids in words.items()
+    ]
+    return [Text(said), *strips]
+
+
+def _head(row: pd.Series) -> str:
+    return f"L{row.layer:.0f}H{row['head']:.0f}"
+
+
+def _whole_prompts(done, task, seed: int) -> Section:
+    """What the model says to the prompts themselves."""
+    rows = []
+    kinds = {"clean": done["both"].base, **{name: each.source for name, each in done.items()}}
+    for name, values in kinds.items():
+        each = stats.mean(values, task.clusters, seed=seed)
+        rows.append([name, *map(float, (each.value, each.low, each.high)), each.n])
+    frame = pd.DataFrame(
+        rows, columns=["turned round", "logit_difference", "ci_low", "ci_high", "n"]
+    )
+    return Section(
+        "The prompts themselves",
+        [Table("prompts_whole", frame, title="What the model says")],
+        intro="Answer minus wrong as the clean prompt has them: the position alone keeps the answer, the "
+        "others turn it round.",
+    )
+
+
+def _stream(done, places, n_heads: int, n_layers: int) -> Section:
+    """Where in depth each signal stands at S2 and at END."""
+    charts, frames = [], []
+    for row, place in enumerate(places):
+        here = slice(n_heads + row * n_layers, n_heads + (row + 1) * n_layers)
+        series = []
+        for name, each in done.items():
+            effect = each.effects[here].mean(-1)
+            series.append(Series(name, range(n_layers), effect))
+            frames.append(
+                pd.DataFrame(
+                    {"label": place, "signal": name, "layer": range(n_layers), "effect": effect}
+                )
+            )
+        charts.append(Chart(f"The stream at {place}", "line", series, "layer", "logits"))
+    return Section(
+        "Where the signals stand",
+        [*charts, Table("stream", pd.concat(frames, ignore_index=True))],
+        intro="resid_pre at one position from the corrupted run, all else clean.",
+    )  # fmt: skip
+
+
+def _every(names, effects, task, seed: int) -> pd.DataFrame:
+    frames = [
+        scores.estimates(names.assign(signal=name), each, task, seed)
+        for name, each in effects.items()
+    ]
+    return pd.concat(frames, ignore_index=True)
+
+
+def _table(names, effects, task, chosen, seed: int) -> pd.DataFrame:
+    """The chosen heads: each signal's effect with its interval, and what the two lack of both."""
+    found = names.iloc[chosen.rows].reset_index(drop=True)
+    sums = {**effects, "rest": effects["both"] - effects["position"] - effects["token"]}
+    for name, each in sums.items():
+        frame = scores.held_out(names, each, task, chosen, seed)
+        found[f"{name}_effect"], found[f"{name}_low"], found[f"{name}_high"] = (
+            frame[column].to_numpy() for column in ("effect", "ci_low", "ci_high")
+        )
+        if name != "rest":
+            found[f"{name}_p_corrected"] = frame["p_corrected"].to_numpy()
+    return found
+
+
+def _scatter(effects, chosen) -> Chart:
+    x, y = effects["position"].mean(-1), effects["token"].mean(-1)
+    rest = np.setdiff1d(np.arange(len(x)), chosen.rows)
+    series = [
+        Series(name, x[rows], y[rows])
+        for name, rows in (("chosen", chosen.rows), ("others", rest))
+        if len(rows)
+    ]
+    return Chart("Token beside position", "scatter", series, "position, logits", "token, logits")
