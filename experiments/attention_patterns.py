@@ -29,6 +29,7 @@ SHOWN = 4
     expects="From the last token the largest heads look at named positions other than the first and the "
     "last more than heads drawn at random do.",
     task="ioi",
+    also="induction",
 )
 def attention_patterns(model, task, *, seed: int = 0, top: int = 8) -> Report:
     prompts = asked(model, task)

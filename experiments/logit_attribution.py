@@ -43,6 +43,7 @@ KEYS = ["component", "layer", "head"]
     expects="The parts add up to the logit difference, and the head that contributes most on one half "
     "of the prompts contributes with an interval above zero on the other half.",
     task="ioi",
+    also="induction",
 )
 def logit_attribution(model, task, *, seed: int = 0, top: int = 10, scores: int = 3) -> Report:
     prompts = asked(model, task)

@@ -38,6 +38,7 @@ from interp.report import (
     expects="The last entry is the model's own output, and the answer rises above the wrong answer more "
     "over the last third of the layers than over the first two.",
     task="ioi",
+    also="induction",
 )
 def logit_lens(model, task, *, seed: int = 0, example: int = 0) -> Report:
     prompts = asked(model, task)

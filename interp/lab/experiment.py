@@ -19,6 +19,7 @@ class Declaration:
 
     expects: str
     task: str | None
+    also: str | None
     default: bool
     gated: bool
     sweeps: bool
@@ -30,6 +31,7 @@ def experiment(
     *,
     expects: str,
     task: str | None,
+    also: str | None = None,
     default: bool = True,
     gated: bool = True,
     sweeps: bool = False,
@@ -39,19 +41,24 @@ def experiment(
     """Marks `function(model, task, *, settings…) -> Report` as the experiment of its file.
 
     `expects` is the sentence that the report's verdict is bound to. `task` is the task it runs on
-    when none is named, or None if it needs none. `default` puts it into the suite that
+    when none is named, or None if it needs none; `also` is a second one that `interp run all` asks it
+    about, where the model can do it. `default` puts it into the suite that
     `interp run all` runs. `gated` asks that the model can do the task. `sweeps` says that the work
     is in sweeps, so that a dry run plans them and tells what they cost. `model` is the kind of the
     model it runs on: the `transformer` that --model names, or the `classifier` that its own setting
     of that name does. `applies` returns the reason
     why the experiment has nothing to say about a model, or None.
 
-    The file is read without being imported, so `expects`, `task`, `default`, `gated`, `sweeps` and `model`
-    are written as literals, and every setting has an annotation and a literal default.
+    The file is read without being imported, so all but `applies` are written as literals, and every
+    setting has an annotation and a literal default.
     """
 
     def mark(function: Study) -> Study:
-        setattr(function, _MARK, Declaration(expects, task, default, gated, sweeps, model, applies))
+        setattr(
+            function,
+            _MARK,
+            Declaration(expects, task, also, default, gated, sweeps, model, applies),
+        )
         return function
 
     return mark

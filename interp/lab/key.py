@@ -74,11 +74,12 @@ def libraries() -> dict[str, str]:
 
 @cache
 def package_code() -> dict[str, str]:
-    """A checksum of every code file of the package but those of report/: a change of looks needs no
-    new numbers.
+    """A checksum of every code file of the package but those of report/, since a change of looks needs
+    no new numbers, and of bench/, which no study calls.
     """
     root = Path(interp.__file__).parent
-    files = [path for path in root.rglob("*.py") if path.relative_to(root).parts[0] != "report"]
+    apart = {"report", "bench"}
+    files = [path for path in root.rglob("*.py") if path.relative_to(root).parts[0] not in apart]
     return {
         f"interp/{path.relative_to(root).as_posix()}": file_checksum(path) for path in sorted(files)
     }

@@ -31,6 +31,7 @@ class Study:
     limits: str
     expects: str
     task: str | None
+    also: str | None
     default: bool
     gated: bool
     sweeps: bool
@@ -198,6 +199,7 @@ def _mark(function: ast.FunctionDef) -> ast.Call | None:
 
 # What `experiment` takes for granted where a file does not say.
 _SWITCHES = {"default": True, "gated": True, "sweeps": False}
+_UNSAID = {**_SWITCHES, "also": None}
 # Kinds of models; all but the first are named by a setting that is called like the kind.
 KINDS = ("transformer", "classifier")
 
@@ -207,13 +209,14 @@ def _declared(mark: ast.Call, constants: dict[str, Value]) -> dict[str, Any]:
     kinds: dict[str, tuple[type, ...]] = {
         "expects": (str,),
         "task": (str, type(None)),
+        "also": (str, type(None)),
         **dict.fromkeys(_SWITCHES, (bool,)),
         "model": (str,),
     }
     if mark.args or set(given) - {*kinds, "applies"}:
         names = ", ".join(f"{name}=" for name in (*kinds, "applies"))
         raise UsageError(f"@experiment takes {names}, by name")
-    declared: dict[str, Any] = {**_SWITCHES, "model": KINDS[0]}
+    declared: dict[str, Any] = {**_UNSAID, "model": KINDS[0]}
     for name, kind in kinds.items():
         if name in given:
             declared[name] = literal(given[name], constants, f"{name}= of @experiment")

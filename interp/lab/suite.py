@@ -26,8 +26,11 @@ def run(
     studies: Sequence[Study],
     settings: Mapping[str, Mapping[str, Any]],
     request: Request,
+    *,
+    whole: bool = False,
 ) -> int:
-    """Runs what changed, tells what it does, and returns the exit code.
+    """Runs what changed, tells what it does, and returns the exit code. In the `whole` suite studies
+    are asked about their second tasks too.
 
     Raises  UsageError or UnavailableError before anything is run, if the model, a task or a folder
             is not to be had.
@@ -42,16 +45,17 @@ def run(
     if len(classified) < len(studies):
         model = load(request.model, request.dtype, request.device, request.revision)
     transformers = [study for study in studies if study.name not in classified]
-    choice = choose(transformers, model, request) if transformers else TaskChoice()
+    choice = choose(transformers, model, request, whole) if transformers else TaskChoice()
     orders = [
         order(
             study,
             classified.get(study.name) or model,
-            choice.tasks.get(study.name),
+            task,
             settings[study.name],
             request,
         )
         for study in studies
+        for task in choice.tasks.get(study.name, [None])
     ]
     if request.dry_run:
         _tell_costs(orders, choice)

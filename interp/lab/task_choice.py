@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class TaskChoice:
-    """Every study's task by the study's name, and what the gates said so far, by the task's."""
+    """Every study's tasks by the study's name, and what the gates said so far, by the task's."""
 
-    tasks: dict[str, Task] = field(default_factory=dict)
+    tasks: dict[str, list[Task]] = field(default_factory=dict)
     gates: dict[str, Gate] = field(default_factory=dict)
 
     def gate(self, order: Order) -> Gate | None:
@@ -33,10 +33,13 @@ class TaskChoice:
         return self.gates[order.task.name]
 
 
-def choose(studies: Sequence[Study], model: Transformer, request: Request) -> TaskChoice:
+def choose(
+    studies: Sequence[Study], model: Transformer, request: Request, whole: bool = False
+) -> TaskChoice:
     """Builds each task once. A usual task is left for the first one that the model can do if the
     tokenizer lacks its words, or if a study needs a model that can do it and this one cannot. Where
     it can do none, it stays, or else the first one that the tokenizer has words for takes its place.
+    In the `whole` suite a study's second task comes on top, where the model can do it.
 
     Raises  UsageError for a task that was asked for and cannot be built, or where none can be.
     """
@@ -48,8 +51,33 @@ def choose(studies: Sequence[Study], model: Transformer, request: Request) -> Ta
         else:
             gated = any(study.gated for study in those)
             task = _within_reach(usual, gated, model, request, found.gates)
-        found.tasks |= {study.name: task for study in those}
+        found.tasks |= {study.name: [task] for study in those}
+    if whole and request.task is None:
+        for second in dict.fromkeys(study.also for study in studies if study.also):
+            those = [study for study in studies if study.also == second]
+            _add(second, [found.tasks[study.name] for study in those], model, request, found.gates)
     return found
+
+
+def _add(
+    second: str,
+    tasks: Sequence[list[Task]],
+    model: Transformer,
+    request: Request,
+    gates: dict[str, Gate],
+) -> None:
+    """Puts this task after the others of each list that does not hold it, if the model can do it."""
+    try:
+        task = _build(second, model, request)
+    except UsageError as error:
+        print(f"{second}: {error}; left out", flush=True)
+        return
+    if reason := _refused(task, model, gates):
+        print(f"{second}: {reason}; left out", flush=True)
+        return
+    for each in tasks:
+        if task.name not in {known.name for known in each}:
+            each.append(task)
 
 
 def _within_reach(

@@ -118,6 +118,24 @@ def test_every_task_says_what_a_model_gets(interp):
     assert all("%" in lines[name] or "cannot be built" in lines[name] for name in names())
 
 
+def test_the_suite_asks_about_the_second_task_where_the_model_can_do_it(place, write_study, interp):
+    write_study("asks", "pass", 'task="gendered_pronoun", also="subject_verb"')
+    books = ("--model", "books-gpt2")
+    code, out, _ = interp("run", "all", *books, "--dry-run")
+    assert code == 0
+    assert "subject_verb: books-gpt2 prefers" in out
+    assert "left out" in out
+    assert out.count("asks: would run") == 1
+    write_study("asks", "pass", "task=None, also=None")
+    write_study("other", "pass", 'task="ioi", gated=False, also="gendered_pronoun"')
+    assert interp("run", "all", *books)[0] == 0
+    tasks = sorted(each.parent.parent.name for each in Path("reports").rglob("other/result.json"))
+    assert tasks == ["gendered_pronoun", "ioi"]
+    # Named by itself, or with a task, a study runs once.
+    for words in (["other"], ["all", "--task", "ioi"]):
+        assert interp("run", *words, *books, "--dry-run")[1].count("other: would") == 1
+
+
 def test_a_dry_run_tells_the_costs_of_alike_sweeps_together_and_of_all(place, write_study, interp):
     body = (
         "from interp.methods.ablate import ablate; from interp.methods.parts import heads; "

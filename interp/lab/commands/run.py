@@ -112,7 +112,7 @@ def run(
         debug,
         said.n_bytes(memory),
     )
-    raise typer.Exit(suite.run(registry, studies, settings, request))
+    raise typer.Exit(suite.run(registry, studies, settings, request, whole="all" in chosen))
 
 
 def _explain(study: Study) -> None:
