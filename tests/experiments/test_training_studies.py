@@ -62,7 +62,7 @@ def test_languages_holds_an_own_tokenizer_beside_the_given_one():
     assert curves.bits_per_byte.iloc[3] == pytest.approx(needed["fine-tuned"])
     # Its embeddings are the own model's, its layers the base's.
     began = curves[curves.step == 0].set_index("model").bits_per_byte
-    assert began["own tokens, base's layers"] != pytest.approx(began["own model"], abs=1e-4)
+    assert began["own tokenizer on base"] != pytest.approx(began["own model"], abs=1e-4)
     between = differences.set_index(["first", "second"]).difference
     assert between["fine-tuned", "as it is"] == pytest.approx(
         needed["fine-tuned"] - needed["as it is"]
