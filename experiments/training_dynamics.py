@@ -13,9 +13,12 @@ Method  A two-layer attention-only model is trained from nothing on random token
 Units   Loss in nats per token; scores in shares of 1; intervals over sequences.
 Source  Olsson et al. 2022, In-context Learning and Induction Heads, arXiv:2209.11895; Elhage et al. 2021,
         A Mathematical Framework for Transformer Circuits.
-Limits  Random tokens of a small vocabulary; one seed a run. Composition is reported and not judged: all pairs
-        of heads may share the work, and norms of weights say little of what is read.
+Limits  Random tokens of a small vocabulary; one seed a run. With learned positions the circuit comes later
+        and less surely. Composition is reported and not judged: all pairs of heads may share the work, and
+        norms of weights say little of what is read.
 """
+
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -49,6 +52,7 @@ def training_dynamics(
     rate: float = 0.005,
     context: int = 64,
     vocabulary: int = 33,
+    positions: Literal["rotary", "learned"] = "rotary",
     sequences: int = 16,
     measured: int = 20,
 ) -> Report:
@@ -61,7 +65,7 @@ def training_dynamics(
     of = dynamics.probe(source, sequences, seed)
     when = _when(steps, measured)
     moments, control = (
-        list(progress(_trained(each, recipe, of, when), name, total=len(when) + 1))
+        list(progress(_trained(each, recipe, of, when, positions), name, total=len(when) + 1))
         for each, name in ((source, "varying distances"), (fixed, "fixed distance"))
     )
     last = moments[-1]
@@ -119,10 +123,11 @@ def _when(steps: int, count: int) -> list[int]:
     return sorted({round(step) for step in np.linspace(0, steps, count + 1)[1:]} - {0})
 
 
-def _trained(source, recipe, of, when):
+def _trained(source, recipe, of, when, positions: str):
     config = shape(
-        "attn-only", layers=2, heads=HEADS, width=WIDTH, d_vocab=source.size, n_ctx=source.n_ctx
-    )
+        "attn-only", layers=2, heads=HEADS, width=WIDTH, d_vocab=source.size, n_ctx=source.n_ctx,
+        positions=positions,
+    )  # fmt: skip
     return dynamics.watch(fresh(config, recipe.seed), source, recipe, of, when)
 
 
