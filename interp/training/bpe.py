@@ -9,7 +9,7 @@ import numpy as np
 
 from interp.errors import UsageError
 from interp.tasks.reader import Reader
-from interp.training.corpus import END
+from interp.weights.wrapped import END, wrapped
 
 # The end of a document and the bytes, of which every text can be made.
 SMALLEST = 257
@@ -23,7 +23,6 @@ def learn(texts: Sequence[str], size: int) -> Any:
     Raises  UsageError for a size below that of the bytes, or one that the texts cannot fill.
     """
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-    from transformers import PreTrainedTokenizerFast
 
     if size < SMALLEST:
         raise UsageError(
@@ -44,14 +43,7 @@ def learn(texts: Sequence[str], size: int) -> Any:
             f"a vocabulary of {size} was asked for, and the text yields only {got} different "
             f"tokens; ask for {got} or fewer, or give more text"
         )
-    return PreTrainedTokenizerFast(
-        tokenizer_object=backend,
-        bos_token=END,
-        eos_token=END,
-        unk_token=END,
-        pad_token=END,
-        clean_up_tokenization_spaces=False,
-    )
+    return wrapped(backend)
 
 
 def begin(tokenizer: Any) -> int:

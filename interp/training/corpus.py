@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from interp.errors import UsageError
+from interp.weights.wrapped import END
 
-END = "<|endoftext|>"
 _SUFFIXES = {"", ".txt", ".md", ".gz"}
 
 

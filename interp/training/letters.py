@@ -5,14 +5,13 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
-from interp.training.corpus import END
+from interp.weights.wrapped import END, wrapped
 
 
 def tokenizer(size: int) -> Any:
     """`<|endoftext|>`, then `size` − 1 digits and letters, each a token: 0…9, A…Z, a…z, À and on. It
     also stands for whatever is none of them. Hugging Face's class."""
     from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
-    from transformers import PreTrainedTokenizerFast
 
     # Between z and À stand raised digits and the like, which are hard to tell apart on a page.
     usual = (letter for letter in map(chr, itertools.count()) if letter.isalnum())
@@ -23,11 +22,4 @@ def tokenizer(size: int) -> Any:
     backend = Tokenizer(models.WordLevel(known, unk_token=END))
     backend.pre_tokenizer = pre_tokenizers.Split(Regex(r"[\s\S]"), "isolated")
     backend.decoder = decoders.Fuse()
-    return PreTrainedTokenizerFast(
-        tokenizer_object=backend,
-        bos_token=END,
-        eos_token=END,
-        unk_token=END,
-        pad_token=END,
-        clean_up_tokenization_spaces=False,
-    )
+    return wrapped(backend)

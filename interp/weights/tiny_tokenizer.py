@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
-END = "<|endoftext|>"
+from interp.weights.wrapped import END, wrapped
 
 _NAMES = """
 Aaron Adam Alex Alexander Alice Allison Amanda Amber Amy Andrea Andrew Angela Anna Anthony Ashley
@@ -65,18 +65,9 @@ def vocabulary() -> dict[str, int]:
 def tokenizer(name: str) -> Any:
     """The tokenizer, as Hugging Face's class; `name` is what it says it was loaded from."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-    from transformers import PreTrainedTokenizerFast
 
     # With no merges, a piece is a word of the vocabulary or is split into its bytes.
     backend = Tokenizer(models.BPE(vocab=vocabulary(), merges=[], ignore_merges=True))
     backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
     backend.decoder = decoders.ByteLevel()
-    return PreTrainedTokenizerFast(
-        tokenizer_object=backend,
-        bos_token=END,
-        eos_token=END,
-        unk_token=END,
-        pad_token=END,
-        name_or_path=name,
-        clean_up_tokenization_spaces=False,
-    )
+    return wrapped(backend, name_or_path=name)
