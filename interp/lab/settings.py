@@ -54,7 +54,8 @@ class Setting:
     def parse(self, raw: Sequence[str]) -> Value:
         """The value that these words of the command line mean.
 
-        Numbers of a list may share a word (`--layers 1,2,3`); words of a list come one by one.
+        Numbers of a list may share a word (`--layers 1,2,3`); words come one after the other
+        (`--among ewe manx`).
 
         Raises  UsageError for what the setting cannot be.
         """

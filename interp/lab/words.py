@@ -14,7 +14,8 @@ Given = dict[str, list[str]]
 
 
 def split(words: Sequence[str], registry: Registry) -> tuple[list[str], Given]:
-    """The names of studies, and the words given for each setting.
+    """The names of studies, and the words given for each setting; a list takes all words up to the
+    next option or study.
 
     Raises  UsageError for an option that no study has, and for one without a value.
     """
@@ -43,6 +44,9 @@ def split(words: Sequence[str], registry: Registry) -> tuple[list[str], Given]:
                 raise UsageError(f"{option} needs a value")
             value = rest.pop(0)
         given.setdefault(name, []).append(value)
+        # A list goes on until something begins that is no value of it.
+        while name in known and known[name].many and rest and _goes_on(rest[0], registry):
+            given[name].append(rest.pop(0))
     return names, given
 
 
@@ -73,6 +77,10 @@ def check_used(given: Given, studies: Sequence[Study]) -> None:
 
 def _known(studies: Iterable[Study]) -> dict[str, Setting]:
     return {setting.name: setting for study in studies for setting in study.settings}
+
+
+def _goes_on(word: str, registry: Registry) -> bool:
+    return not word.startswith("-") and word != "all" and word not in registry.studies
 
 
 def _is_flag(setting: Setting | None) -> bool:

@@ -37,6 +37,11 @@ def test_a_flag_can_be_turned_off_and_a_list_repeated(registry):
     assert split(words, registry)[1] == {"show_all": ["false"], "names": ["--a", "b"]}
 
 
+def test_a_list_goes_on_until_an_option_or_a_study_begins(registry):
+    words = ["second", "--names", "a", "b", "first", "--top", "3"]
+    assert split(words, registry) == (["second", "first"], {"names": ["a", "b"], "top": ["3"]})
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
