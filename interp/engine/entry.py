@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import torch
-from fancy_einsum import einsum
 from jaxtyping import Float, Int
 from torch import Tensor
 
@@ -21,6 +20,7 @@ from interp.edits import Edit
 from interp.engine.base import Base
 from interp.sites import Site
 from interp.transformer import Config, Transformer
+from interp.transformer.contract import einsum
 from interp.transformer.mlp import ACTIVATIONS
 from interp.transformer.project import project, read_heads
 from interp.transformer.rotary import Angles

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import torch
 from einops import rearrange
-from fancy_einsum import einsum
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional
 
 from interp import sites
 from interp.transformer.config import Config
+from interp.transformer.contract import einsum
 from interp.transformer.norm import Norm, at_least_float32
 from interp.transformer.project import read_heads, reading_heads, write_heads
 from interp.transformer.rotary import Angles, rotate
