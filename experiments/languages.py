@@ -7,8 +7,7 @@ Method  About a thousand lines each of eight languages ship with the project; ev
         `base` fine-tuned with its English tokenizer; and `base` with the language's own tokenizer, its
         embeddings begun anew and its layers kept. All three are trained for the same number of steps of as
         many tokens and measured on the way. Bits per UTF-8 byte do not depend on how a tokenizer cuts the
-        text.
-        `among` and `trained` also take files of one's own, 200 lines of text or more.
+        text. `among` and `trained` also take files of one's own, 200 lines of text or more.
 Units   Tokens per word and per byte; share of tokens that are not whole characters; bits per byte, mean
         over held-out blocks, with intervals over blocks; differences are block by block.
 Source  christos-c/bible-corpus at 44e5fca, CC0 1.0.
@@ -19,7 +18,6 @@ Limits  One kind of text, a few thousand tokens of it, one seed; a large model m
 """
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -123,7 +121,7 @@ def _fits(tokenizer, own, texts) -> pd.DataFrame:
         theirs, its = (shipped.fit(each, texts[name].held_out) for each in (tokenizer, own[name]))
         rows.append(
             {
-                "language": _title(name),
+                "language": name,
                 "tokens_per_word": theirs.tokens_per_word,
                 "own_tokens_per_word": its.tokens_per_word,
                 "tokens_per_byte": theirs.tokens_per_byte,
@@ -136,7 +134,7 @@ def _fits(tokenizer, own, texts) -> pd.DataFrame:
 
 
 def _title(name: str) -> str:
-    return name if name in ALL else Path(name).name
+    return name.capitalize() if name in ALL else name
 
 
 def _compared(model, base: str, tokenizer, text, name: str, when: list[int], seed: int):
@@ -149,7 +147,7 @@ def _compared(model, base: str, tokenizer, text, name: str, when: list[int], see
         for key, value in tuned.state_dict().items()
         if not key.startswith(("embed.", "unembed."))
     }
-    grafted.load_state_dict(layers, strict=False)
+    grafted.load_state_dict({**grafted.state_dict(), **layers})
     needs = {
         which: shipped.bits_per_byte(each, text.blocks, N_CTX)
         for which, each in ((GIVEN, model), (BASE, tuned))
@@ -159,13 +157,11 @@ def _compared(model, base: str, tokenizer, text, name: str, when: list[int], see
     for which, each in ((OWN, new), (TUNED, tuned), (GRAFTED, grafted)):
         per_byte = shipped.fit(each.tokenizer, text.learnt).tokens_per_byte
         pass_of = BATCH * N_CTX / per_byte / n_bytes
-        for step, found in _learning(
-            each, text, RATES[which], when, f"{_title(name)}, {which}", seed
-        ):
-            rows.append([_title(name), which, step, step * pass_of, float(found.mean())])
+        for step, found in _learning(each, text, RATES[which], when, f"{name}, {which}", seed):
+            rows.append([name, which, step, step * pass_of, float(found.mean())])
             needs[which] = found
         n_weights = sum(it.numel() for it in each.parameters())
-        sizes.append([_title(name), which, n_weights, len(each.tokenizer), when[-1] * pass_of])
+        sizes.append([name, which, n_weights, len(each.tokenizer), when[-1] * pass_of])
     curve = pd.DataFrame(rows, columns=["language", "model", "step", "passes", "bits_per_byte"])
     trained = pd.DataFrame(sizes, columns=["language", "model", "weights", "vocabulary", "passes"])
     return needs, curve, trained
@@ -188,9 +184,7 @@ def _bits(needs, seed: int) -> pd.DataFrame:
     for name, found in needs.items():
         for which in found:
             each = stats.mean(found[which], seed=seed)
-            rows.append(
-                [_title(name), which, *map(float, (each.value, each.low, each.high)), each.n]
-            )
+            rows.append([name, which, *map(float, (each.value, each.low, each.high)), each.n])
     return pd.DataFrame(
         rows, columns=["language", "model", "bits_per_byte", "ci_low", "ci_high", "n"]
     )
@@ -202,7 +196,7 @@ def _differences(needs, seed: int) -> pd.DataFrame:
         for first, second in BETWEEN:
             each = stats.mean(found[first] - found[second], seed=seed)
             figures_ = map(float, (each.value, each.low, each.high))
-            rows.append([_title(name), first, second, *figures_, each.n])
+            rows.append([name, first, second, *figures_, each.n])
     return pd.DataFrame(
         rows, columns=["language", "first", "second", "difference", "ci_low", "ci_high", "n"]
     )
@@ -216,18 +210,18 @@ def _headline(row) -> Headline:
 
 
 def _said(name: str, found, curve: pd.DataFrame) -> str:
-    """Which way needs the fewest bits, and from how many passes on one's own model needs fewer than a
+    """Which way needs the fewest bits, and from which step on one's own model needs fewer than a
     fine-tuned one."""
     means = {which: float(values.mean()) for which, values in found.items() if which != BASE}
     best = min(means, key=means.__getitem__)
     others = ", ".join(f"{which} {value:.2f}" for which, value in means.items() if which != best)
-    mine = curve[curve.language == _title(name)].pivot(
+    mine = curve[curve.language == name].pivot(
         index="step", columns="model", values="bits_per_byte"
     )
     ahead = mine.index[(mine[OWN] < mine[TUNED]).to_numpy()[::-1].cumprod()[::-1].astype(bool)]
     since = f"from step {ahead[0]} on" if len(ahead) else f"in none of the {mine.index[-1]} steps"
     return (
-        f"{_title(name).capitalize()}: {best} needs the fewest bits a byte ({means[best]:.2f}; {others}); a "
+        f"{_title(name)}: {best} needs the fewest bits a byte ({means[best]:.2f}; {others}); a "
         f"model of its own needs fewer than a fine-tuned one {since}."
     )
 
@@ -240,12 +234,12 @@ def _verdict(fits: pd.DataFrame, differences: pd.DataFrame):
 
 
 def _chart(name: str, curve: pd.DataFrame, found) -> Chart:
-    mine = curve[curve.language == _title(name)]
+    mine = curve[curve.language == name]
     series = [
         Series(which, each.passes.to_numpy(), each.bits_per_byte.to_numpy())
         for which, each in mine.groupby("model", sort=False)
     ]
     ends = np.array([0, mine.passes.max()])
     series.append(Series(GIVEN, ends, np.full(2, found[GIVEN].mean())))
-    title = f"{_title(name).capitalize()}, while they learn"
+    title = f"{_title(name)}, while they learn"
     return Chart(title, "line", series, "passes through the text", "bits per byte")

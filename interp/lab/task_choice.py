@@ -24,13 +24,9 @@ class TaskChoice:
 
     def gate(self, order: Order) -> Gate | None:
         """What the gate says of this run's task, or None for a run that does not ask."""
-        from interp.tasks import gate
-
         if order.task is None or not order.study.gated:
             return None
-        if order.task.name not in self.gates:
-            self.gates[order.task.name] = gate(cast("Transformer", order.model), order.task)
-        return self.gates[order.task.name]
+        return _gate(order.task, cast("Transformer", order.model), self.gates)
 
 
 def choose(
@@ -115,11 +111,15 @@ def _others(usual: str, model: Transformer, request: Request) -> Iterator[Task]:
 
 
 def _refused(task: Task, model: Transformer, gates: dict[str, Gate]) -> str | None:
+    return _gate(task, model, gates).refused
+
+
+def _gate(task: Task, model: Transformer, gates: dict[str, Gate]) -> Gate:
     from interp.tasks import gate
 
     if task.name not in gates:
         gates[task.name] = gate(model, task)
-    return gates[task.name].refused
+    return gates[task.name]
 
 
 def _build(name: str, model: Transformer, request: Request) -> Task:

@@ -67,3 +67,18 @@ def test_languages_holds_an_own_tokenizer_beside_the_given_one():
     assert between["fine-tuned", "as it is"] == pytest.approx(
         needed["fine-tuned"] - needed["as it is"]
     )
+
+
+def test_two_files_of_one_name_in_two_folders_are_two_languages(tmp_path):
+    paths = []
+    for folder, word in (("a", "oro"), ("b", "ulu")):
+        (tmp_path / folder).mkdir()
+        paths.append(str(tmp_path / folder / "mine.txt"))
+        lines = [f"{word} {row} {word}" for row in range(220)]
+        (tmp_path / folder / "mine.txt").write_text("\n".join(lines), encoding="utf-8")
+    report = study(
+        "languages", among=[], trained=paths, base="tiny-gpt2", vocabulary=270, steps=1, measured=1
+    )
+    for name in ("bits", "curves", "tokenizers"):
+        assert table(report, name).language.unique().tolist() == paths
+    assert len(table(report, "curves")) == 2 * 3 * 2
