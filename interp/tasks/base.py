@@ -183,9 +183,15 @@ class Task:
 
 
 def halved(prompts: Sequence[Prompt]) -> tuple[Prompt, ...]:
-    """The prompts with whole clusters dealt to the two halves in turn, so that no sentence on which
-    components are chosen is one on which they are measured."""
-    turn = {name: rank % 2 for rank, name in enumerate(dict.fromkeys(p.cluster for p in prompts))}
+    """The prompts with whole clusters dealt to the two halves in turn, those of each order by
+    themselves: no sentence on which components are chosen is one on which they are measured, and
+    neither half is of one order alone."""
+    turn: dict[str, int] = {}
+    dealt = Counter[str]()
+    for prompt in prompts:
+        if prompt.cluster not in turn:
+            turn[prompt.cluster] = dealt[prompt.order] % 2
+            dealt[prompt.order] += 1
     return tuple(
         replace(prompt, half="held_out" if turn[prompt.cluster] else "discovery")
         for prompt in prompts
