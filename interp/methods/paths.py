@@ -16,7 +16,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from hashlib import sha256
 from typing import Any
 
 import numpy as np
@@ -40,6 +39,7 @@ from interp.methods.carry import (
     needed,
 )
 from interp.methods.direct import readout
+from interp.methods.directions import moved_as_far
 from interp.methods.parts import Part
 from interp.methods.receivers import Receiver, check, query_heads, read_at
 from interp.methods.reread import Reread
@@ -89,7 +89,10 @@ def paths(
             new: Mapping[Any, Tensor] = model.run(batch.corrupted, keep=wanted, logits_at=-1).cache
             if control is not None:
                 old = model.run(batch.clean, keep=wanted, logits_at=-1).cache
-                new = {site: _moved_as_far(old[site], new[site], control, site) for site in wanted}
+                new = {
+                    site: moved_as_far(old[site], new[site], control, 0, batch.clean, site)
+                    for site in wanted
+                }
             effects = batch_paths(model, batch, senders, receivers, new, mlps)
             found.append((batch, effects.flatten(0, 1)))
     shape = (len(receivers), len(senders), task.n)
@@ -208,14 +211,3 @@ def _senders_at_once(base: Base, receivers: Sequence[Receiver]) -> int:
     )
     floats = n_examples * (4 * n_pos * d_model + sent)
     return max(1, memory_budget(None) // 4 // (floats * base.resid_post.element_size()))
-
-
-def _moved_as_far(old: Tensor, new: Tensor, seed: int, site: Any) -> Tensor:
-    """The old activation, each of its vectors moved as far as the new one lies, in some direction."""
-    change = new - old
-    generator = torch.Generator().manual_seed(
-        int(sha256(f"{seed} {site} {tuple(old.shape)}".encode()).hexdigest()[:15], 16)
-    )
-    drawn = torch.randn(change.shape, generator=generator, dtype=torch.float64).to(change)
-    longer = change.norm(dim=-1, keepdim=True) / drawn.norm(dim=-1, keepdim=True)
-    return old + drawn * longer

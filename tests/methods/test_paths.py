@@ -9,7 +9,7 @@ import torch
 import interp
 from interp import edits, sites, tasks
 from interp.errors import UsageError
-from interp.methods import parts
+from interp.methods import batches, parts
 from interp.methods.batches import by_length
 from interp.methods.paths import all_senders, batch_paths, paths
 from interp.methods.receivers import Receiver
@@ -197,6 +197,18 @@ def test_a_control_moves_senders_as_far_in_other_directions(model, task):
     assert not np.allclose(one, plain)
     # Where both prompts agree there is nothing to move.
     assert np.array_equal(one == 0, plain == 0)
+
+
+def test_a_controls_directions_do_not_depend_on_which_prompts_run_together(
+    model, task, monkeypatch
+):
+    def alone(task, device):
+        return [batches._batch(task, [index], device) for index in range(task.n)]
+
+    arguments = (model, task, parts.heads(model)[:2], [Receiver("logits")], "frozen")
+    together = paths(*arguments, control=1).effects
+    monkeypatch.setattr("interp.methods.paths.by_length", alone)
+    np.testing.assert_allclose(paths(*arguments, control=1).effects, together, atol=1e-12)
 
 
 @pytest.mark.parametrize(

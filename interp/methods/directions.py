@@ -1,0 +1,45 @@
+"""Directions drawn at random, one for every prompt and position: the matched control of a change.
+
+Each prompt's are drawn by itself, from the seed, the draw, the site and the prompt's own tokens. So
+the same prompt has the same directions in whatever batch it runs, and no two prompts share them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from hashlib import sha256
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from interp.sites import Site, parse
+
+
+def noise(
+    shape: Sequence[int], seed: int, draw: int, tokens: Int[Tensor, "batch pos"], site: Site | str
+) -> Float[Tensor, "batch ..."]:
+    """Standard normal numbers in float64, of this shape for each prompt, on the device of the tokens."""
+    name, size = parse(site).name, tuple(shape)
+    drawn = torch.empty(len(tokens), *size, dtype=torch.float64)
+    generator = torch.Generator()
+    for row, prompt in zip(drawn, tokens.tolist(), strict=True):
+        digest = sha256(f"{seed} {draw} {name} {prompt}".encode()).hexdigest()
+        generator.manual_seed(int(digest[:15], 16))
+        torch.randn(size, generator=generator, dtype=torch.float64, out=row)
+    return drawn.to(tokens.device)
+
+
+def moved_as_far(
+    old: Float[Tensor, "batch pos ..."],
+    new: Float[Tensor, "batch pos ..."],
+    seed: int,
+    draw: int,
+    tokens: Int[Tensor, "batch pos"],
+    site: Site | str,
+) -> Float[Tensor, "batch pos ..."]:
+    """The old activation, each vector along its last axis moved as far as the new one lies from it, in
+    a direction drawn at random."""
+    drawn = noise(old.shape[1:], seed, draw, tokens, site)
+    far = (new - old).norm(dim=-1, keepdim=True)
+    return old + (drawn * (far.double() / drawn.norm(dim=-1, keepdim=True))).to(old)
