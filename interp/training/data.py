@@ -73,14 +73,20 @@ def of_texts(texts: Sequence[str], tokenizer: Any, *, n_ctx: int, seed: int) -> 
 
 
 def of_lines(
-    found: Sequence[Line], labels: Sequence[str], tokenizer: Any, *, n_ctx: int, seed: int
+    found: Sequence[Line],
+    labels: Sequence[str],
+    tokenizer: Any,
+    *,
+    n_ctx: int,
+    d_vocab: int,
+    seed: int,
 ) -> Data:
-    """Labelled lines under a tokenizer that is there already.
+    """Labelled lines under a tokenizer that is there already, for a model of `d_vocab` tokens.
 
     Raises  UsageError for a text longer than `n_ctx`.
     """
     identity = {"lines": checksum(found), "labels": list(labels), "pairs": len(found[0].texts) == 2}
-    source = split_lines(found, labels, prepared(tokenizer), n_ctx, seed)
+    source = split_lines(found, labels, prepared(tokenizer, d_vocab), n_ctx, seed)
     n_tokens = sum(len(tokens) for _, tokens in source.learnt + source.held_out)
     return Data(source, tokenizer, identity, n_tokens, Label())
 

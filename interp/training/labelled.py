@@ -91,15 +91,17 @@ def checksum(found: Sequence[Line]) -> str:
     return hashlib.sha256(written.encode()).hexdigest()
 
 
-def prepared(tokenizer: Any) -> Any:
+def prepared(tokenizer: Any, d_vocab: int) -> Any:
     """The tokenizer with something before a text and between two: what it puts there itself, or
     else what stands before a document, so that Hugging Face's library reads a text as training does.
+    It pads with a token that a model of `d_vocab` tokens has a row for.
 
     Raises  UsageError for a tokenizer that has neither.
     """
     from tokenizers.processors import TemplateProcessing
 
-    if tokenizer.pad_token is None:
+    # Hugging Face's library embeds padding too, and cannot build a model whose padding has no row.
+    if tokenizer.pad_token is None or tokenizer.pad_token_id >= d_vocab:
         tokenizer.pad_token = tokenizer.convert_ids_to_tokens(begin(tokenizer))
     if tokenizer.num_special_tokens_to_add(pair=True):
         return tokenizer

@@ -55,12 +55,14 @@ class Classifying(Transformer):
 
 
 def with_head(body: Transformer, labels: tuple[str, ...], seed: int) -> Classifying:
-    """The model with a new head on it, whose weights are random and small. They share memory.
+    """The model with a new head on it, whose weights are random and small. They share memory, and
+    the tokenizer with whatever was set on it.
 
     The stream that the head reads is normalised, so logits begin near zero.
     """
+    tokenizer = (lambda: body.tokenizer) if body.has_tokenizer else None
     with torch.device("meta"):
-        model = Classifying(body.config, labels, body.origin, body._load_tokenizer)
+        model = Classifying(body.config, labels, body.origin, tokenizer)
     weights = {name: it.detach() for name, it in body.named_parameters()}
     drawn = torch.randn(
         body.config.d_model, len(labels), generator=torch.Generator().manual_seed(seed)

@@ -45,7 +45,7 @@ def to_batch(
     """Token ids and which of them are real, on the model's device.
 
     Text of unequal length is padded on the right. Token ids may be padded on either side, if
-    `attention_mask` says where.
+    `attention_mask` says where, and with any id: one that the model has no row for becomes 0.
 
     Raises  UsageError for an empty prompt, an id outside the vocabulary, a prompt longer than the
             context, and a mask with holes or of another shape than the tokens.
@@ -61,6 +61,8 @@ def to_batch(
     else:
         tokens, real = _padded([_ids(row) for row in prompts], fill=0)
     _check(model, tokens, real)
+    # A token that only pads need not have a row in the model, and nothing reads what stands there.
+    tokens = tokens.where(real | ((tokens >= 0) & (tokens < model.config.d_vocab)), 0)
     return tokens.to(model.device), real.to(model.device)
 
 
@@ -136,7 +138,7 @@ def _check(model: Transformer, tokens: Tensor, real: Tensor) -> None:
         raise UsageError(
             f"the prompt has {longest} tokens, {model.name} reads at most {config.n_ctx}"
         )
-    low, high = int(tokens.min()), int(tokens.max())
+    low, high = int(tokens[real].min()), int(tokens[real].max())
     if low < 0 or high >= config.d_vocab:
         wrong = low if low < 0 else high
         raise UsageError(

@@ -1,6 +1,7 @@
 """Labelled lines: every line is read as often, and the head computes what Hugging Face's does."""
 
 import csv
+from copy import deepcopy
 
 import pytest
 import torch
@@ -14,6 +15,7 @@ from interp.training.labelled import PADDING, lines, prepared, split
 from interp.training.objective import Label, mean_loss
 from interp.training.recipe import Recipe
 from interp.transformer.classifying import with_head
+from interp.weights import exporting
 
 LABELS = ("fruit", "tool")
 FRUIT, TOOLS = ("plum", "pear", "grape"), ("saw", "axe", "drill")
@@ -47,7 +49,7 @@ def body(request):
 
 
 def test_every_pass_reads_every_line_once_in_an_order_of_its_own(named, body):
-    source = split(named, LABELS, prepared(body.tokenizer), 60, seed=0)
+    source = split(named, LABELS, prepared(body.tokenizer, body.config.d_vocab), 60, seed=0)
     assert (len(source.learnt), len(source.held_out)) == (54, 6)
     passes = []
     for first in (0, 9):
@@ -61,7 +63,9 @@ def test_every_pass_reads_every_line_once_in_an_order_of_its_own(named, body):
 
 
 def test_the_head_learns_what_it_is_told_and_hugging_face_reads_the_same(named, body, tmp_path):
-    read = data.of_lines(named, LABELS, body.tokenizer, n_ctx=60, seed=0)
+    read = data.of_lines(
+        named, LABELS, body.tokenizer, n_ctx=60, d_vocab=body.config.d_vocab, seed=0
+    )
     model = with_head(body, LABELS, seed=0)
     recipe = Recipe(steps=30, batch=8, rate=1e-2, warmup=3)
     list(session.carry_on(tmp_path / "mine", model, read, recipe, ("Note.",)))
@@ -84,7 +88,7 @@ def test_the_head_learns_what_it_is_told_and_hugging_face_reads_the_same(named, 
 
 
 def test_the_loss_is_that_of_each_row_alone_whatever_the_padding(named, body):
-    source = split(named, LABELS, prepared(body.tokenizer), 60, seed=0)
+    source = split(named, LABELS, prepared(body.tokenizer, body.config.d_vocab), 60, seed=0)
     model, rows = with_head(body, LABELS, seed=0), source.validation(6)
     assert (rows == PADDING).any()
     each = []
@@ -100,7 +104,9 @@ def test_the_loss_is_that_of_each_row_alone_whatever_the_padding(named, body):
 def test_an_interrupted_training_of_a_head_ends_with_the_same_weights(named, tmp_path):
     def events(name, save_seconds):
         body = interp.load("tiny-gpt2")
-        read = data.of_lines(named, LABELS, body.tokenizer, n_ctx=60, seed=0)
+        read = data.of_lines(
+            named, LABELS, body.tokenizer, n_ctx=60, d_vocab=body.config.d_vocab, seed=0
+        )
         recipe = Recipe(steps=12, batch=4, rate=1e-3, warmup=1)
         model = with_head(body, LABELS, seed=0)
         return session.carry_on(tmp_path / name, model, read, recipe, save_seconds=save_seconds)
@@ -118,7 +124,9 @@ def test_a_probe_leaves_the_body_as_it_was(named, body, tmp_path):
     parts = [part for part in ("embed", "pos_embed", "blocks", "ln_final", "unembed")
              if any(name.startswith(f"{part}.") for name, _ in model.named_parameters())]  # fmt: skip
     assert freeze(model, parts) == body.config.d_model * 2
-    read = data.of_lines(named, LABELS, body.tokenizer, n_ctx=60, seed=0)
+    read = data.of_lines(
+        named, LABELS, body.tokenizer, n_ctx=60, d_vocab=body.config.d_vocab, seed=0
+    )
     recipe = Recipe(steps=3, batch=4, rate=1e-2, warmup=0)
     list(session.carry_on(tmp_path / "probe", model, read, recipe))
     after = dict(interp.load(tmp_path / "probe").named_parameters())
@@ -127,8 +135,34 @@ def test_a_probe_leaves_the_body_as_it_was(named, body, tmp_path):
     assert not torch.equal(after["head.W_C"], with_head(body, LABELS, seed=0).head.W_C)
 
 
+@pytest.mark.parametrize("padding", ["<padding>", None])
+def test_a_classifier_never_pads_with_a_token_that_has_no_row(named, body, tmp_path, padding):
+    exporting.write(tmp_path, body)
+    tokenizer = deepcopy(body.tokenizer)
+    tokenizer.pad_token = None
+    if padding:
+        tokenizer.add_special_tokens({"pad_token": padding})
+    tokenizer.save_pretrained(tmp_path)
+    widened = interp.load(tmp_path)
+    d_vocab = widened.config.d_vocab
+    assert widened.tokenizer.pad_token_id == (d_vocab if padding else None)
+    read = data.of_lines(named, LABELS, widened.tokenizer, n_ctx=60, d_vocab=d_vocab, seed=0)
+    model = with_head(widened, LABELS, seed=0)
+    recipe = Recipe(steps=2, batch=4, rate=1e-2, warmup=0)
+    list(session.carry_on(tmp_path / "judge", model, read, recipe))
+    theirs = AutoModelForSequenceClassification.from_pretrained(tmp_path / "judge").eval()
+    padded = AutoTokenizer.from_pretrained(tmp_path / "judge")(
+        [_text(3), "saw"], return_tensors="pt", padding=True
+    )
+    ours = interp.load(tmp_path / "judge")
+    with torch.no_grad():
+        expected = theirs(**padded).logits
+        got = ours.label_logits(padded["input_ids"], padded["attention_mask"].bool())
+    assert (expected - got).abs().max() < 1e-5
+
+
 def test_two_texts_have_something_between_them(body):
-    tokenizer = prepared(body.tokenizer)
+    tokenizer = prepared(body.tokenizer, body.config.d_vocab)
     one, two = tokenizer("plum")["input_ids"], tokenizer("plum", "axe")["input_ids"]
     assert two == [*one, *tokenizer("axe")["input_ids"]]
     assert one[0] == two[len(one)] == tokenizer.convert_tokens_to_ids("<|endoftext|>")
@@ -154,9 +188,12 @@ def test_a_text_too_long_and_a_label_too_rare_are_named(named, file, body):
     with pytest.raises(
         UsageError, match=r"line 2: the text has \d+ tokens, the model reads 1 to 3"
     ):
-        split(named, LABELS, prepared(body.tokenizer), 3, seed=0)
+        split(named, LABELS, prepared(body.tokenizer, body.config.d_vocab), 3, seed=0)
     rows = [("a", "b")] * 24 + [("a", "c")]
-    found, tokenizer = lines(file("text,label", rows)), prepared(body.tokenizer)
+    found, tokenizer = (
+        lines(file("text,label", rows)),
+        prepared(body.tokenizer, body.config.d_vocab),
+    )
     # With the second seed the rare line is one of those held out.
     assert split(found, ("b", "c"), tokenizer, 9, seed=13).learnt
     with pytest.raises(UsageError, match="'c' is left without a line to learn from"):

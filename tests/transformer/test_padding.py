@@ -77,6 +77,19 @@ def test_what_stands_on_padding_does_not_matter(build, architecture, tokens, sid
 
 
 @pytest.mark.parametrize("side", SIDES)
+@pytest.mark.parametrize("fill", [37, 99_999, -1, -100])
+def test_padding_needs_no_row_in_the_model(build, architecture, tokens, side, fill):
+    model = build(architecture)
+    one, mask = padded(rows_of(tokens), side, fill=0)
+    other, _ = padded(rows_of(tokens), side, fill=fill)
+    first, second = (model.run(batch, attention_mask=mask) for batch in (one, other))
+    assert torch.equal(first.logits, second.logits)
+    assert torch.equal(second.tokens, one)
+    with pytest.raises(UsageError, match=f"token id {fill} is outside the vocabulary"):
+        model.run(other)
+
+
+@pytest.mark.parametrize("side", SIDES)
 def test_no_real_token_attends_to_padding(build, architecture, tokens, side):
     model = build(architecture)
     batch, mask = padded(rows_of(tokens), side)

@@ -47,6 +47,20 @@ def test_texts_of_unequal_length_are_padded_and_masked(reader):
         reader.to_tokens(texts)
 
 
+def test_texts_are_padded_with_a_token_that_has_no_row_in_the_model(build, tokenizer):
+    from copy import deepcopy
+
+    widened = deepcopy(tokenizer)
+    widened.add_special_tokens({"pad_token": "<padding>"})
+    model = build({"d_vocab": 9, "d_vocab_out": 9}, tokenizer=lambda: widened)
+    assert widened.pad_token_id == 9
+    run = model.run(["Mary went to the store", "John"])
+    assert run.real.sum(-1).tolist() == [5, 1]
+    torch.testing.assert_close(
+        run.logits[1, :1], model.run("John").logits[0], rtol=1e-10, atol=1e-10
+    )
+
+
 def test_the_tokenizer_is_loaded_once_and_only_when_used(build, tokenizer, tokens):
     loads = []
     model = build({}, tokenizer=lambda: loads.append(1) or tokenizer)

@@ -135,7 +135,10 @@ def _labels(path: Path) -> Reading:
     def reading(model: Transformer, n_ctx: int, seed: int) -> tuple[Transformer, Data]:
         # What Hugging Face's library cannot load is refused before it is trained.
         family(model.config)
-        read = data.of_lines(found, labels, model.tokenizer, n_ctx=n_ctx, seed=seed)
+        d_vocab = model.config.d_vocab
+        read = data.of_lines(
+            found, labels, model.tokenizer, n_ctx=n_ctx, d_vocab=d_vocab, seed=seed
+        )
         return with_head(model, labels, seed), read
 
     return reading
