@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 
 from interp import sites, stats
-from interp.lab import experiment, figures, scores
+from interp.lab import Count, Heads, experiment, figures, scores
 from interp.methods.batches import aligned
 from interp.methods.grid import (
     OF_A_HEAD,
@@ -55,8 +55,8 @@ def activation_patching(
     model,
     task,
     *,
-    top: int = 10,
-    draws: int = 2,
+    top: Heads = 10,
+    draws: Count = 2,
     noising: Literal["resid_pre", "all"] = "resid_pre",
     seed: int = 0,
 ) -> Report:

@@ -15,7 +15,7 @@ import pandas as pd
 import torch
 
 from interp import sites
-from interp.lab import experiment
+from interp.lab import AnyHead, AnyLayer, experiment
 from interp.methods.isolation import isolation
 from interp.methods.steps import recomputed
 from interp.report import (
@@ -25,6 +25,7 @@ from interp.report import (
     Headline,
     Heatmap,
     Maps,
+    NotRun,
     Report,
     Section,
     Series,
@@ -45,62 +46,100 @@ def anatomy(
     task,
     *,
     prompt: str = "When Mary and John went to the store, John gave a drink to",
-    layer: int = -1,
-    head: int = -1,
+    layer: AnyLayer = -1,
+    head: AnyHead = -1,
 ) -> Report:
     tokens = prompt_tokens(model, prompt)
     labels = model.to_str_tokens(tokens)
     run = model.run(tokens, keep="all")
-    if layer < 0 or head < 0:
-        layer, head = _clearest_head(run.cache)
+    why = "as asked for" if min(layer, head) >= 0 else _why(layer, head)
+    layer, head = _clearest_head(run.cache, layer, head)
     steps = recomputed(model, run)
-    change = len(labels) // 2
-    replacement = int(tokens[0, change - 1])
-    moved = isolation(model, tokens, change, replacement)
-
     wide = 1e-10 if model.dtype is torch.float64 else 1e-4
     checks = [Check(name, error, wide) for name, error in steps.items()]
-    checks.append(Check("change at other positions, attention frozen", moved.leak, wide))
-    checks.append(
-        Check("change at other positions, attention free", moved.moved, 1e-3, control=True)
-    )
-    holds = all(check.passed for check in checks)
+    alone = len(labels) == 1
+    sections, not_run = [], []
+    if alone:
+        reason = "the prompt has one token, and no other position that anything could move to"
+        not_run.append(NotRun("change at other positions", reason))
+    else:
+        # Not the last one: a causal model moves nothing to the left of it.
+        change = min(len(labels) // 2, len(labels) - 2)
+        replacement = _another(tokens[0].tolist(), change, model.config.d_vocab)
+        moved = isolation(model, tokens, change, replacement)
+        sections.append(_isolation(model, moved, labels, replacement))
+        checks.append(Check("change at other positions, attention frozen", moved.leak, wide))
+        checks.append(
+            Check("change at other positions, attention free", moved.moved, 1e-3, control=True)
+        )
+    verdict = "inconclusive" if alone or not checks[-1].passed else "supported"
+    if not all(check.passed or check.control for check in checks):
+        verdict = "not supported"
     best, probability = _best(model, run)
     return Report(
         answer=f"{model.name} turns {len(labels)} tokens into {model.config.n_layers} rounds of "
         f"“attend, then think” over one stream per position, and reads {best!r} from the last one "
         f"with probability {probability:.2f}; only attention moves information between positions.",
-        verdict="supported" if holds else "not supported",
+        verdict=verdict,
         headlines=[
             Headline("most likely next token", best, note=f"probability {probability:.3f}"),
             Headline("largest error of a recomputed step", max(steps.values()), note="relative"),
-            Headline(
-                "other positions move, attention frozen",
-                moved.leak,
-                note=f"free: {moved.moved:.2g}, relative",
+            *(
+                []
+                if alone
+                else [
+                    Headline(
+                        "other positions move, attention frozen",
+                        moved.leak,
+                        note=f"free: {moved.moved:.2g}, relative",
+                    )
+                ]
             ),
         ],
         inputs=[TokenStrip(labels, title="The prompt, as the model reads it")],
         sections=[
             _tokens(model, run, labels),
-            _attention(model, run, labels, layer, head),
+            _attention(model, run, labels, layer, head, why),
             _output(model, run, labels, layer, head),
             _norms(model, run, labels, layer),
             _mlp(model, run, labels, layer),
             _unembedding(model, run, labels),
-            _isolation(model, moved, labels, replacement),
+            *sections,
             _places(run),
         ],
         checks=checks,
+        not_run=not_run,
     )
 
 
-def _clearest_head(cache) -> tuple[int, int]:
-    """The head that attends most, from the last token, to one that is neither first nor last."""
+def _another(tokens: list[int], at: int, d_vocab: int) -> int:
+    """A token that does not stand there: the nearest such one before, or after, or the next of the
+    vocabulary."""
+    others = [each for each in [*tokens[:at][::-1], *tokens[at + 1 :]] if each != tokens[at]]
+    return others[0] if others else (tokens[at] + 1) % d_vocab
+
+
+def _why(layer: int, head: int) -> str:
+    """Which of the heads that were allowed is shown."""
+    among = (
+        f"of layer {layer} " if layer >= 0 else f"of those numbered {head} " if head >= 0 else ""
+    )
+    return f"the head {among}that, from the last token, looks hardest at one earlier word"
+
+
+def _clearest_head(cache, layer: int, head: int) -> tuple[int, int]:
+    """The head that attends most, from the last token, to one that is neither first nor last: of this
+    layer and this number, of any where they are below 0."""
     pattern = cache.stack("pattern")[:, 0, :, -1]
     inner = pattern[..., 1:-1] if pattern.shape[-1] > 2 else pattern
-    best = int(inner.amax(-1).argmax())
-    return divmod(best, pattern.shape[1])
+    most = inner.amax(-1)
+    allowed = torch.ones_like(most, dtype=torch.bool)
+    if layer >= 0:
+        allowed &= torch.arange(len(most), device=most.device)[:, None] == layer
+    if head >= 0:
+        allowed &= torch.arange(most.shape[1], device=most.device) == head
+    best = int(most.masked_fill(~allowed, -1).argmax())
+    return divmod(best, most.shape[1])
 
 
 def _best(model, run) -> tuple[str, float]:
@@ -157,7 +196,7 @@ def _tokens(model, run, labels) -> Section:
     )
 
 
-def _attention(model, run, labels, layer: int, head: int) -> Section:
+def _attention(model, run, labels, layer: int, head: int, why: str) -> Section:
     config, cache = model.config, run.cache
     rotary = config.positions == "rotary"
     q = cache[(sites.rot_q if rotary else sites.q)(layer)][0, :, head]
@@ -183,8 +222,7 @@ def _attention(model, run, labels, layer: int, head: int) -> Section:
         [
             Text(
                 f"{several}; {width}.{grouped} Each compares a query of every position with a key of "
-                f"every position. Shown closely: **L{layer}H{head}**, the head that, from the last "
-                "token, looks hardest at one earlier word."
+                f"every position. Shown closely: **L{layer}H{head}**, {why}."
             ),
             Maps(
                 [

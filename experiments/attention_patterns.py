@@ -16,7 +16,7 @@ import pandas as pd
 import torch
 
 from interp import sites, stats
-from interp.lab import experiment, figures
+from interp.lab import Heads, experiment, figures
 from interp.methods import attribute
 from interp.methods.asked import asked, places
 from interp.methods.attention import between
@@ -31,7 +31,7 @@ SHOWN = 4
     task="ioi",
     also="induction",
 )
-def attention_patterns(model, task, *, seed: int = 0, top: int = 8) -> Report:
+def attention_patterns(model, task, *, seed: int = 0, top: Heads = 8) -> Report:
     prompts = asked(model, task)
     layers = range(model.config.n_layers)
     run = prompts.run(

@@ -25,7 +25,7 @@ import torch
 import interp
 from interp import stats
 from interp.errors import UsageError
-from interp.lab import ablations, experiment, figures, scores
+from interp.lab import Components, ablations, experiment, figures, scores
 from interp.methods import attribute, parts
 from interp.methods.ablate import ablate
 from interp.methods.asked import asked
@@ -44,7 +44,7 @@ SIDES = ("before", "after")
     default=False,
     gated=False,
 )
-def finetune_diff(model, task, *, before: str = "", top: int = 8, seed: int = 0) -> Report:
+def finetune_diff(model, task, *, before: str = "", top: Components = 8, seed: int = 0) -> Report:
     models = dict(zip(SIDES, (beginning(model, before), model), strict=True))
     everything = [*parts.heads(model), *(parts.mlps(model) if model.config.d_mlp else [])]
     n_heads = model.config.n_layers * model.config.n_heads

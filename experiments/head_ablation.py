@@ -17,7 +17,7 @@ Limits  One head at a time: heads that stand in for each other look unimportant.
 
 import numpy as np
 
-from interp.lab import ablations, experiment, figures, scores
+from interp.lab import Count, Heads, ablations, experiment, figures, scores
 from interp.methods import parts
 from interp.methods.ablate import ablate, random_changes
 from interp.methods.offsets import offsets
@@ -40,7 +40,7 @@ from interp.report import (
     task="ioi",
     sweeps=True,
 )
-def head_ablation(model, task, *, top: int = 10, draws: int = 4, seed: int = 0) -> Report:
+def head_ablation(model, task, *, top: Heads = 10, draws: Count = 4, seed: int = 0) -> Report:
     config = model.config
     heads = parts.heads(model)
     names = scores.head_names(config)

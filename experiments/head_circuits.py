@@ -14,13 +14,15 @@ Limits  Norms' weights are included, their scales and all biases are not. Weight
         do with what it may never be given.
 """
 
+from typing import Annotated
+
 import numpy as np
 import pandas as pd
 import torch
 
 from interp import sites, stats
 from interp.errors import NotApplicable
-from interp.lab import experiment, progress
+from interp.lab import Range, Tokens, experiment, progress
 from interp.methods import circuits, composition
 from interp.report import (
     Check,
@@ -53,8 +55,8 @@ def head_circuits(
     task,
     *,
     seed: int = 0,
-    offsets: list[int] = OFFSETS,
-    sample: int = 500,
+    offsets: list[Annotated[int, Range(0)]] = OFFSETS,
+    sample: Tokens = 500,
 ) -> Report:
     not_run = []
     heads, control = _copying(model, seed, sample)

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from interp import sites
-from interp.lab import experiment
+from interp.lab import Layer, experiment
 from interp.methods.decompose import decompose, needs
 from interp.methods.head_sum import head_sum, relative
 from interp.report import (
@@ -46,7 +46,7 @@ def head_decomposition(
     task,
     *,
     prompt: str = "When Mary and John went to the store, John gave a drink to",
-    layer: int = -1,
+    layer: Layer = -1,
 ) -> Report:
     config = model.config
     layer = layer % config.n_layers

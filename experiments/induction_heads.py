@@ -13,12 +13,13 @@ Source  Olsson et al. 2022, In-context Learning and Induction Heads, arXiv:2209.
 Limits  Attention says where a head looks, not what it does; random tokens are far from text.
 """
 
+from typing import Annotated
+
 import numpy as np
 import pandas as pd
 
 from interp import stats
-from interp.errors import NotApplicable
-from interp.lab import experiment, figures
+from interp.lab import Heads, Range, experiment, figures
 from interp.methods import induction
 from interp.report import (
     Attention,
@@ -59,10 +60,14 @@ def _reason(model) -> str | None:
     applies=_reason,
 )
 def induction_heads(
-    model, task, *, seed: int = 0, length: int = 50, sequences: int = 8, top: int = 5
+    model,
+    task,
+    *,
+    seed: int = 0,
+    length: Annotated[int, Range(2)] = 50,
+    sequences: Annotated[int, Range(2, 10_000)] = 8,
+    top: Heads = 5,
 ) -> Report:
-    if sequences < 2:
-        raise NotApplicable("one sequence gives no interval; ask for two or more")
     twice = induction.repetition(model, length=length, copies=2, count=sequences, seed=seed)
     scores, loss = induction.head_scores(model, twice)
     four = induction.repetition(

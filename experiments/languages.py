@@ -18,13 +18,14 @@ Limits  One kind of text, a few thousand tokens of it, one seed; a large model m
 """
 
 from dataclasses import replace
+from typing import Annotated
 
 import numpy as np
 import pandas as pd
 
 import interp
 from interp import stats
-from interp.lab import experiment, figures, meter, progress
+from interp.lab import Count, Range, Steps, experiment, figures, meter, progress
 from interp.report import Chart, Headline, Report, Section, Series, Table
 from interp.training import bpe
 from interp.training import languages as shipped
@@ -63,9 +64,9 @@ def languages(
     among: list[str] = ALL,
     trained: list[str] = TRAINED,
     base: str = "books-gpt2",
-    vocabulary: int = 1024,
-    steps: int = 150,
-    measured: int = 6,
+    vocabulary: Annotated[int, Range(257, 1_000_000)] = 1024,
+    steps: Steps = 150,
+    measured: Count = 6,
 ) -> Report:
     texts = {name: shipped.text(name) for name in dict.fromkeys([*among, *trained])}
     own = {

@@ -16,7 +16,7 @@ Limits  One part at a time. Removing a block under zero ablation also removes it
 import numpy as np
 import pandas as pd
 
-from interp.lab import ablations, experiment, figures, scores
+from interp.lab import Count, Layers, ablations, experiment, figures, scores
 from interp.methods import parts
 from interp.methods.ablate import KINDS, ablate, random_changes
 from interp.report import (
@@ -41,7 +41,7 @@ ESTIMATE = ("effect", "ci_low", "ci_high", "p_corrected")
     sweeps=True,
     default=False,
 )
-def layer_ablation(model, task, *, top: int = 5, draws: int = 4, seed: int = 0) -> Report:
+def layer_ablation(model, task, *, top: Layers = 5, draws: Count = 4, seed: int = 0) -> Report:
     kinds_of_part = {"attention": parts.attentions(model), "block": parts.blocks(model)}
     if model.config.d_mlp:
         kinds_of_part["mlp"] = parts.mlps(model)

@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 from interp import sites, stats
-from interp.lab import experiment, figures
+from interp.lab import Heads, experiment, figures
 from interp.lab import scores as scored
 from interp.methods import attention, attribute, neurons
 from interp.methods.asked import asked, places
@@ -45,7 +45,7 @@ KEYS = ["component", "layer", "head"]
     task="ioi",
     also="induction",
 )
-def logit_attribution(model, task, *, seed: int = 0, top: int = 10, scores: int = 3) -> Report:
+def logit_attribution(model, task, *, seed: int = 0, top: Heads = 10, scores: Heads = 3) -> Report:
     prompts = asked(model, task)
     layers = range(model.config.n_layers)
     looked_at = [site(layer) for layer in layers for site in (sites.pattern, sites.v)]

@@ -16,7 +16,7 @@ import pandas as pd
 import torch
 
 from interp import stats
-from interp.lab import experiment, figures
+from interp.lab import Example, experiment, figures
 from interp.methods.asked import asked, places
 from interp.methods.lens import entries, lens
 from interp.report import (
@@ -40,7 +40,7 @@ from interp.report import (
     task="ioi",
     also="induction",
 )
-def logit_lens(model, task, *, seed: int = 0, example: int = 0) -> Report:
+def logit_lens(model, task, *, seed: int = 0, example: Example = 0) -> Report:
     prompts = asked(model, task)
     generator = torch.Generator().manual_seed(seed)
     random = torch.randint(model.config.d_vocab_out, (task.n,), generator=generator)
@@ -66,7 +66,6 @@ def logit_lens(model, task, *, seed: int = 0, example: int = 0) -> Report:
     elif gained.low[0] > 0:
         verdict = "supported"
     first_best = _first_kept(table.answer_top)
-    example %= task.n
     words = model.to_str_tokens(run.tokens[example][run.real[example]])
     title = f"Prompt {example}; its answer is {task.kept[example].answer!r}"
     return Report(

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from interp import stats
-from interp.lab import ablations, experiment, figures, scores
+from interp.lab import Count, Layers, Neurons, ablations, experiment, figures, scores
 from interp.methods import parts
 from interp.methods.ablate import ablate, random_changes
 from interp.methods.first_order import neuron_effects
@@ -44,7 +44,7 @@ ESTIMATE = ("effect", "ci_low", "ci_high", "p_corrected")
     applies=lambda model: None if model.config.d_mlp else f"{model.name} has no MLPs",
 )
 def mlp_ablation(
-    model, task, *, top: int = 5, neurons: int = 20, draws: int = 4, seed: int = 0
+    model, task, *, top: Layers = 5, neurons: Neurons = 20, draws: Count = 4, seed: int = 0
 ) -> Report:
     mlps = parts.mlps(model)
     names = pd.DataFrame({"layer": range(len(mlps))})

@@ -15,7 +15,7 @@ import pandas as pd
 import torch
 
 from interp import sites, stats
-from interp.lab import experiment, figures
+from interp.lab import Neurons, Tokens, experiment, figures
 from interp.methods import attribute, neurons
 from interp.methods.asked import asked
 from interp.methods.passages import passages
@@ -37,7 +37,7 @@ def _reason(model) -> str | None:
     applies=_reason,
 )
 def mlp_neurons(
-    model, task, *, seed: int = 0, top: int = 10, tokens: int = 6, text: str | None = None
+    model, task, *, seed: int = 0, top: Neurons = 10, tokens: Tokens = 6, text: str | None = None
 ) -> Report:
     prompts = asked(model, task)
     run = prompts.run(model, keep=neurons.kept(model))

@@ -30,8 +30,8 @@ from interp.classifiers.classifier import Absent
 from interp.classifiers.names import HHEM, SHORT_NAMES, parted
 from interp.classifiers.opened import Opened, part_names
 from interp.classifiers.pairs import pairs as read_pairs
-from interp.errors import NotApplicable, UsageError
-from interp.lab import experiment, progress
+from interp.errors import NotApplicable
+from interp.lab import Count, experiment, progress
 from interp.report import (
     Attention,
     Chart,
@@ -79,15 +79,13 @@ def pair_scoring(
     classifier: str = "vectara/hallucination_evaluation_model@hhem-1.0-open",
     label: str = "",
     pairs: str | None = None,
-    explain: int = 8,
-    top: int = 5,
+    explain: Count = 8,
+    top: Count = 5,
     remote_code: bool = False,
     seed: int = 0,
 ) -> Report:
     if isinstance(model, Absent):
         return absent(model)
-    if explain < 1 or top < 1:
-        raise UsageError(f"--explain and --top must be at least 1, got {explain} and {top}")
     listed = read_pairs(pairs)
     readings = [model.read(pair) for pair in listed]
     decided = [model.decide(reading.inputs) for reading in progress(readings, "scoring pairs")]

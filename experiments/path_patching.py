@@ -22,7 +22,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from interp.lab import experiment, scores
+from interp.lab import Count, Heads, experiment, scores
 from interp.methods import parts
 from interp.methods.batches import by_length
 from interp.methods.carry import needed
@@ -46,8 +46,8 @@ def path_patching(
     model,
     task,
     *,
-    receivers: int = 3,
-    top: int = 8,
+    receivers: Heads = 3,
+    top: Count = 8,
     mlps: Literal["recomputed", "frozen"] = "recomputed",
     seed: int = 0,
 ) -> Report:

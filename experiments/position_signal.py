@@ -21,7 +21,7 @@ import torch
 
 from interp import sites, stats
 from interp.errors import NotApplicable, UsageError
-from interp.lab import experiment, figures, scores
+from interp.lab import Count, Heads, experiment, figures, scores
 from interp.methods.patch import Patch, labels, patch, random_patches, worst_error
 from interp.report import (
     Chart,
@@ -49,7 +49,7 @@ PLACES = ("S2", "END")
     sweeps=True,
     default=False,
 )
-def position_signal(model, task, *, top: int = 10, draws: int = 2, seed: int = 0) -> Report:
+def position_signal(model, task, *, top: Heads = 10, draws: Count = 2, seed: int = 0) -> Report:
     tasks = _signals(task)
     config, names = model.config, scores.head_names(model.config)
     places = [name for name in PLACES if name in labels(task)]

@@ -21,7 +21,7 @@ import pandas as pd
 
 from interp import stats
 from interp.errors import NotApplicable
-from interp.lab import experiment, figures, scores
+from interp.lab import Components, Heads, experiment, figures, scores
 from interp.methods import parts
 from interp.methods.ablate import direct_effects
 from interp.methods.offsets import offsets
@@ -47,7 +47,9 @@ TERMS = ("later_heads", "later_mlps", "rescaling")
     sweeps=True,
     default=False,
 )
-def self_repair(model, task, *, top: int = 10, responders: int = 5, seed: int = 0) -> Report:
+def self_repair(
+    model, task, *, top: Heads = 10, responders: Components = 5, seed: int = 0
+) -> Report:
     config = model.config
     heads = parts.heads(model)
     names = scores.head_names(config)

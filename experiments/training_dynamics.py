@@ -18,14 +18,14 @@ Limits  Random tokens of a small vocabulary; one seed a run. With learned positi
         norms of weights say little of what is read.
 """
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import pandas as pd
 import torch
 
 from interp import stats
-from interp.lab import experiment, figures, progress
+from interp.lab import Count, Range, Rate, Steps, experiment, figures, progress
 from interp.report import Chart, Check, Headline, Heatmap, Maps, Report, Section, Series, Table
 from interp.training import dynamics
 from interp.training.initial import fresh
@@ -48,13 +48,13 @@ def training_dynamics(
     task,
     *,
     seed: int = 0,
-    steps: int = 800,
-    rate: float = 0.005,
-    context: int = 64,
-    vocabulary: int = 33,
+    steps: Steps = 800,
+    rate: Rate = 0.005,
+    context: Annotated[int, Range(4, 4096)] = 64,
+    vocabulary: Annotated[int, Range(3, 65536)] = 33,
     positions: Literal["rotary", "learned"] = "rotary",
-    sequences: int = 16,
-    measured: int = 20,
+    sequences: Annotated[int, Range(2, 10_000)] = 16,
+    measured: Count = 20,
 ) -> Report:
     recipe = Recipe(steps=steps, batch=BATCH, rate=rate, warmup=50, decay=0.01, seed=seed)
     source = Repeats(

@@ -2,5 +2,37 @@
 
 from interp.lab.experiment import experiment
 from interp.lab.progress import meter, progress
+from interp.lab.ranges import (
+    AnyHead,
+    AnyLayer,
+    Components,
+    Count,
+    Example,
+    Heads,
+    Layer,
+    Layers,
+    Neurons,
+    Range,
+    Rate,
+    Steps,
+    Tokens,
+)
 
-__all__ = ["experiment", "meter", "progress"]
+__all__ = [
+    "AnyHead",
+    "AnyLayer",
+    "Components",
+    "Count",
+    "Example",
+    "Heads",
+    "Layer",
+    "Layers",
+    "Neurons",
+    "Range",
+    "Rate",
+    "Steps",
+    "Tokens",
+    "experiment",
+    "meter",
+    "progress",
+]

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from interp.lab import ranges
 
 if TYPE_CHECKING:
     from interp.report.blocks import Report
@@ -50,18 +54,33 @@ def experiment(
     why the experiment has nothing to say about a model, or None.
 
     The file is read without being imported, so all but `applies` are written as literals, and every
-    setting has an annotation and a literal default.
+    setting has an annotation and a literal default. Whoever calls the function, numbers are held
+    against their ranges (see `interp.lab.ranges`) before it begins.
     """
 
     def mark(function: Study) -> Study:
-        setattr(
-            function,
-            _MARK,
-            Declaration(expects, task, also, default, gated, sweeps, model, applies),
-        )
-        return function
+        ranged, signature = ranges.of(function), inspect.signature(function)
+
+        @functools.wraps(function)
+        def checked(model: Any, task: Any, **settings: Any) -> Any:
+            given = signature.bind(model, task, **settings)
+            given.apply_defaults()
+            values, notes = ranges.fitted(ranged, given.kwargs, model, task)
+            return _noted(function(model, task, **values), notes)
+
+        declared = Declaration(expects, task, also, default, gated, sweeps, model, applies)
+        setattr(checked, _MARK, declared)
+        return cast("Study", checked)
 
     return mark
+
+
+def _noted(report: Any, notes: list[str]) -> Any:
+    from interp.report.blocks import Report
+
+    if not notes or not isinstance(report, Report):
+        return report
+    return replace(report, limits=[*report.limits, *notes])
 
 
 def declaration(function: Any) -> Declaration | None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import ast
-import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, get_args
 
 from interp.errors import UsageError
+from interp.lab.ranges import NAMED, USUAL, Range, seen
 
 Value = Any  # int | float | str | bool | None, or a list of these
 _SCALARS = ("int", "float", "str", "bool")
@@ -39,6 +39,7 @@ class Setting:
     choices: tuple[Value, ...] = ()
     many: bool = False
     optional: bool = False
+    range: Range | None = None
 
     @property
     def option(self) -> str:
@@ -49,6 +50,8 @@ class Setting:
     def describes(self) -> str:
         """What it may be, in words."""
         what = " | ".join(map(str, self.choices)) if self.choices else self.kind
+        if self.range is not None:
+            what += f" {self.range}"
         return f"{what}, …" if self.many else what
 
     def parse(self, raw: Sequence[str]) -> Value:
@@ -66,6 +69,15 @@ class Setting:
         words = raw if self.kind == "str" else [part for word in raw for part in word.split(",")]
         return [self._one(word) for word in words]
 
+    def check_fit(self, value: Value, model: Any, task: Any) -> None:
+        """Passes if this model and task have what the value names.
+
+        Raises  UsageError otherwise.
+        """
+        if self.range is not None and value is not None:
+            for each in value if self.many else [value]:
+                self.range.fit(self.option, each, model, task)
+
     def arguments(self, value: Value) -> list[str]:
         """The words of the command line that mean this value: the opposite of `parse`."""
         if self.kind == "bool":
@@ -79,19 +91,22 @@ class Setting:
         try:
             value = _READ[self.kind](word)
         except ValueError:
-            expected = "true or false" if self.kind == "bool" else f"a {self.kind}"
-            raise UsageError(f"{self.option} must be {expected}, got {word!r}") from None
+            raise UsageError(
+                f"{self.option} must be {_EXPECTED[self.kind]}, got {seen(word)}"
+            ) from None
         if self.choices and value not in self.choices:
             known = ", ".join(map(str, self.choices))
-            raise UsageError(f"{self.option} must be one of {known}, got {word!r}")
+            raise UsageError(f"{self.option} must be one of {known}, got {seen(word)}")
+        self.check(value, self.option)
         return value
 
+    def check(self, value: Value, name: str) -> None:
+        """Passes for whatever is no number, and for a number within the range.
 
-def _read_float(word: str) -> float:
-    value = float(word)
-    if not math.isfinite(value):
-        raise ValueError(word)
-    return value
+        Raises  UsageError otherwise.
+        """
+        if self.kind in USUAL and value is not None:
+            (self.range or USUAL[self.kind]).check(name, value, self.kind)
 
 
 def _read_bool(word: str) -> bool:
@@ -102,10 +117,11 @@ def _read_bool(word: str) -> bool:
 
 _READ: dict[str, Callable[[str], Value]] = {
     "int": int,
-    "float": _read_float,
+    "float": float,
     "str": str,
     "bool": _read_bool,
 }
+_EXPECTED = {"int": "an int", "float": "a float", "bool": "true or false"}
 
 
 def from_source(function: ast.FunctionDef, constants: Mapping[str, Value]) -> tuple[Setting, ...]:
@@ -141,35 +157,60 @@ def _setting(
     if argument.annotation is None or default is None:
         raise UsageError(f"the setting {argument.arg!r} needs an annotation and a default")
     value = literal(default, constants, f"the default of {argument.arg!r}")
-    kind, choices, many, optional = _annotation(argument.arg, argument.annotation)
-    return Setting(
-        argument.arg, kind, list(value) if many and value else value, choices, many, optional
-    )
+    found = _annotation(argument.arg, argument.annotation)
+    value = list(value) if found.many and value else value
+    for each in value if found.many and value else [] if found.many else [value]:
+        found.check(each, f"the default of {argument.arg!r}")
+    return replace(found, default=value)
 
 
-def _annotation(name: str, node: ast.expr) -> tuple[str, tuple[Value, ...], bool, bool]:
-    """Kind, choices, whether a list, whether None is allowed."""
+def _annotation(name: str, node: ast.expr) -> Setting:
+    """The setting that this annotation allows, without its default."""
     match node:
         case ast.Name(id=kind) if kind in _SCALARS:
-            return kind, (), False, False
+            return Setting(name, kind, None)
+        case ast.Name(id=alias) if alias in NAMED:
+            kind, held = get_args(NAMED[alias])
+            return Setting(name, kind.__name__, None, range=held)
         case ast.Constant(value=str(text)):
             return _annotation(name, ast.parse(text, mode="eval").body)
         case ast.Subscript(value=ast.Name(id="Literal"), slice=inner):
             listed = inner.elts if isinstance(inner, ast.Tuple) else [inner]
             values = tuple(literal(each, {}, f"a choice of {name!r}") for each in listed)
             if len({type(value) for value in values}) == 1 and type(values[0]) in (int, str):
-                return type(values[0]).__name__, values, False, False
+                return Setting(name, type(values[0]).__name__, None, values)
+        case ast.Subscript(
+            value=ast.Name(id="Annotated"),
+            slice=ast.Tuple(elts=[inner, ast.Call(func=ast.Name(id="Range")) as held]),
+        ):
+            found = _annotation(name, inner)
+            if found.kind in USUAL and not found.choices:
+                return replace(found, range=_range(name, held))
         case ast.Subscript(value=ast.Name(id="list" | "List" | "Sequence"), slice=inner):
-            kind, choices, many, optional = _annotation(name, inner)
-            if not many and not optional and kind != "bool":
-                return kind, choices, True, False
+            found = _annotation(name, inner)
+            if not found.many and not found.optional and found.kind != "bool":
+                return replace(found, many=True)
         case ast.BinOp(left=inner, op=ast.BitOr(), right=ast.Constant(value=None)):
-            kind, choices, many, _ = _annotation(name, inner)
-            return kind, choices, many, True
+            return replace(_annotation(name, inner), optional=True)
     raise UsageError(
         f"the setting {name!r} is {ast.unparse(node)}; expected int, float, str, bool, "
-        "Literal[…], list[…] of these, or one of them | None"
+        f"Literal[…], {', '.join(NAMED)}, Annotated[int, Range(…)], list[…] of these, or one of "
+        "them | None"
     )
+
+
+def _range(name: str, call: ast.Call) -> Range:
+    """The range that this call makes.
+
+    Raises  UsageError for one that cannot be made, or has to be computed.
+    """
+    what = f"the range of {name!r}"
+    given = [literal(each, {}, what) for each in call.args]
+    named = {each.arg: literal(each.value, {}, what) for each in call.keywords if each.arg}
+    try:
+        return Range(*given, **named)
+    except TypeError as error:
+        raise UsageError(f"{what}: {error}") from None
 
 
 def literal(node: ast.expr, constants: Mapping[str, Value], what: str) -> Value:

@@ -57,6 +57,9 @@ def run(
         for study in studies
         for task in choice.tasks.get(study.name, [None])
     ]
+    for each in orders:
+        for setting in each.study.settings:
+            setting.check_fit(each.settings[setting.name], each.model, each.task)
     if request.dry_run:
         _tell_costs(orders, choice)
         return 0

@@ -1,16 +1,21 @@
 """The observational studies on tiny models: valid reports, exact tables, checks that hold."""
 
 import math
+from dataclasses import replace
 
 import pandas as pd
 import pytest
 import torch
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from transformers import PreTrainedTokenizerFast
 
 import interp
 from interp import tasks
 from interp.errors import NotApplicable
 from interp.lab.registry import discover
 from interp.report import Report
+from interp.training.initial import fresh
 
 ON_TASKS = (
     "logit_attribution",
@@ -202,3 +207,34 @@ def test_scores_of_heads_are_shares_and_chance_is_told():
     chance = clearest[clearest.score == "previous_token"].chance.iloc[0]
     assert chance == pytest.approx(sum(1 / (1 + q) for q in range(1, 25)) / 24)
     assert not math.isnan(clearest.ci_low.iloc[0])
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [({"layer": 0}, "L0H"), ({"head": 2}, "H2"), ({"layer": 1, "head": 3}, "L1H3")],
+)
+def test_anatomy_shows_the_layer_and_the_head_that_it_was_asked_for(given, shown):
+    """One of the two leaves the other to the study: the clearest head of that layer, or number."""
+    report = run("anatomy", interp.load("tiny-gpt2"), **given)
+    attention = next(each for each in report.sections if each.title.startswith("Attention"))
+    assert f"**{shown}" in attention.blocks[0].text or f"{shown}**" in attention.blocks[0].text
+
+
+@pytest.mark.parametrize("name", ["tiny-gpt2", "tiny-attn-only", "tiny-bidirectional"])
+@pytest.mark.parametrize("prompt", [" Mary Mary", " Mary Mary Mary Mary", " Mary John John gave"])
+def test_anatomy_takes_any_prompt_whichever_of_its_tokens_repeat(name, prompt):
+    report = run("anatomy", interp.load(name), prompt=prompt)
+    check("anatomy", report)
+    assert report.verdict == "supported"
+
+
+def test_a_prompt_of_one_token_has_nothing_to_attend_to_and_is_not_judged():
+    words = WordLevel({"<unk>": 0, "Mary": 1, "John": 2}, unk_token="<unk>")
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=Tokenizer(words), unk_token="<unk>")
+    config = replace(interp.load("tiny-gpt2").config, d_vocab=3, d_vocab_out=3)
+    model = fresh(config, seed=0, tokenizer=lambda: tokenizer)
+    assert tasks.prompt_tokens(model, "Mary").tolist() == [[1]]
+    report = run("anatomy", model, prompt="Mary")
+    assert report.verdict == "inconclusive"
+    assert ["one token" in each.reason for each in report.not_run] == [True]
+    check("anatomy", report)
