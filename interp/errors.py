@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from pathlib import Path
 
 
 class InterpError(Exception):
@@ -33,7 +34,26 @@ class NotApplicable(InterpError):
 def nearest(name: str, names: Iterable[str], limit: int = 4) -> str:
     """The end of an error message that lists the known names nearest to `name`."""
     known = list(names)
-    near = get_close_matches(name, known, n=limit, cutoff=0.4)
+    # Its time grows with the square of the length, and no name is that long.
+    near = get_close_matches(name[:80], known, n=limit, cutoff=0.4)
     if near:
         return f"nearest names: {', '.join(near)}"
     return f"known names: {', '.join(known[:12])}{' …' if len(known) > 12 else ''}"
+
+
+def named(path: Path | str) -> str:
+    """A path as an error names it: what is no printable character is escaped, and of a long one the
+    end is left."""
+    shown = "".join(
+        each if each.isprintable() else each.encode("unicode_escape").decode() for each in str(path)
+    )
+    return shown if len(shown) <= 120 else f"…{shown[-119:]}"
+
+
+def brief(value: object, most: int = 60) -> str:
+    """A value as an error shows it, in Python's spelling: of what is long the beginning."""
+    try:
+        shown = repr(value[: most + 1] if isinstance(value, str) else value)
+    except (RecursionError, ValueError):  # nested deeply, or a number of thousands of digits
+        shown = f"a {type(value).__name__}"
+    return shown if len(shown) <= most + 2 else f"{shown[:most]}…"

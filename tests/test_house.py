@@ -12,6 +12,7 @@ PACKAGE = ROOT / "interp"
 # A module imports only from its own row and the rows before it.
 LADDER = (
     {"errors"},
+    {"ordinary"},
     {"rows"},
     {"sites"},
     {"edits"},

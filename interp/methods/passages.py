@@ -5,22 +5,22 @@ from __future__ import annotations
 from importlib import resources
 from pathlib import Path
 
-from interp.errors import UsageError
+from interp import ordinary
+from interp.errors import UsageError, named
+
+MOST_BYTES = 64 * ordinary.MB
 
 
 def passages(path: str | None = None) -> list[str]:
     """The passages of a UTF-8 text file, separated by blank lines; without a path those that ship.
 
-    Raises  UsageError for a file that cannot be read as text or holds no passage.
+    Raises  UsageError for a file that cannot be read as text, is larger than 64 MB or holds no passage.
     """
     if path is None:
         text = (resources.files("interp.methods") / "data" / "passages.txt").read_text("utf-8")
     else:
-        try:
-            text = Path(path).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise UsageError(f"expected a UTF-8 text file, cannot read {path!r}: {error}") from None
+        text = ordinary.text(Path(path), MOST_BYTES)
     found = [each.strip() for each in text.split("\n\n") if each.strip()]
     if not found:
-        raise UsageError(f"expected passages separated by blank lines, {path!r} has none")
+        raise UsageError(f"expected passages separated by blank lines, {named(str(path))} has none")
     return found

@@ -37,7 +37,9 @@ def test_a_file_a_gzip_and_a_folder_hold_the_same_documents(tmp_path):
         (b"", "no text to learn from"),
         (b" \n\n<|endoftext|>\n", "no text to learn from"),
         (b"\x7fELF\x00\x01", "byte 4 is zero"),
-        (b"caf\xe9", "not UTF-8 at byte 3"),
+        (b"caf\xe9", "not UTF-8: byte 3"),
+        (b"PK\x03\x04", "compressed"),
+        (b"\xff\xfea\0", "UTF-16"),
         (b"\x1f\x8b\x08truncated", "cannot be read"),
     ],
 )
@@ -45,6 +47,18 @@ def test_what_is_no_text_is_refused(content, sentence, tmp_path):
     (tmp_path / "file.txt").write_bytes(content)
     with pytest.raises(UsageError, match=sentence):
         corpus.documents(tmp_path / "file.txt")
+
+
+def test_a_gzip_that_unpacks_to_more_than_is_read_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(corpus, "MOST_BYTES", 1 << 20)
+    (tmp_path / "bomb.txt").write_bytes(gzip.compress(b"a" * (1 << 25)))
+    with pytest.raises(UsageError, match="unpacks to more than the 1 MB"):
+        corpus.documents(tmp_path / "bomb.txt")
+    (tmp_path / "bomb.txt").unlink()
+    for name in ("one", "two"):
+        (tmp_path / f"{name}.txt").write_text("a" * 600_000)
+    with pytest.raises(UsageError, match="two.txt is larger than"):
+        corpus.documents(tmp_path)
 
 
 def test_a_missing_path_and_a_folder_without_text_are_refused(tmp_path):
