@@ -61,8 +61,9 @@ def text(path: Path, most: int) -> str:
     return decoded(data(path, most), path)
 
 
-def decoded(read: bytes, path: Path) -> str:
-    """These bytes of the file as the text that they are in UTF-8.
+def decoded(read: bytes, path: Path, zeros: bool = False) -> str:
+    """These bytes of the file as the text that they are in UTF-8; bytes of `zeros` betray binary data
+    unless said otherwise.
 
     Raises  UsageError, saying what they are instead where that is known.
     """
@@ -70,7 +71,7 @@ def decoded(read: bytes, path: Path) -> str:
         raise UsageError(
             f"cannot read {named(path)}: it is not UTF-8 text but {form}; save it as UTF-8 text"
         )
-    if (zero := read.find(0)) >= 0:
+    if not zeros and (zero := read.find(0)) >= 0:
         raise UsageError(
             f"{named(path)} is no text: byte {zero} is zero, as in UTF-16 or in binary data; "
             "save it as UTF-8 text"

@@ -19,7 +19,7 @@ def passages(path: str | None = None) -> list[str]:
     if path is None:
         text = (resources.files("interp.methods") / "data" / "passages.txt").read_text("utf-8")
     else:
-        text = ordinary.text(Path(path), MOST_BYTES)
+        text = ordinary.text(Path(path), MOST_BYTES).replace("\r\n", "\n")
     found = [each.strip() for each in text.split("\n\n") if each.strip()]
     if not found:
         raise UsageError(f"expected passages separated by blank lines, {named(str(path))} has none")

@@ -1,119 +1,159 @@
 """Prompts from a user's own file in UTF-8: a CSV with a header, one JSON object a line
 (JSONL), or a JSON list of objects.
 
-Columns `clean, corrupted, answer, wrong`: two prompts of as many tokens, and the right and wrong
-token after the clean one, written exactly as they follow it, the space before a word included.
-Optional are `template` (prompts of one template are resampled together), `order`, and a column
-`pos_NAME` for each named position: a token's index as run (0 is the BOS, if there is one), or a
-text that occurs once in the clean prompt, whose last token is meant. The other columns of a run's
-own `prompts.csv` may be there and are made anew.
+clean       a prompt
+corrupted   another one of as many tokens, by which the clean one is measured
+answer      the right token after the clean prompt, written exactly as it follows it: with the space
+            before a word
+wrong       a wrong token, written likewise
+template    optional: rows of one template are one cluster, resampled together and never parted
+order       optional: which variant of its template the row is
+pos_NAME    optional, one column for each named position: a text that occurs once in the clean prompt,
+            whose last token is meant; or a token's index as run, 0 being the BOS if there is one
+
+An index is a whole number, or `#` and one. Digits that occur in the prompt themselves could be
+either and are refused, but for a number in JSON and for rows that give their token ids. END is
+always the last token and BOS the first; no column moves them. A cell that is empty or null is not
+given.
+
+A run's own `prompts.csv` is such a file too: its `cluster` and `item` are kept, its token ids are
+taken as `recorded` says, a row that was not kept is dropped again, and the half is dealt anew.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from random import Random
 
-from interp.errors import UsageError, nearest
+from interp.errors import UsageError, brief, named, nearest
 from interp.rows import Row, rows
+from interp.tasks import positions, recorded
 from interp.tasks.base import Prompt
-from interp.tasks.pairs import enough, pair
+from interp.tasks.pairs import MOST, pair
 from interp.tasks.reader import Reader
 
 REQUIRED = ("clean", "corrupted", "answer", "wrong")
 OPTIONAL = ("template", "order")
-_MADE_ANEW = (
-    "clean_tokens",
-    "corrupted_tokens",
-    "answer_token",
-    "wrong_token",
-    "kept",
-    "reason",
-)
-_POSITION = "pos_"
+_OF_A_RUN = (*recorded.PROMPTS, *recorded.ANSWERS, "kept", "reason", "cluster", "item", "half")
+_LONGEST_REASON = 200
 
-Cells = Mapping[str, str]
+Cells = Mapping[str, str | int]
+Found = tuple[Row, Cells]
 
 
 def prompts(path: Path, reader: Reader, n: int | None, random: Random) -> list[Prompt]:
     """n of the file's prompts, drawn at random and in the file's order; all of them without n.
 
-    Raises  UsageError, naming file and line, for whatever is not as described above.
+    Raises  UsageError, naming file and line, for whatever is not as described above, and for more
+            prompts than there are or than run at once.
     """
-    found = [(row, _cells(row)) for row in rows(path)]
+    if n is not None and not 1 <= n <= MOST:
+        raise UsageError(f"{named(path.name)}: --n must be 1 to {MOST:,}, got {n}")
+    found = _all(path) if n is None else _drawn(path, n, random)
+    return [_prompt(reader, row, cells) for row, cells in found]
+
+
+def _all(path: Path) -> list[Found]:
+    found = []
+    for each in _read(path):
+        found.append(each)
+        if len(found) > MOST:
+            raise UsageError(
+                f"{named(path)} has more than the {MOST:,} prompts that run at once; draw some of them "
+                f"with --n (at most {MOST:,}), or split the file"
+            )
     if not found:
-        raise UsageError(f"{path} has no prompts")
-    enough(path.name, len(found) if n is None else n, len(found))
-    if n is not None:
-        found = [found[index] for index in sorted(random.sample(range(len(found)), n))]
-    return [_prompt(reader, cells, row.place, str(row.number)) for row, cells in found]
+        raise UsageError(f"{named(path)} has no prompts")
+    return found
+
+
+def _drawn(path: Path, n: int, random: Random) -> list[Found]:
+    """Read twice, so that a large file need not be kept for a few of its rows."""
+    most = sum(1 for _ in _read(path))
+    if n > most:
+        raise UsageError(
+            f"{named(path)} has at most {most} prompts to draw from, {n} were asked for with --n"
+            if most
+            else f"{named(path)} has no prompts"
+        )
+    chosen = set(random.sample(range(most), n))
+    return [each for number, each in enumerate(_read(path)) if number in chosen]
+
+
+def _read(path: Path) -> Iterator[Found]:
+    for row in rows(path):
+        yield row, _cells(row)
 
 
 def _cells(row: Row) -> Cells:
-    """The row's values as a CSV has them; positions may be numbers, what is made anew anything."""
-    cells = {}
+    """What the row gives: texts, and numbers where those are positions; an optional cell that is empty
+    or null is left out."""
+    _check_columns(row)
+    cells: dict[str, str | int] = {}
     for name, value in row.values.items():
-        index = name.startswith(_POSITION) and type(value) is int
-        if name not in _MADE_ANEW and not index and not isinstance(value, str):
-            raise UsageError(f"{row.place}: {name} must be a text, got {value!r:.60}")
-        cells[name] = "" if name in _MADE_ANEW else str(value)
-    _check_columns(cells, row.place)
+        if name not in REQUIRED and (value is None or value == ""):
+            continue
+        index = name.startswith(positions.PREFIX) and type(value) is int
+        if index or isinstance(value, str):
+            cells[name] = value
+        elif name in _OF_A_RUN and isinstance(value, int):
+            cells[name] = str(value)
+        else:
+            also = (
+                "; a token's index is a whole number" if name.startswith(positions.PREFIX) else ""
+            )
+            raise UsageError(f"{row.place}: {name} must be a text, got {brief(value)}{also}")
     return cells
 
 
-def _check_columns(row: Cells, where: str) -> None:
-    allowed = (*REQUIRED, *OPTIONAL, *_MADE_ANEW)
-    if missing := [name for name in REQUIRED if name not in row]:
+def _check_columns(row: Row) -> None:
+    known = (*REQUIRED, *OPTIONAL, *_OF_A_RUN)
+    if missing := [name for name in REQUIRED if name not in row.values]:
+        got = ", ".join(brief(name, 20) for name in list(row.values)[:6])
         raise UsageError(
-            f"{where}: columns {', '.join(REQUIRED)} are needed, {', '.join(missing)} not there; "
-            f"got {', '.join(map(repr, list(row)[:12])):.200}"
+            f"{row.place}: columns {', '.join(REQUIRED)} are needed, {', '.join(missing)} not there; got "
+            f"{got or 'none'}; see `interp tasks --format`"
         )
-    for name in row:
-        if name not in allowed and (not name.startswith(_POSITION) or name == _POSITION):
+    for name in row.values:
+        if name.startswith(positions.PREFIX) and name != positions.PREFIX:
+            positions.check_name(name, row.place)
+        elif name not in known:
             raise UsageError(
-                f"{where}: no column is called {name!r:.60}; {nearest(name[:60], allowed)}, "
-                f"{_POSITION}NAME"
+                f"{row.place}: no column is called {brief(name)}; {nearest(name, known)}, "
+                f"{positions.PREFIX}NAME"
             )
 
 
-def _prompt(reader: Reader, row: Cells, where: str, line: str) -> Prompt:
-    clean = row["clean"]
-    named = {
-        name.removeprefix(_POSITION): value
-        for name, value in row.items()
-        if name.startswith(_POSITION) and value
+def _prompt(reader: Reader, row: Row, cells: Cells) -> Prompt:
+    texts = {name: str(value) for name, value in cells.items()}
+    ids = recorded.recorded(texts, row.place)
+    given = {
+        name.removeprefix(positions.PREFIX): value
+        for name, value in cells.items()
+        if name.startswith(positions.PREFIX)
     }
-    ends = {
-        name: _end(clean, name, value, where)
-        for name, value in named.items()
-        if not value.isdecimal()
-    }
+    named_at = positions.read(given, texts["clean"], ids is not None, row.place)
     made = pair(
         reader,
-        clean,
-        row["corrupted"],
-        (row["answer"], row["wrong"]),
-        template=row.get("template", ""),
-        cluster=row.get("template") or line,
-        order=row.get("order", ""),
-        ends=ends,
+        texts["clean"],
+        texts["corrupted"],
+        (texts["answer"], texts["wrong"]),
+        template=texts.get("template", ""),
+        cluster=texts.get("cluster") or texts.get("template") or str(row.number),
+        order=texts.get("order", ""),
+        ends={name: end for name, end in named_at.ends.items() if name not in positions.RESERVED},
+        tokens=None if ids is None else ids.tokens(reader, texts),
     )
-    places = {name: int(value) for name, value in named.items() if value.isdecimal()}
-    for name, place in places.items():
-        if place >= len(made.clean_tokens):
-            raise UsageError(
-                f"{where}: position {name} is {place}, but the prompt has "
-                f"{len(made.clean_tokens)} tokens"
-            )
-    return replace(made, positions={**made.positions, **places})
+    places = positions.placed(named_at, reader, made, ids, row.place)
+    return replace(made, positions={**made.positions, **places}, reason=_reason(made, texts, row))
 
 
-def _end(clean: str, name: str, text: str, where: str) -> int:
-    if clean.count(text) != 1:
-        raise UsageError(
-            f"{where}: position {name} must be a token's index or a text that occurs once in the "
-            f"clean prompt; {text!r:.60} occurs {clean.count(text)} times"
-        )
-    return clean.index(text) + len(text)
+def _reason(made: Prompt, texts: Mapping[str, str], row: Row) -> str:
+    kept = texts.get("kept", "True")
+    if kept.lower() not in ("true", "false"):
+        raise UsageError(f"{row.place}: kept must be True or False, got {brief(kept)}")
+    if made.reason or kept.lower() == "true":
+        return made.reason
+    return texts.get("reason", "")[:_LONGEST_REASON] or "the file says that it is not kept"

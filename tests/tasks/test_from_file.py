@@ -73,7 +73,25 @@ def test_n_draws_that_many_rows_in_the_files_order(file, tokenizer):
         ({"corrupted": "So then John saw"}, "clean and corrupted differ in length"),
         ({"corrupted": "So Mary saw"}, "clean and corrupted are the same tokens"),
         ({"answer": " Abracadabra"}, "answer is not one token"),
-        ({"wrong": "Mary"}, "wrong answer is not one token"),
+        (
+            {"wrong": "Mary"},
+            "wrong answer is not one token, but with the space before it, it is: an answer follows the "
+            "prompt as written",
+        ),
+        (
+            {"clean": "So Mary saw "},
+            "the prompt ends in a space and the answer begins with one; leave the prompt's out",
+        ),
+        (
+            {
+                "clean": "So Mary saw ",
+                "corrupted": "So John saw ",
+                "answer": "Mary",
+                "wrong": "John",
+            },
+            "answer changes the tokens of the prompt before it; the space at the prompt's end belongs to "
+            "the answer",
+        ),
         ({"wrong": ""}, "wrong answer is not one token"),
         ({"answer": " Mary"}, "answer and wrong answer are the same token"),
         ({"clean": "", "corrupted": ""}, "the clean prompt is empty"),
