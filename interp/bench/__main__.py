@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 import time
 import warnings
@@ -11,7 +10,8 @@ from pathlib import Path
 
 import torch
 
-from interp.errors import UsageError, nearest
+from interp import files
+from interp.errors import InterpError, UsageError, nearest
 
 _OUT = Path("reports/bench/result.json")
 _PROMPTS = (16, 1)
@@ -82,16 +82,14 @@ def gemm_rate(seconds: float = 1.0) -> float:
 
 
 def _write(result: dict[str, object]) -> None:
-    _OUT.parent.mkdir(parents=True, exist_ok=True)
-    temporary = _OUT.with_suffix(".part")
-    temporary.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    os.replace(temporary, _OUT)
+    with files.writing(_OUT, "the table above is all there is"):
+        files.write_text(_OUT, json.dumps(result, indent=1) + "\n")
     print(f"written: {_OUT}")
 
 
 if __name__ == "__main__":
     try:
         sys.exit(main(sys.argv[1:]))
-    except UsageError as error:
+    except InterpError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)

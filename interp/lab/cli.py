@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import sys
+import traceback
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 import interp
 from interp.errors import InterpError
+from interp.files import reason
+from interp.lab import streams
 from interp.lab.commands import (
     catalogue,
     compare,
@@ -22,6 +24,8 @@ from interp.lab.commands import (
     site,
     train,
 )
+from interp.lab.signals import Interruption, interruptible
+from interp.visible import one_line
 
 app = typer.Typer(
     name="interp",
@@ -62,21 +66,56 @@ def _begin(
 
 def main(words: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit code; what goes wrong is said in one sentence."""
+    streams.open_all()
+    with interruptible() as interruption:
+        try:
+            with streams.guarded() as (out, _):
+                code = _run(words, interruption)
+                out.flush()
+                # A reader who has gone wants no more, and no word about it.
+                if out.lost is not None and not isinstance(out.lost, BrokenPipeError):
+                    streams.complain(f"standard output cannot be written: {reason(out.lost)}")
+                    code = code or 1
+                return code
+        except KeyboardInterrupt:
+            return interruption.code
+
+
+def _run(words: Sequence[str] | None, interruption: Interruption) -> int:
     try:
         code = app(args=words, standalone_mode=False)
-        if code == INTERRUPTED:
-            return _complain("interrupted; the same command goes on from what is stored", code)
-        return code if isinstance(code, int) else 0
+        if code != INTERRUPTED:
+            return code if isinstance(code, int) else 0
+    except KeyboardInterrupt:
+        pass
     except InterpError as error:
         return _complain(str(error), error.exit_code)
     except typer.TyperException as error:
         return _complain(error.format_message(), getattr(error, "exit_code", 2))
-    except BrokenPipeError:
-        # Whoever read the output has gone; nothing may be written any more, not even at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    except MemoryError:
+        return _complain("there is not enough memory for this; ask for less at once", 1)
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        return _complain(f"{where}{reason(error)}", 1)
+    except Exception as error:
+        return _complain(_fault(error), 1)
+    return _complain("interrupted; the same command goes on from what is stored", interruption.code)
+
+
+def _fault(error: Exception) -> str:
+    """An error that nobody foresaw, with the line of this project that it came from."""
+    ours = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if Path(frame.filename).is_relative_to(Path(interp.__file__).parent)
+    ]
+    where = f" in {Path(ours[-1].filename).name}, line {ours[-1].lineno}" if ours else ""
+    return (
+        f"a fault of this program{where}: {type(error).__name__}: {one_line(error)}; nothing that was "
+        "stored before is lost"
+    )
 
 
 def _complain(message: str, code: int) -> int:
-    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    streams.complain(message)
     return code

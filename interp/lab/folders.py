@@ -1,19 +1,18 @@
-"""Where runs lie on disk, and how a run gets there whole or not at all."""
+"""Where runs lie on disk."""
 
 from __future__ import annotations
 
 import os
 import re
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
+from interp import files
 from interp.errors import UsageError
 from interp.lab.key import checksum
 
 _PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,79}")
-_LEFT_OVER = re.compile(r"\.(?P<name>.+)\.(?P<process>\d+)\.(?P<kind>new|old)")
+# What makes a folder a run, so many folders down: model, task, experiment.
+RESULT, _DEPTH = "result.json", 3
 
 
 def folder_name(name: str) -> str:
@@ -28,72 +27,53 @@ def folder_name(name: str) -> str:
 
 
 def check_out(out: Path) -> None:
-    """Passes if runs can be written below `out`, which need not exist yet.
+    """Passes if runs and their index can be written below `out`, which need not exist yet.
 
-    Raises  UsageError if it is a file, or if it or the folder it would be made in is read-only.
+    Raises  UsageError saying what stands in the way.
     """
-    existing = next(place for place in (out, *out.absolute().parents) if place.exists())
-    if not existing.is_dir():
-        raise UsageError(f"--out must be a folder, and {existing} is a file")
-    if not os.access(existing, os.W_OK | os.X_OK):
-        raise UsageError(f"--out must be a folder that can be written to, and {existing} cannot")
+    files.check(out, "--out")
+    if (out / "index.html").is_dir():
+        raise UsageError(f"--out must be a folder of reports, and {out / 'index.html'} is a folder")
+
+
+def check_run(target: Path) -> None:
+    """Passes if a run can take the place of what is at `target`.
+
+    Raises  UsageError saying what stands in the way.
+    """
+    files.check(target.parent, "the run's folder")
+    files.check(target, "the run's folder")
 
 
 def runs(out: Path) -> list[Path]:
     """The folders of all runs below `out`, in order of their names."""
-    found = (path.parent for path in out.glob("*/*/*/result.json"))
-    return sorted(folder for folder in found if not folder.name.startswith("."))
+    return survey(out)[0]
 
 
-@contextmanager
-def replacing(target: Path, top: Path) -> Iterator[Path]:
-    """An empty folder beside `target` that takes its place when the body ends well.
+def survey(out: Path) -> tuple[list[Path], list[tuple[Path, str]]]:
+    """The folders of all runs below `out` in order of their names, and the folders that cannot be
+    looked into, with the reason. A run is known by its result, readable or not."""
+    places, closed = [out], []
+    for _ in range(_DEPTH):
+        inner: list[Path] = []
+        for place in places:
+            try:
+                names = sorted(os.listdir(place))
+            except OSError as error:
+                closed.append((place, files.reason(error)))
+                continue
+            inner += [place / name for name in names if _may_be_entered(place / name)]
+        places = inner
+    return [place for place in places if _holds_a_result(place, closed)], closed
 
-    If it does not end well `target` is as it was, and folders that were made on the way, `top` and
-    below, are gone.
-    """
-    made = [place for place in (target.parent, *target.parent.parents) if not place.exists()]
-    made = [place for place in made if place == top or top in place.parents]
-    target.parent.mkdir(parents=True, exist_ok=True)
-    _clear_left_over(target)
-    fresh = target.parent / f".{target.name}.{os.getpid()}.new"
-    retired = fresh.with_suffix(".old")
-    fresh.mkdir()
+
+def _may_be_entered(place: Path) -> bool:
+    return not place.name.startswith(".") and place.is_dir()
+
+
+def _holds_a_result(place: Path, closed: list[tuple[Path, str]]) -> bool:
     try:
-        yield fresh
-        if target.exists():
-            os.rename(target, retired)
-        os.rename(fresh, target)
-    except BaseException:
-        if retired.exists() and not target.exists():
-            os.rename(retired, target)
-        shutil.rmtree(fresh, ignore_errors=True)
-        for place in made:
-            if place.is_dir() and not any(place.iterdir()):
-                place.rmdir()
-        raise
-    shutil.rmtree(retired, ignore_errors=True)
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Writes the file so that a reader sees the old text or the new one."""
-    fresh = path.with_name(f".{path.name}.{os.getpid()}.new")
-    try:
-        fresh.write_text(text, encoding="utf-8", newline="\n")
-        os.replace(fresh, path)
-    finally:
-        fresh.unlink(missing_ok=True)
-
-
-def _clear_left_over(target: Path) -> None:
-    """Undoes what a process left that was killed while it wrote this run."""
-    import psutil
-
-    for place in target.parent.iterdir():
-        match = _LEFT_OVER.fullmatch(place.name)
-        if not match or match["name"] != target.name or psutil.pid_exists(int(match["process"])):
-            continue
-        if match["kind"] == "old" and not target.exists():
-            os.rename(place, target)
-        else:
-            shutil.rmtree(place, ignore_errors=True)
+        return RESULT in os.listdir(place)
+    except OSError as error:
+        closed.append((place, files.reason(error)))
+        return False

@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import interp
-from interp.errors import InterpError
+from interp import ordinary
+from interp.errors import InterpError, UsageError
 
 FILE = "key.json"
+_LARGEST = 64 * ordinary.MB
 # Their versions decide the last digits of every number.
 _LIBRARIES = ("torch", "transformers", "transformer_lens", "numpy")
 
@@ -39,21 +41,21 @@ class Key:
 def stored(folder: Path) -> Key | None:
     """The key of the run that lies in this folder; None where there is no readable one."""
     try:
-        data = json.loads((folder / FILE).read_text(encoding="utf-8"))
+        data = json.loads(ordinary.data(folder / FILE, _LARGEST))
         return Key(dict(data["parts"]), dict(data["code"]))
-    except (OSError, ValueError, KeyError, TypeError):
+    except (UsageError, ValueError, KeyError, TypeError, RecursionError):
         return None
 
 
 def changes(old: Key, new: Key) -> str:
     """What differs between two keys, in words; empty where nothing does."""
     found = []
-    files = sorted(
+    changed = sorted(
         name for name in {*old.code, *new.code} if old.code.get(name) != new.code.get(name)
     )
-    if files:
-        more = f" and {len(files) - 1} more" if len(files) > 1 else ""
-        found.append(f"code changed ({files[0]}{more})")
+    if changed:
+        more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
+        found.append(f"code changed ({changed[0]}{more})")
     for name in sorted({*old.parts, *new.parts}):
         before, after = old.parts.get(name), new.parts.get(name)
         if before != after:
@@ -79,9 +81,9 @@ def package_code() -> dict[str, str]:
     """
     root = Path(interp.__file__).parent
     apart = {"report", "bench"}
-    files = [path for path in root.rglob("*.py") if path.relative_to(root).parts[0] not in apart]
+    code = [path for path in root.rglob("*.py") if path.relative_to(root).parts[0] not in apart]
     return {
-        f"interp/{path.relative_to(root).as_posix()}": file_checksum(path) for path in sorted(files)
+        f"interp/{path.relative_to(root).as_posix()}": file_checksum(path) for path in sorted(code)
     }
 
 

@@ -92,14 +92,17 @@ def _show_bar(watch: Watch, stop: threading.Event) -> None:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+    from interp.lab.streams import drawable, guarded
+    from interp.visible import one_line
+
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description}", markup=False),
         BarColumn(),
         TimeElapsedColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    with Progress(*columns, console=Console(file=drawable()), transient=True) as bar, guarded():
         task = bar.add_task(watch.label, total=None)
         while not stop.wait(0.1):
-            text = f"{watch.label}: {watch.doing}"
+            text = one_line(f"{watch.label}: {watch.doing}")
             bar.update(task, description=text, completed=watch.done, total=watch.total)

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import json
 import re
 import sys
+import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import interp
+from interp import ordinary
 from interp.errors import InterpError, UsageError, nearest
 from interp.lab.experiment import Declaration, declaration
 from interp.lab.settings import Setting, Value, from_source, literal, shared
+from interp.visible import homely, one_line
 
 # The paragraph `Limits` of a docstring: its line and the indented ones below.
+_LARGEST, _LONGEST_DEFAULT = 4 << 20, 100_000
 _LIMITS = re.compile(r"^Limits\b(?P<text>.*(?:\n[ \t].*|\n(?=\n[ \t]))*)", re.MULTILINE)
 
 
@@ -124,9 +129,16 @@ def discover(place: Path | None = None) -> Registry:
         if path.name.startswith("_"):
             continue
         try:
-            studies[path.stem] = read(path)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                studies[path.stem] = read(path)
         except UsageError as error:
-            broken.append(Broken(path, str(error)))
+            broken.append(Broken(path, one_line(error)))
+        # Whatever a file does to the parser or to what reads its tree, it is that file's fault.
+        except Exception as error:
+            broken.append(
+                Broken(path, f"cannot be read ({type(error).__name__}: {one_line(error, 200)})")
+            )
     return Registry(place, studies, tuple(broken))
 
 
@@ -140,10 +152,10 @@ def read(path: Path) -> Study:
             f"the name {path.stem!r} cannot be used; rename it, such as my_question.py"
         )
     try:
-        tree = ast.parse(path.read_text(encoding="utf-8"))
+        tree = ast.parse(ordinary.text(path, _LARGEST))
     except SyntaxError as error:
         raise UsageError(f"syntax error in line {error.lineno}: {error.msg}") from None
-    except (OSError, ValueError) as error:
+    except ValueError as error:
         raise UsageError(f"cannot be read: {error}") from None
     docstring = ast.get_docstring(tree)
     if not docstring:
@@ -164,6 +176,8 @@ def read(path: Path) -> Study:
     constants = dict(_constants(tree))
     declared = _declared(mark, constants)
     settings, kind = from_source(function, constants), declared["model"]
+    for each in settings:
+        _checked_default(each)
     if kind != KINDS[0] and (
         declared["task"] is not None or kind not in {each.name for each in settings}
     ):
@@ -183,10 +197,21 @@ def read(path: Path) -> Study:
     )
 
 
+def _checked_default(setting: Setting) -> None:
+    """Raises UsageError for a default that no list could show and no result could keep."""
+    try:
+        length = len(json.dumps(setting.default, allow_nan=False)) + len(repr(setting.default))
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"the default of {setting.name!r} cannot be kept: {error}") from None
+    if length > _LONGEST_DEFAULT:
+        raise UsageError(
+            f"the default of {setting.name!r} has more than {_LONGEST_DEFAULT} characters"
+        )
+
+
 def shown(path: Path) -> str:
     """The path as a person would type it: relative where it lies below the working folder."""
-    here = Path.cwd()
-    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+    return str(homely(path))
 
 
 def _mark(function: ast.FunctionDef) -> ast.Call | None:

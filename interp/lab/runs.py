@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import random
+import shlex
 import shutil
+import tempfile
 import time
 import traceback
 from dataclasses import replace
@@ -12,20 +15,29 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from safetensors import SafetensorError
+
+from interp import files
 from interp.errors import InterpError, NotApplicable, UnavailableError, UsageError
 from interp.lab import provenance
-from interp.lab.folders import replacing
 from interp.lab.inputs import shown
 from interp.lab.order import Order
 from interp.lab.progress import Watch, meter, watching
 from interp.report import Report, store
 from interp.report.result import Failure, ModelFacts, Result, TaskFacts
+from interp.visible import one_line, placeless
+from interp.weights.folders import cache_folder
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from interp.engine import Plan
     from interp.tasks import Gate
 
 PROMPTS = "prompts"
+_TRIES = 3
+# Of a failure's message and of its traceback as the page shows them.
+_LONGEST_MESSAGE, _LONGEST_TRACEBACK = 2000, 12_000
 
 
 def execute(order: Order, gate: Gate | None) -> Result:
@@ -43,10 +55,11 @@ def execute(order: Order, gate: Gate | None) -> Result:
             report = _report(order, gate, watch)
         except NotApplicable as reason:
             report = Report(answer=str(reason), verdict="not run", sections=())
-        except (UsageError, UnavailableError):
+        except (UsageError, UnavailableError, KeyboardInterrupt):
             raise
-        except (Exception, SystemExit) as error:
-            failure = _failure(order, watch, error)
+        # A study may end in any way, and each is a failed run.
+        except BaseException as error:
+            failure = _failure(order, watch.doing, error)
     seconds = round(time.perf_counter() - clock, 2)
     return Result(
         experiment=order.study.name,
@@ -69,14 +82,73 @@ def execute(order: Order, gate: Gate | None) -> Result:
     )
 
 
-def write(order: Order, result: Result) -> None:
-    """Puts the run into its folder, whole; what it replaces is gone afterwards."""
-    with replacing(order.target, order.request.out) as folder:
-        store.save(folder, result)
-        order.key.save(folder)
-    shutil.rmtree(_checkpoints(order), ignore_errors=True)
+def write(order: Order, result: Result) -> Result:
+    """Puts the run into its folder, whole; what it replaces is gone afterwards. Returns what was
+    written: a report that cannot be drawn makes a failed run.
+
+    Raises  Unwritten if it cannot be written there; it says where the run is kept instead.
+    """
+    written = _written(order, result)
+    checkpoints = _checkpoints(order)
+    files.remove(checkpoints)
+    with contextlib.suppress(OSError):
+        checkpoints.parent.rmdir()
     if order.replaces is not None and order.replaces != order.target:
-        shutil.rmtree(order.replaces, ignore_errors=True)
+        files.remove(order.replaces)
+    return written
+
+
+class Unwritten(InterpError):
+    """A run that was computed and is not where it belongs."""
+
+
+def _written(order: Order, result: Result) -> Result:
+    for _ in range(_TRIES):
+        try:
+            with files.folder(order.target, order.request.out) as folder:
+                return _fill(folder, order, result)
+        # Somebody removes the reports just now.
+        except FileNotFoundError as error:
+            why = files.reason(error)
+        except (OSError, SafetensorError) as error:
+            why = files.reason(error)
+            break
+    raise Unwritten(
+        f"{order.study.name} ran, but {order.target} cannot be written: {why}; {_kept(order, result)}"
+    )
+
+
+def _fill(folder: Path, order: Order, result: Result) -> Result:
+    try:
+        store.save(folder, result)
+    except (OSError, SafetensorError):
+        raise
+    except Exception as error:
+        for made in folder.iterdir():
+            shutil.rmtree(made) if made.is_dir() else made.unlink()
+        failure = _failure(order, "writing the report", error)
+        result = replace(result, status="failed", report=None, settings={}, error=failure)
+        store.save(folder, result)
+    order.key.save(folder)
+    return result
+
+
+def _kept(order: Order, result: Result) -> str:
+    """Keeps the run in the first folder that takes it, outside the reports; says where."""
+    for place in (tempfile.gettempdir, lambda: str(cache_folder())):
+        try:
+            target = Path(tempfile.mkdtemp(prefix="interp-", dir=place())) / order.target.name
+        except OSError:
+            continue
+        try:
+            with files.folder(target) as folder:
+                _fill(folder, order, result)
+        except (OSError, SafetensorError):
+            shutil.rmtree(target.parent, ignore_errors=True)
+            continue
+        words = shlex.join(["mv", str(target), f"{order.target.parent}/"])
+        return f"the whole run is kept in {target}; make room, then {words}"
+    return "no other folder takes it either, and it is lost; make room and repeat the command"
 
 
 def _report(order: Order, gate: Gate | None, watch: Watch) -> Report:
@@ -91,11 +163,14 @@ def _report(order: Order, gate: Gate | None, watch: Watch) -> Report:
     watch.step("running the study")
     _seed(order.request.seed)
     notes: list[str] = []
-    with engine.options(
-        memory=order.request.memory,
-        checkpoints=_checkpoints(order),
-        progress=_counted,
-        notes=notes,
+    with (
+        _staying_here(),
+        engine.options(
+            memory=order.request.memory,
+            checkpoints=_checkpoints(order),
+            progress=_counted,
+            notes=notes,
+        ),
     ):
         report = function(order.model, order.task, **order.arguments)
     if not isinstance(report, Report):
@@ -124,7 +199,18 @@ def rehearse(order: Order) -> list[Plan]:
 
 def _checkpoints(order: Order) -> Path:
     """Where the sweeps of this run keep what is done, until the run is written."""
-    return order.request.out / ".sweeps" / f"{order.study.name}-{order.key.digest[:16]}"
+    place = order.request.out.absolute() / ".sweeps"
+    return place / f"{order.study.name}-{order.key.digest[:16]}"
+
+
+@contextlib.contextmanager
+def _staying_here() -> Iterator[None]:
+    """A study that changes the working folder does not take the reports along."""
+    here = os.getcwd()
+    try:
+        yield
+    finally:
+        os.chdir(here)
 
 
 def _counted(done: int, total: int, what: str) -> None:
@@ -155,11 +241,29 @@ def _seed(seed: int) -> None:
     torch.manual_seed(seed)
 
 
-def _failure(order: Order, watch: Watch, error: BaseException) -> Failure:
-    message = str(error)
+def _failure(order: Order, step: str, error: BaseException) -> Failure:
+    message = _message(error)
     if not isinstance(error, InterpError):
-        message = "\n".join([message, "", "".join(traceback.format_exception(error))])
-    return Failure(type(error).__name__, message, step=watch.doing, resume=order.command)
+        message = f"{message}\n\n{_traceback(error)}"
+    kind = type(error).__name__
+    return Failure(kind, placeless(message), step=placeless(step), resume=order.command)
+
+
+def _message(error: BaseException) -> str:
+    try:
+        text = str(error)
+    except Exception:
+        text = one_line(error)
+    return text if len(text) <= _LONGEST_MESSAGE else f"{text[:_LONGEST_MESSAGE]}…"
+
+
+def _traceback(error: BaseException) -> str:
+    """How it came to the error; of a long one both ends."""
+    lines = "".join(traceback.TracebackException.from_exception(error, limit=-30).format())
+    if len(lines) > _LONGEST_TRACEBACK:
+        half = _LONGEST_TRACEBACK // 2
+        lines = f"{lines[:half]}\n…\n{lines[-half:]}"
+    return lines
 
 
 def _model_facts(order: Order) -> ModelFacts:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from pathlib import Path
 
-from interp.errors import InterpError
+from interp import files, ordinary
+from interp.errors import InterpError, UsageError
 from interp.lab import comparison, provenance
-from interp.lab.folders import folder_name, replacing, runs, write_whole
+from interp.lab.folders import folder_name, survey
 from interp.lab.key import checksum
-from interp.lab.registry import Registry, shown
+from interp.lab.registry import Registry
 from interp.report import render, store
 from interp.report.result import ModelFacts, Result, TaskFacts
+from interp.visible import one_line
 
 COMPARISONS = "comparisons"
 
@@ -19,13 +22,24 @@ COMPARISONS = "comparisons"
 def redraw(folder: Path) -> bool:
     """Draws the page of a run from what is stored; True if it now looks different.
 
-    Raises  InterpError if the folder holds no readable run.
+    Raises  InterpError if the folder holds no readable run, or its page cannot be written.
     """
-    page = render.page(store.load(folder))
+    result = store.load(folder)
+    try:
+        page = render.page(result).encode()
+    # What a stranger's numbers do to a drawing nobody foresees.
+    except Exception as error:
+        raise InterpError(
+            f"the page cannot be drawn ({type(error).__name__}: {one_line(error, 200)}); "
+            "run the experiment again"
+        ) from error
     path = folder / "report.html"
-    if path.is_file() and path.read_text(encoding="utf-8") == page:
-        return False
-    write_whole(path, page)
+    # What is no page of ours, such as a pipe or a folder, is not read.
+    with contextlib.suppress(UsageError):
+        if ordinary.data(path, len(page)) == page:
+            return False
+    with files.writing(path, "make room and repeat the command"):
+        files.write_bytes(path, page)
     return True
 
 
@@ -33,15 +47,20 @@ def write_index(out: Path, registry: Registry | None) -> Path:
     """Writes `index.html` over all runs below `out` and returns its path.
 
     Runs that cannot be read and files that are no studies are listed with their error, studies
-    that were not run yet with the command that runs them.
+    that were not run yet with the command that runs them. What killed processes left goes.
+
+    Raises  InterpError if it cannot be written.
     """
+    folders, closed = survey(out)
+    for place in {out, *(above for each in folders for above in (each.parent, each.parents[1]))}:
+        files.clear(place)
     found: list[Result] = []
-    broken: list[tuple[str, str]] = []
-    for folder in runs(out):
+    broken = [(str(place.relative_to(out)), why) for place, why in closed]
+    for folder in folders:
         try:
             found.append(store.load(folder))
         except InterpError as error:
-            broken.append((str(folder.relative_to(out)), str(error)))
+            broken.append((str(folder.relative_to(out)), str(error).replace(f"{out}/", "")))
     missing: list[tuple[str, str, str]] = []
     if registry is not None:
         known = {result.experiment for result in found}
@@ -50,10 +69,10 @@ def write_index(out: Path, registry: Registry | None) -> Path:
             for study in registry.studies.values()
             if study.name not in known
         ]
-        broken += [(shown(file.path), file.error) for file in registry.broken]
-    out.mkdir(parents=True, exist_ok=True)
+        broken += [(f"experiments/{file.path.name}", file.error) for file in registry.broken]
     index = out / "index.html"
-    write_whole(index, render.index(found, missing, broken))
+    with files.writing(index, "make room and write it with `interp index`"):
+        files.write_text(index, render.index(found, missing, broken))
     return index
 
 
@@ -71,7 +90,8 @@ def write_comparison(first: Path, second: Path, out: Path) -> tuple[Path, str]:
     target = (
         out / COMPARISONS / folder_name(one.experiment) / folder_name(f"{'-'.join(names)}-{mark}")
     )
-    with replacing(target, out) as folder:
+    advice = "make room and repeat the command"
+    with files.writing(target, advice), files.folder(target, out) as folder:
         store.save(folder, result)
     return target / "report.html", result.answer
 

@@ -6,17 +6,21 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from interp.errors import UnavailableError, UsageError
+from interp.errors import InterpError, UnavailableError, UsageError
 from interp.lab import costs, runs, site
-from interp.lab.folders import check_out
+from interp.lab.folders import check_out, check_run
 from interp.lab.order import Order, Request, order
 from interp.lab.progress import watching
 from interp.lab.registry import Registry, Study, shown
+from interp.lab.streams import complain
 from interp.lab.subject import classifier
 from interp.lab.task_choice import TaskChoice, choose
 from interp.report.result import Result
+from interp.visible import one_line
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from interp.engine import Plan
     from interp.transformer import Transformer
 
@@ -63,16 +67,32 @@ def run(
     if request.dry_run:
         _tell_costs(orders, choice)
         return 0
+    for target in {each.target for each in orders if each.reason}:
+        check_run(target)
     codes: list[int] = []
     try:
         for each in orders:
             codes.append(_one(each, choice))
+    except runs.Unwritten as error:
+        # The next would fare no better.
+        complain(str(error))
+        codes.append(1)
     finally:
         if request.out.is_dir():
-            index = site.write_index(request.out, registry)
-            if {0, 1} & set(codes):
-                print(f"all reports: {shown(index.absolute())}")
+            codes += _index(request.out, registry, bool({0, 1} & set(codes)))
     return next((code for code in (1, 3, 2) if code in codes), 0)
+
+
+def _index(out: Path, registry: Registry, told: bool) -> list[int]:
+    """Writes the index; a failure of that is said and has an exit code of its own."""
+    try:
+        index = site.write_index(out, registry)
+    except InterpError as error:
+        complain(str(error))
+        return [error.exit_code]
+    if told:
+        print(f"all reports: {shown(index.absolute())}")
+    return []
 
 
 def load(name: str, dtype: str, device: str, revision: str | None) -> Transformer:
@@ -100,7 +120,7 @@ def _check_task(studies: Sequence[Study], request: Request) -> None:
 def _one(each: Order, choice: TaskChoice) -> int:
     """Runs this if it has to and returns its exit code."""
     if not each.reason:
-        redrawn = each.replaces is not None and site.redraw(each.replaces)
+        redrawn = each.replaces is not None and _redrawn(each.replaces)
         _tell(each, f"skipped: {_why(each)}{'; page drawn again' if redrawn else ''}")
         return 0
     _tell(each, f"runs: {each.reason}")
@@ -109,9 +129,22 @@ def _one(each: Order, choice: TaskChoice) -> int:
     except (UsageError, UnavailableError) as error:
         complain(f"{each.study.name}: {error}")
         return error.exit_code
-    runs.write(each, result)
+    try:
+        result = runs.write(each, result)
+    except runs.Unwritten:
+        if result.report is not None:
+            _tell(each, f"{result.verdict}: {result.answer}")
+        raise
     _tell_result(each, result)
     return 1 if result.status == "failed" else 0
+
+
+def _redrawn(folder: Path) -> bool:
+    try:
+        return site.redraw(folder)
+    except InterpError as error:
+        complain(f"{folder.name}: {error}")
+        return False
 
 
 def _tell_costs(orders: Sequence[Order], choice: TaskChoice) -> None:
@@ -160,9 +193,4 @@ def _tell_result(each: Order, result: Result) -> None:
 
 
 def _tell(each: Order, what: str) -> None:
-    print(f"{each.study.name}: {what}", flush=True)
-
-
-def complain(message: str) -> None:
-    """Says what is wrong, in one line."""
-    print(f"error: {' '.join(message.split())}", file=sys.stderr, flush=True)
+    print(f"{each.study.name}: {one_line(what, 4000)}", flush=True)

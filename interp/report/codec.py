@@ -14,6 +14,7 @@ from interp.errors import InterpError
 from interp.report import blocks, frames
 from interp.report.diagrams import Edge, Node
 from interp.report.pictures import Heatmap, Series
+from interp.report.schema import checked
 
 Arrays = dict[str, NDArray[Any]]
 Tables = dict[str, frames.Frame]
@@ -87,7 +88,7 @@ def decode(
     if kind is blocks.Check and fields["value"] is None:
         fields["value"] = math.nan
     try:
-        return kind(**fields)
+        return kind(**checked(kind, fields))
     except TypeError as error:
         raise InterpError(
             f"block {kind.__name__} has unknown or missing fields: {error}"

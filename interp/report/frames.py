@@ -13,6 +13,7 @@ import pandas as pd
 from pandas.api import types
 
 from interp.errors import InterpError
+from interp.visible import cell, from_cell
 
 Frame: TypeAlias = pd.DataFrame
 
@@ -77,9 +78,10 @@ def kinds(frame: Frame) -> dict[str, str]:
 
 
 def to_csv(frame: Frame) -> str:
-    """A tidy frame as CSV text: floats exact, integers without decimals, missing empty."""
+    """A tidy frame as CSV text: floats exact, integers without decimals, missing empty. Text that a
+    spreadsheet would compute has an apostrophe before it; `from_csv` takes it away."""
     columns = [[_written(value) for value in frame[name]] for name in frame.columns]
-    rows = [[str(name) for name in frame.columns], *map(list, zip(*columns, strict=True))]
+    rows = [[cell(str(name)) for name in frame.columns], *map(list, zip(*columns, strict=True))]
     alone = len(columns) == 1
     return "".join(",".join(_quoted(value, alone) for value in row) + "\n" for row in rows)
 
@@ -87,6 +89,8 @@ def to_csv(frame: Frame) -> str:
 def _written(value: object) -> str:
     if _missing(value):
         return ""
+    if isinstance(value, str):
+        return cell(value)
     return repr(float(value)) if isinstance(value, float) else str(value)
 
 
@@ -103,7 +107,7 @@ def from_csv(text: str, kinds: Mapping[str, str], where: str) -> Frame:
     Raises: InterpError where the file's columns are not those of `kinds`.
     """
     rows = list(csv.reader(io.StringIO(text, newline="")))
-    names = rows[0] if rows else []
+    names = [from_cell(name) for name in rows[0]] if rows else []
     if names != list(kinds) and not (kinds == {} and names == [""]):
         raise InterpError(f"{where} expected columns {', '.join(kinds)}; got {', '.join(names)}")
     body = rows[1:]
@@ -127,4 +131,4 @@ def _read(value: str, kind: str) -> object:
         return int(value) if value else pd.NA
     if kind == "boolean":
         return {"True": True, "False": False, "": pd.NA}[value]
-    return value
+    return from_cell(value)

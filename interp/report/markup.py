@@ -6,7 +6,7 @@ import re
 
 from markupsafe import Markup, escape
 
-from interp.report.visible import reveal
+from interp.visible import reveal
 
 INLINE = re.compile(r"`([^`\n]+)`|\*\*([^*\n]+)\*\*")
 LABEL = re.compile(r"(Method|Data|Metric|Units|Source|Sources|Limits|Control|Controls)\s{1,}(?=\S)")

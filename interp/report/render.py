@@ -17,7 +17,7 @@ from interp.report.catalogue import Row, row
 from interp.report.document import Document
 from interp.report.result import Result
 from interp.report.scripts import Scripts, island
-from interp.report.visible import reveal
+from interp.visible import one_line, reveal
 
 HERE = Path(__file__).parent
 # Where the page's own scripts are looked for; the first runs before anything is painted.
@@ -108,8 +108,10 @@ def index(
     broken: Sequence[tuple[str, str]] = (),
 ) -> str:
     """The page over all runs, to lie in `reports/`; each run is linked as
-    `<model>/<task>/<experiment>`, the last three parts of the folder that it was loaded from."""
-    rows = sorted((row(result) for result in runs), key=lambda entry: entry.order)
+    `<model>/<task>/<experiment>`, the last three parts of the folder that it was loaded from. A run
+    that cannot be drawn is listed as broken."""
+    found, undrawn = _rows(runs)
+    rows = sorted(found, key=lambda entry: entry.order)
     groups: dict[tuple[str, str], list[Row]] = {}
     for entry in rows:
         groups.setdefault((entry.model, entry.task), []).append(entry)
@@ -125,9 +127,21 @@ def index(
             groups=groups,
             rows=rows,
             missing=[Missing(*item) for item in missing],
-            broken=[Broken(*item) for item in broken],
+            broken=[*(Broken(*item) for item in broken), *undrawn],
             first_commands=FIRST_COMMANDS,
             scripts=scripts,
             style=asset("report.css"),
         )
     )
+
+
+def _rows(runs: Sequence[Result]) -> tuple[list[Row], list[Broken]]:
+    rows, broken = [], []
+    for result in runs:
+        try:
+            rows.append(row(result))
+        # One run that nobody foresaw must not hide the others.
+        except Exception as error:
+            place = result.folder.name if result.folder else result.experiment
+            broken.append(Broken(place, f"{type(error).__name__}: {one_line(error, 200)}"))
+    return rows, broken

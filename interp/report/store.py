@@ -7,20 +7,26 @@ and `report.html`, which is made from the other three alone.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+import os
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load as arrays_of
+from safetensors.numpy import save_file
 
-from interp.errors import InterpError
+from interp import ordinary
+from interp.errors import InterpError, UsageError
 from interp.report import frames, render
 from interp.report.blocks import Report
 from interp.report.codec import Arrays, Tables, decode, encode
 from interp.report.result import SCHEMA_VERSION, Failure, ModelFacts, Result, TaskFacts
+from interp.report.schema import checked
+from interp.visible import one_line
 
 PAGE_PARTS = ("inputs", "sections", "controls")
+# Bytes of a result or a table, and of all arrays: more is too much for a page.
+MOST_TEXT, MOST_ARRAYS = 256 * ordinary.MB, 1024 * ordinary.MB
 
 
 def save(folder: Path, result: Result) -> None:
@@ -46,24 +52,32 @@ def load(folder: Path) -> Result:
     Raises: InterpError, naming the file, where something is missing, damaged or newer.
     """
     path = folder / "result.json"
+    if not os.path.lexists(path):
+        raise InterpError(f"{path} does not exist; run the experiment again")
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise InterpError(f"{path} does not exist; run the experiment again") from error
-    except (OSError, ValueError) as error:
-        raise InterpError(f"{path} cannot be read ({error}); run the experiment again") from error
-    version = data.get("schema_version") if isinstance(data, dict) else None
-    if version != SCHEMA_VERSION:
+        data = json.loads(ordinary.data(path, MOST_TEXT), parse_constant=_refused)
+    except (UsageError, ValueError, RecursionError, MemoryError) as error:
         raise InterpError(
-            f"{path} expected schema_version {SCHEMA_VERSION}, got {version!r}; "
+            f"{path} cannot be read ({one_line(error, 200)}); run the experiment again"
+        ) from error
+    version = data.get("schema_version") if isinstance(data, dict) else None
+    if version != SCHEMA_VERSION or isinstance(version, bool):
+        raise InterpError(
+            f"{path} expected schema_version {SCHEMA_VERSION}, got {version!r:.40}; "
             f"run the experiment again"
         )
     try:
         return _from_json(data, folder)
-    except (KeyError, TypeError, AttributeError, ValueError, OSError, SafetensorError) as error:
+    # Whatever a stranger's file makes go wrong is the file's fault.
+    except Exception as error:
         raise InterpError(
-            f"{path} is damaged ({type(error).__name__}: {error}); run the experiment again"
+            f"{path} is damaged ({type(error).__name__}: {one_line(error, 200)}); "
+            "run the experiment again"
         ) from error
+
+
+def _refused(word: str) -> None:
+    raise ValueError(f"{word} is no number")
 
 
 def to_json(result: Result, arrays: Arrays, tables: Tables) -> dict[str, Any]:
@@ -108,48 +122,39 @@ def to_json(result: Result, arrays: Arrays, tables: Tables) -> dict[str, Any]:
 
 
 def _from_json(data: dict[str, Any], folder: Path) -> Result:
-    return Result(
-        experiment=data["experiment"],
-        question=data["question"],
-        model=ModelFacts(**data["model"]),
-        status=data["status"],
-        report=_report(data, folder) if data["page"] else None,
-        task=TaskFacts(**data["task"]) if data["task"] else None,
-        expectation=data["expectation"],
-        method=data["method"],
-        settings=data["settings"],
-        seed=data["seed"],
-        versions=data["versions"],
-        seconds=data["seconds"],
-        peak_memory_mb=data["peak_memory_mb"],
-        started=data["started"],
-        command=data["command"],
-        key=data["key"],
-        error=Failure(**data["error"]) if data["error"] else None,
-        folder=folder,
-    )
+    beside = {"model", "task", "error", "report", "folder"}
+    plain = {each.name for each in fields(Result)} - beside
+    found = {name: data[name] for name in plain} | {
+        "model": ModelFacts(**checked(ModelFacts, data["model"])),
+        "task": _optional(TaskFacts, data["task"]),
+        "error": _optional(Failure, data["error"]),
+        "report": None if data["page"] is None else _report(data, folder),
+    }
+    return Result(**checked(Result, found), folder=folder)
+
+
+def _optional(kind: type[Any], data: Any) -> Any:
+    return None if data is None else kind(**checked(kind, data))
 
 
 def _report(data: dict[str, Any], folder: Path) -> Report:
     page = data["page"]
-    arrays = load_file(folder / "arrays.safetensors")
+    arrays = arrays_of(ordinary.data(folder / "arrays.safetensors", MOST_ARRAYS))
     kinds = {**_table_kinds(page), **page["files"]}
     tables = {name: _read_table(folder, name, columns) for name, columns in kinds.items()}
 
     def items(name: str, block: str) -> Any:
         return decode([{"block": block, **item} for item in data[name]], arrays, tables)
 
-    return Report(
-        answer=data["answer"],
-        verdict=data["verdict"],
-        headlines=items("headline", "Headline"),
-        warnings=data["warnings"],
-        checks=items("checks", "Check"),
-        not_run=items("not_run", "NotRun"),
-        limits=data["limits"],
-        files={name: tables[name] for name in page["files"]},
+    plain = {name: data[name] for name in ("answer", "verdict", "warnings", "limits")}
+    found = plain | {
+        "headlines": items("headline", "Headline"),
+        "checks": items("checks", "Check"),
+        "not_run": items("not_run", "NotRun"),
+        "files": {name: tables[name] for name in page["files"]},
         **{part: decode(page[part], arrays, tables) for part in PAGE_PARTS},
-    )
+    }
+    return Report(**checked(Report, found))
 
 
 def _table_kinds(data: Any) -> dict[str, dict[str, str]]:
@@ -162,4 +167,4 @@ def _table_kinds(data: Any) -> dict[str, dict[str, str]]:
 
 def _read_table(folder: Path, name: str, kinds: dict[str, str]) -> frames.Frame:
     path = folder / "tables" / f"{frames.checked_name(name)}.csv"
-    return frames.from_csv(path.read_bytes().decode("utf-8"), kinds, str(path))
+    return frames.from_csv(ordinary.data(path, MOST_TEXT).decode("utf-8"), kinds, str(path))

@@ -10,14 +10,14 @@ from typing import Any
 
 import numpy as np
 
+from interp import files
 from interp.training import bpe, corpus, letters
-from interp.training.files import writing
 from interp.training.labelled import Line, Lines, checksum, prepared
 from interp.training.labelled import split as split_lines
 from interp.training.objective import NEXT_TOKEN, Label, NextToken, Objective
 from interp.training.repeats import Repeats
+from interp.training.state import AGAIN
 from interp.training.stream import Stream, split
-from interp.weights.folders import appearing
 
 _TOKENS, _TOKENIZER, _IDENTITY = "tokens.npy", "tokenizer", "data.json"
 
@@ -52,7 +52,7 @@ def from_text(
         tokenizer = bpe.learn(texts, vocabulary)
         tokens = bpe.encode(tokenizer, bpe.shuffled(texts, seed=0))
         split(tokens, 0, n_ctx, seed)
-        with writing(place), appearing(kept, still_wanted=lambda: True) as folder:
+        with files.writing(kept, AGAIN), files.folder(kept) as folder:
             tokenizer.save_pretrained(folder / _TOKENIZER)
             np.save(folder / _TOKENS, tokens)
             (folder / _IDENTITY).write_text(json.dumps(identity), encoding="utf-8")

@@ -15,13 +15,14 @@ from typing import Any
 
 from torch import Tensor
 
+from interp import files
 from interp.errors import UsageError
 from interp.training.data import Data
-from interp.training.files import write_model, write_text, writing
+from interp.training.files import write_model
 from interp.training.loop import Step, optimizer, train
 from interp.training.objective import mean_loss
 from interp.training.recipe import Recipe
-from interp.training.state import Standing, restore, save
+from interp.training.state import AGAIN, Standing, restore, save
 from interp.transformer import Transformer
 from interp.weights.zoo import SHORT_NAMES
 
@@ -59,8 +60,7 @@ def check(folder: Path) -> None:
             f"{folder} is the short name of a model, which would be loaded instead; name another "
             f"folder, such as models/{folder}"
         )
-    if folder.exists() and not folder.is_dir():
-        raise UsageError(f"{folder} is a file; name a folder for the model")
+    files.check(folder, "the model's folder")
     if folder.is_dir() and any(folder.iterdir()) and not place(folder).is_dir():
         raise UsageError(f"{folder} holds something else; name a folder that is not there yet")
 
@@ -94,7 +94,8 @@ def agree(folder: Path, recipe: Recipe, what: dict[str, Any]) -> tuple[str, ...]
         before = begun["recipe"]["steps"]
         if before != recipe.steps:
             notes = (f"The schedule was changed from {before} to {recipe.steps} steps on the way.",)
-    write_text(path, json.dumps(wanted, indent=1) + "\n")
+    with files.writing(folder, AGAIN):
+        files.write_text(path, json.dumps(wanted, indent=1) + "\n")
     return notes
 
 
@@ -163,7 +164,7 @@ def results(folder: Path) -> dict[str, Any]:
 
 def _keep(folder: Path, model: Transformer, data: Data, standing: Standing) -> None:
     where = place(folder) / CHECKPOINTS / f"step-{standing.step:07}"
-    with writing(where):
+    with files.writing(where, AGAIN):
         write_model(where, model, data.tokenizer, [f"Checkpoint after {standing.step} steps."])
 
 
@@ -184,7 +185,7 @@ def _finish(
         "tokens": n_tokens,
         "log": standing.log,
     }
-    write_text(place(folder) / _RESULTS, json.dumps(results, indent=1) + "\n")
-    with writing(folder):
+    with files.writing(folder, AGAIN):
+        files.write_text(place(folder) / _RESULTS, json.dumps(results, indent=1) + "\n")
         write_model(folder, model, data.tokenizer, standing.notes)
     return Scored(recipe.steps, n_tokens, None, final, recipe.rate_at(recipe.steps), None)

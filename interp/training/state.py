@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,10 +10,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from interp.errors import InterpError, UnavailableError
+from interp import files
+from interp.errors import UnavailableError
 from interp.transformer import Transformer
 
 _MOMENTS = ("exp_avg", "exp_avg_sq")
+# What to do where a training could not write something.
+AGAIN = "make room and repeat the command: it goes on from the last state that was written"
 
 
 @dataclass
@@ -33,7 +35,6 @@ def save(
 
     Raises  InterpError if it cannot be written; the old one is still there.
     """
-    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
     tensors: dict[str, Tensor] = {}
@@ -43,16 +44,8 @@ def save(
             if moment in _MOMENTS:
                 tensors[f"{moment}.{name}"] = value.contiguous()
     text = json.dumps({"step": standing.step, "log": standing.log, "notes": standing.notes})
-    fresh = path.with_name(f".{path.name}.new")
-    try:
+    with files.writing(path, AGAIN), files.file(path) as fresh:
         save_file(tensors, fresh, metadata={"standing": text})
-        os.replace(fresh, path)
-    except (OSError, SafetensorError) as error:
-        fresh.unlink(missing_ok=True)
-        raise InterpError(
-            f"the state of step {standing.step} cannot be written to {path.parent}: {error}; "
-            "make room and repeat the command: it goes on from the last state that was written"
-        ) from None
 
 
 def restore(path: Path, model: Transformer, optimizer: torch.optim.Optimizer) -> Standing:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from interp import files
 from interp.weights.folders import cache_folder
 
 
@@ -62,10 +63,5 @@ def _noted(note: Path) -> dict[str, object] | None:
 
 def _note(note: Path, known: Mapping[str, object]) -> None:
     """Remembers a checksum; where nothing can be written it is worked out again next time."""
-    temporary = note.with_suffix(f".{os.getpid()}")
-    try:
-        note.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(json.dumps(known), encoding="utf-8")
-        temporary.replace(note)
-    except OSError:
-        temporary.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        files.write_text(note, json.dumps(known))

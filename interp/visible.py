@@ -1,0 +1,78 @@
+"""Foreign text where it is shown: in a terminal, on a page, in a spreadsheet.
+
+Names, headers and sentences of others may hold what a reader cannot see, what moves the cursor or
+reorders a line, what a spreadsheet computes, and where somebody's files lie.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from pathlib import Path
+
+# Controls, bidirectional and zero-width marks, line and paragraph separators, lone surrogates,
+# tags and other default-ignorable characters. Joiners inside emoji and scripts (U+200C/D) and
+# variation selectors stay: without them text would look different.
+HIDDEN = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\xad\u061c\u115f\u1160\u180e\u200b\u200e\u200f"
+    "\u2028\u2029\u202a-\u202e\u2060-\u206f\u3164\ufeff\uffa0\ufff9-\ufffb\ud800-\udfff"
+    "\U000e0000-\U000e0fff]"
+)
+# A cell that begins like this is computed by a spreadsheet; the last four are full-width forms.
+_FORMULA = re.compile("'*[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
+# An absolute path inside a sentence, with a folder in it.
+_PATH = re.compile(r"(?<![\w.~/\\])/(?:[^\s/'\"<>|:;,()]+/)+[^\s/'\"<>|:;,()]*")
+
+
+def reveal(value: str) -> str:
+    """`value` with every hidden character spelt as ⟨U+202E⟩; spaces and newlines stay."""
+    return HIDDEN.sub(lambda found: f"⟨U+{ord(found.group()):04X}⟩", value)
+
+
+def one_line(value: object, limit: int = 400) -> str:
+    """Text of others as one line of bounded length; a value that cannot be spelt is said to be one."""
+    try:
+        text = str(value)
+    except Exception:
+        return f"<{type(value).__name__} that cannot be shown>"
+    line = reveal(" ".join(text[: 4 * limit].split()))
+    return line if len(line) <= limit else f"{line[: limit - 1]}…"
+
+
+def cell(text: str) -> str:
+    """Text as a cell of a CSV file that no spreadsheet takes for a formula: one that begins with
+    =, +, -, @, a tab or a line end has an apostrophe before it."""
+    return f"'{text}" if _FORMULA.match(text) else text
+
+
+def from_cell(text: str) -> str:
+    """The text that `cell` was given."""
+    return text[1:] if text[:1] == "'" and _FORMULA.match(text) else text
+
+
+def homely(path: Path) -> Path:
+    """The path as it is spelt on pages and in commands: relative where it lies below the working
+    folder."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_absolute() and path.is_relative_to(here) else path
+
+
+def placeless(text: str) -> str:
+    """The text without absolute paths: what lies below the working folder, this checkout or a folder
+    of Python's is named from there, what lies below the home folder from ~, all else by its last
+    name."""
+    known = [(os.getcwd(), ""), *((place, "") for place in sys.path if place)]
+    known += [(str(Path(__file__).parent.parent), ""), (os.path.expanduser("~"), "~/")]
+    nearest = sorted(
+        {(place.rstrip("/"), word) for place, word in known}, key=lambda it: -len(it[0])
+    )
+
+    def short(found: re.Match[str]) -> str:
+        path = found.group()
+        for place, word in nearest:
+            if place and path.startswith(f"{place}/"):
+                return word + path[len(place) + 1 :]
+        return f"…/{path.rstrip('/').rpartition('/')[2]}"
+
+    return _PATH.sub(short, text)
