@@ -20,6 +20,7 @@ from interp.lab.commands import (
     export,
     finetune,
     new,
+    new_task,
     run,
     site,
     train,
@@ -47,6 +48,7 @@ app.command("train")(train.train)
 app.command("finetune")(finetune.finetune)
 app.command("export")(export.export)
 app.command("new")(new.new)
+app.command("new-task")(new_task.new_task)
 app.command("doctor")(doctor.doctor)
 
 # What typer makes of Ctrl-C.

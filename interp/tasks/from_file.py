@@ -1,5 +1,5 @@
-"""Prompts from a user's own file in UTF-8: a CSV with a header, one JSON object a line
-(JSONL), or a JSON list of objects.
+"""Prompts from a file of yours in UTF-8: a CSV with a header and commas, one JSON object a line
+(.jsonl), or a JSON list of objects (.json); at most 64 MB, and 10,000 prompts at once.
 
 clean       a prompt
 corrupted   another one of as many tokens, by which the clean one is measured
@@ -8,16 +8,17 @@ answer      the right token after the clean prompt, written exactly as it follow
 wrong       a wrong token, written likewise
 template    optional: rows of one template are one cluster, resampled together and never parted
 order       optional: which variant of its template the row is
-pos_NAME    optional, one column for each named position: a text that occurs once in the clean prompt,
+pos_NAME    optional, a column for each named position: a text that occurs once in the clean prompt,
             whose last token is meant; or a token's index as run, 0 being the BOS if there is one
 
-An index is a whole number, or `#` and one. Digits that occur in the prompt themselves could be
-either and are refused, but for a number in JSON and for rows that give their token ids. END is
-always the last token and BOS the first; no column moves them. A cell that is empty or null is not
+An index is a whole number, or # and one. Digits that occur in the prompt themselves could be either
+and are refused, but for a number in JSON and for rows that give their token ids. END is always the
+last token and BOS the first; no column moves them. An optional cell that is empty or null is not
 given.
 
-A run's own `prompts.csv` is such a file too: its `cluster` and `item` are kept, its token ids are
-taken as `recorded` says, a row that was not kept is dropped again, and the half is dealt anew.
+The prompts.csv of any run is such a file too: its clusters and items are kept, a row that was
+dropped is dropped again, and its token ids are taken where they are this tokenizer's for the texts;
+all else is made anew.
 """
 
 from __future__ import annotations

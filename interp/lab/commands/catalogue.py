@@ -46,16 +46,34 @@ def tasks(
     device: Device = "cpu",
     dtype: Format = Dtype.float32,
     revision: Revision = None,
+    columns: Annotated[
+        bool, typer.Option("--format", help="Show the columns of a file of your own prompts.")
+    ] = False,
 ) -> None:
-    """List the tasks, and how a model does on them."""
+    """List the tasks, how a model does on them, or what a task of your own looks like."""
     from interp.tasks import names
 
+    if columns:
+        _tell_columns()
+        return
     if model is None:
         width = max(map(len, names()))
         for name, question in names().items():
             print(f"{name:<{width}}  {question}")
         return
     _try(model, n, seed, device, dtype, revision)
+
+
+def _tell_columns() -> None:
+    from interp.lab.commands.new_task import TEMPLATE
+    from interp.tasks import from_file
+
+    first = TEMPLATE.read_text(encoding="utf-8").split("\n")[:5]
+    print(
+        f"{(from_file.__doc__ or '').strip()}\n\nAn example, of which `interp new-task NAME` writes"
+    )
+    print("more to NAME.csv:\n\n" + "\n".join(first))
+    print("\nRun it with: interp run task_check --task NAME.csv")
 
 
 def _try(model: str, n: int, seed: int, device: str, dtype: Dtype, revision: str | None) -> None:
