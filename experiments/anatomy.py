@@ -96,7 +96,10 @@ def anatomy(
                 ]
             ),
         ],
-        inputs=[TokenStrip(labels, title="The prompt, as the model reads it")],
+        inputs=[
+            TokenStrip(labels, title="The prompt, as the model reads it"),
+            Text(model.bos.sentence),
+        ],
         sections=[
             _tokens(model, run, labels),
             _attention(model, run, labels, layer, head, why),
@@ -145,7 +148,7 @@ def _clearest_head(cache, layer: int, head: int) -> tuple[int, int]:
 def _best(model, run) -> tuple[str, float]:
     probabilities = run.logits[0, -1].softmax(-1)
     best = int(probabilities.argmax())
-    return model.to_str_tokens(torch.tensor([best]))[0], float(probabilities[best])
+    return model.to_single_str_token(best), float(probabilities[best])
 
 
 def _statistics(named: dict) -> pd.DataFrame:
@@ -414,7 +417,7 @@ def _mlp(model, run, labels, layer: int) -> Section:
 def _unembedding(model, run, labels) -> Section:
     probabilities = run.logits[0].float().softmax(-1)
     top = probabilities[-1].topk(min(10, probabilities.shape[-1]))
-    likely = [model.to_str_tokens(torch.tensor([token]))[0] for token in top.indices.tolist()]
+    likely = [model.to_single_str_token(token) for token in top.indices.tolist()]
     actual = probabilities[:-1].gather(-1, run.tokens[0, 1:, None].cpu())[:, 0]
     source = "`W_E` used backwards" if model.config.tied else "a matrix of its own, `W_U`"
     return Section(
@@ -448,7 +451,7 @@ def _unembedding(model, run, labels) -> Section:
 
 
 def _isolation(model, moved, labels, replacement: int) -> Section:
-    swapped = model.to_str_tokens(torch.tensor([replacement]))[0]
+    swapped = model.to_single_str_token(replacement)
     grid = {"columns": labels, "unit": "relative change", "scale": "sequential"}
     return Section(
         "Only attention moves information between positions",

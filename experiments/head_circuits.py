@@ -90,6 +90,7 @@ def head_circuits(
             else "."
         ),
         verdict="supported" if holds else "not supported",
+        inputs=[Text(model.bos.sentence)],
         headlines=[
             Headline("heads that copy", str(beyond), note=f"of {len(heads)}, beyond every control"),
             Headline("largest copying score", best.copying_embedding, note="tokens as embedded"),

@@ -31,6 +31,7 @@ from interp.report import (
     Section,
     Series,
     Table,
+    Text,
     TokenStrip,
 )
 from interp.tasks import prompt_tokens
@@ -116,7 +117,10 @@ def head_decomposition(
                 note=f"{len(stream.components)} parts, worst position",
             ),
         ],
-        inputs=[TokenStrip(labels, title="The prompt, as the model reads it")],
+        inputs=[
+            TokenStrip(labels, title="The prompt, as the model reads it"),
+            Text(model.bos.sentence),
+        ],
         sections=[
             _algebra(sums[layer], layer, labels),
             Section(

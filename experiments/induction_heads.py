@@ -32,6 +32,7 @@ from interp.report import (
     Section,
     Series,
     Table,
+    Text,
 )
 
 COLUMNS = (
@@ -99,6 +100,7 @@ def induction_heads(
         f"{_name(before)} its clearest previous-token head ({before['previous_token']:.2f}); the second "
         f"copy of random tokens costs {gain.value:.1f} nats a token less than the first.",
         verdict="supported" if all(enough) else "not supported",
+        inputs=[Text(model.bos.sentence)],
         headlines=[
             figures.headline(
                 f"induction, {_name(follower)}",

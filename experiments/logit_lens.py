@@ -199,7 +199,7 @@ def _one(model, run, seen, example: int, tokens: list[str]) -> Section:
     real = run.real[example]
     top = seen.top[:, example, real].cpu()
     frame = pd.DataFrame(
-        [[repr(word)[1:-1] for word in model.to_str_tokens(row)] for row in top],
+        [[repr(model.to_single_str_token(token))[1:-1] for token in row.tolist()] for row in top],
         columns=[f"{place} {token!r}" for place, token in enumerate(tokens)],
     )
     frame.insert(0, "layer", range(len(frame)))
@@ -269,7 +269,10 @@ def _interface(model, task, run, seen, example: int) -> pd.DataFrame:
             "layer": np.repeat(np.arange(n_layers), n_pos),
             "position": np.tile(np.arange(n_pos), n_layers),
             "label": labels * n_layers,
-            "top_token": model.to_str_tokens(seen.top[:, example, real].cpu().flatten()),
+            "top_token": [
+                model.to_single_str_token(token)
+                for token in seen.top[:, example, real].flatten().tolist()
+            ],
             "answer_rank": cells(seen.rank[0]).astype(np.int64),
             "answer_log_prob": cells(seen.log_prob[0]),
             "kl": cells(seen.kl),

@@ -153,7 +153,7 @@ def _effects(table, effect, model, task) -> Section:
 
 
 def _words(model, ids) -> str:
-    return " ".join(repr(word) for word in model.to_str_tokens(ids.cpu()))
+    return " ".join(repr(model.to_single_str_token(token)) for token in ids.tolist())
 
 
 def _writes(model, pairs, tokens: int) -> Section:

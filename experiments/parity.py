@@ -16,7 +16,7 @@ from interp import edits, sites
 from interp.errors import NotApplicable, UsageError
 from interp.lab import experiment
 from interp.methods.parity import differences, huggingface_places, transformerlens_places
-from interp.report import Chart, Check, Headline, Report, Section, Series, Table, TokenStrip
+from interp.report import Chart, Check, Headline, Report, Section, Series, Table, Text, TokenStrip
 from interp.tasks import prompt_tokens
 from interp.weights.comparison import reference
 
@@ -88,7 +88,10 @@ def parity(
                 note="relative, over places",
             ),
         ],
-        inputs=[TokenStrip(model.to_str_tokens(tokens), title="The prompt, as the models read it")],
+        inputs=[
+            TokenStrip(model.to_str_tokens(tokens), title="The prompt, as the models read it"),
+            Text(model.bos.sentence),
+        ],
         sections=[
             _section("Hugging Face", "huggingface", huggingface),
             _section("TransformerLens", "transformerlens", transformerlens),

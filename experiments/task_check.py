@@ -64,7 +64,9 @@ def _tried(model, task, n: int, seed: int) -> dict:
     tried = {}
     for name in progress([each for each in tasks.names() if each != task.name], "tasks"):
         try:
-            tried[name] = tasks.build(name, model.tokenizer, n=min(n, OTHERS), seed=seed)
+            tried[name] = tasks.build(
+                name, model.tokenizer, n=min(n, OTHERS), seed=seed, bos=model.bos_choice
+            )
         except UsageError as error:
             tried[name] = str(error)
     return tried

@@ -6,9 +6,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
-__all__ = ["edits", "load", "plan", "sites", "sweep"]
+__all__ = ["edits", "load", "metrics", "plan", "sites", "sweep", "tasks"]
 
 if TYPE_CHECKING:
+    from interp import edits, metrics, sites, tasks
     from interp.engine.plan import plan
     from interp.engine.sweep import sweep
     from interp.weights import load
@@ -20,4 +21,10 @@ _LAZY = {"load": "interp.weights", "sweep": "interp.engine", "plan": "interp.eng
 def __getattr__(name: str) -> Any:
     if name in _LAZY:
         return getattr(import_module(_LAZY[name]), name)
+    if name in __all__:
+        return import_module(f"{__name__}.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*__all__, "__version__"})

@@ -19,6 +19,7 @@ LADDER = (
     {"edits"},
     {"cache"},
     {"stats"},
+    {"tokenizers"},
     {"transformer"},
     {"weights"},
     {"tasks"},

@@ -18,6 +18,7 @@ from interp.report.result import SCHEMA_VERSION
 if TYPE_CHECKING:
     from interp.lab.subject import Subject
     from interp.tasks import Task
+    from interp.tokenizers import Choice
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,7 @@ class Request:
     dry_run: bool
     debug: bool
     memory: int | None = None
+    bos: Choice = "auto"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,8 @@ class Order:
             words += ["--n", str(len(self.task.prompts))]
         words += ["--seed", str(request.seed)]
         usual = {"device": "cpu", "dtype": "float32", "revision": None}
+        if self.study.model == "transformer":
+            usual["bos"] = "auto"
         for name, value in usual.items():
             if (given := getattr(request, name)) != value:
                 words += [f"--{name}", given]
@@ -116,6 +120,7 @@ def _parts(
         "seed": request.seed,
         "dtype": request.dtype,
         "device": request.device,
+        "bos": request.bos,
         "schema": SCHEMA_VERSION,
         "libraries": libraries(),
     }

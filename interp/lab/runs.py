@@ -23,7 +23,7 @@ from interp.lab import provenance
 from interp.lab.inputs import shown
 from interp.lab.order import Order
 from interp.lab.progress import Watch, meter, watching
-from interp.report import Report, store
+from interp.report import Report, Text, store
 from interp.report.result import Failure, ModelFacts, Result, TaskFacts
 from interp.visible import one_line, placeless
 from interp.weights.folders import cache_folder
@@ -226,8 +226,8 @@ def _complete(order: Order, report: Report) -> Report:
     if order.task is not None:
         clusters = [prompt.cluster for prompt in order.task.prompts]
         files[PROMPTS] = order.task.frame().assign(cluster=clusters)
-        if report.sections and not inputs and isinstance(order.model, Transformer):
-            inputs = shown(order.model, order.task)
+        if report.sections and isinstance(order.model, Transformer):
+            inputs = [*(inputs or shown(order.model, order.task)), Text(order.model.bos.sentence)]
     limits = [*report.limits, *filter(None, [order.study.limits])]
     return replace(report, files=files, inputs=inputs, limits=limits)
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from interp.engine import Plan
+    from interp.tokenizers import Choice
     from interp.transformer import Transformer
 
 
@@ -40,6 +41,7 @@ def run(
             is not to be had.
     """
     _check_task(studies, request)
+    _check_bos(studies, request)
     check_out(request.out)
     classified = {
         study.name: classifier(study, settings[study.name], request)
@@ -47,7 +49,7 @@ def run(
         if study.model == "classifier"
     }
     if len(classified) < len(studies):
-        model = load(request.model, request.dtype, request.device, request.revision)
+        model = load(request.model, request.dtype, request.device, request.revision, request.bos)
     transformers = [study for study in studies if study.name not in classified]
     choice = choose(transformers, model, request, whole) if transformers else TaskChoice()
     orders = [
@@ -95,8 +97,10 @@ def _index(out: Path, registry: Registry, told: bool) -> list[int]:
     return []
 
 
-def load(name: str, dtype: str, device: str, revision: str | None) -> Transformer:
-    """The model, in the number format and on the device that the command line names.
+def load(
+    name: str, dtype: str, device: str, revision: str | None, bos: Choice = "auto"
+) -> Transformer:
+    """The model, in the number format, on the device and with the BOS that the command line names.
 
     Raises  What `interp.load` raises.
     """
@@ -106,7 +110,18 @@ def load(name: str, dtype: str, device: str, revision: str | None) -> Transforme
 
     with watching(name) as watch:
         watch.step("loading the model")
-        return interp.load(name, dtype=getattr(torch, dtype), device=device, revision=revision)
+        return interp.load(
+            name, dtype=getattr(torch, dtype), device=device, revision=revision, bos=bos
+        )
+
+
+def _check_bos(studies: Sequence[Study], request: Request) -> None:
+    if request.bos != "auto" and all(study.model == "classifier" for study in studies):
+        names = ", ".join(study.name for study in studies)
+        raise UsageError(
+            f"--bos {request.bos} has no meaning here: {names} runs on a classifier, which reads a "
+            "text as its own tokenizer gives it"
+        )
 
 
 def _check_task(studies: Sequence[Study], request: Request) -> None:

@@ -125,4 +125,4 @@ def _gate(task: Task, model: Transformer, gates: dict[str, Gate]) -> Gate:
 def _build(name: str, model: Transformer, request: Request) -> Task:
     from interp import tasks
 
-    return tasks.build(name, model.tokenizer, n=request.n, seed=request.seed)
+    return tasks.build(name, model.tokenizer, n=request.n, seed=request.seed, bos=model.bos_choice)

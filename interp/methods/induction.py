@@ -57,7 +57,7 @@ def repetition(
 
     Raises  UsageError where the vocabulary or the context is too small.
     """
-    reader = Reader(model.tokenizer)
+    reader = Reader(model.tokenizer, model.bos_choice)
     usual = torch.tensor(sorted(set(range(reader.size)) - reader.special))
     begin = len(reader.begin([]))
     if len(usual) < length or begin + length * copies > model.config.n_ctx:

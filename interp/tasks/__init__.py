@@ -14,6 +14,7 @@ from interp.errors import UsageError, nearest
 from interp.rows import KINDS
 from interp.tasks.base import Group, Prompt, Task, halved
 from interp.tasks.reader import Reader
+from interp.tokenizers import Choice
 
 if TYPE_CHECKING:
     from jaxtyping import Int
@@ -49,17 +50,24 @@ def names() -> dict[str, str]:
     return {name: _question(name) for name in _TASKS}
 
 
-def build(name_or_path: str, tokenizer: Any, n: int | None = None, seed: int = 0) -> Task:
+def build(
+    name_or_path: str | Path,
+    tokenizer: Any,
+    n: int | None = None,
+    seed: int = 0,
+    bos: Choice = "auto",
+) -> Task:
     """The task for this tokenizer: n prompts, the same for the same seed.
 
     `name_or_path` is a built-in task, one with another of its corruptions (`ioi-flip`), or the path of a
     .csv, .jsonl or .json file of prompts. Without n a built-in task makes `DEFAULT_N` and a file gives
-    all that it has.
+    all that it has. `bos` says whether one stands before every prompt: as in training, `yes` or `no`.
 
     Raises  UsageError for an unknown name, for more prompts than there can be, for a tokenizer
             whose vocabulary does not do, and for a file of another form than `from_file` says.
     """
-    reader, random = Reader(tokenizer), Random(seed)
+    name_or_path = str(name_or_path)
+    reader, random = Reader(tokenizer, bos), Random(seed)
     if name_or_path in _TASKS:
         module = import_module(f"interp.tasks.{name_or_path}")
         made = module.prompts(reader, DEFAULT_N if n is None else n, random)
@@ -67,7 +75,7 @@ def build(name_or_path: str, tokenizer: Any, n: int | None = None, seed: int = 0
     name, _, corruption = name_or_path.partition("-")
     path = Path(name_or_path)
     if name in _TASKS and not path.suffix:
-        return build(name, tokenizer, n, seed).corrupted_by(corruption)
+        return build(name, tokenizer, n, seed, bos).corrupted_by(corruption)
     if path.suffix.lower() not in KINDS:
         raise UsageError(
             f"no task is called {name_or_path!r}, and it is no .csv, .jsonl or .json file; "
@@ -83,7 +91,10 @@ def prompt_tokens(model: Transformer, prompt: str) -> Int[Tensor, "batch pos"]:
     """One prompt as the model reads it in a task: its tokens after the task's BOS."""
     import torch
 
-    reader = Reader(model.tokenizer)
+    if not isinstance(prompt, str):
+        raise UsageError(f"expected the text of one prompt, got {prompt!r:.60}")
+
+    reader = Reader(model.tokenizer, model.bos_choice)
     if not reader.ids(prompt):
         raise UsageError("expected at least one token in the prompt, got an empty one")
     return torch.tensor([reader.run(prompt)], device=model.device)

@@ -7,30 +7,25 @@ from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import Any
 
+from interp.tokenizers.bos import Choice, bos_of, plainly
+from interp.tokenizers.encode import unmarked
+
 # A word to stand before another one, so that tokenizers which mark the start of a word do so.
 _BEFORE = "and"
-_DOCUMENT_START = "<|endoftext|>"
 
 
 class Reader:
-    """A Hugging Face tokenizer that puts the task's BOS first and never guesses."""
+    """A Hugging Face tokenizer that puts the task's BOS first, once, and never guesses."""
 
-    def __init__(self, tokenizer: Any) -> None:
+    def __init__(self, tokenizer: Any, bos: Choice = "auto") -> None:
         self._tokenizer = tokenizer
+        self._bos = bos_of(tokenizer, bos)
         self._seen: dict[str, tuple[int, ...]] = {}
 
-    @cached_property
+    @property
     def bos(self) -> int | None:
-        """`<|endoftext|>` if the vocabulary has it, else the tokenizer's own BOS, else None.
-
-        Models whose vocabulary has it saw it before every document; the chat start token that some
-        of their tokenizers call BOS makes them worse than no BOS at all.
-        """
-        token = self._tokenizer.convert_tokens_to_ids(_DOCUMENT_START)
-        if token is not None and self._tokenizer.convert_ids_to_tokens(token) == _DOCUMENT_START:
-            return int(token)
-        bos = self._tokenizer.bos_token_id
-        return None if bos is None else int(bos)
+        """The token before every prompt, or None where there is none."""
+        return self._bos.token
 
     @cached_property
     def special(self) -> frozenset[int]:
@@ -50,10 +45,12 @@ class Reader:
         return len(self._tokenizer)
 
     def ids(self, text: str) -> tuple[int, ...]:
-        """The tokens of a text, with nothing put before or after."""
+        """The tokens of a text, with nothing put before or after. A BOS that the text begins with is
+        the task's own, and none of them."""
         if text not in self._seen:
-            found = self._tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
-            self._seen[text] = tuple(map(int, found))
+            begun = () if self.bos is None else (self.bos,)
+            found = plainly(self._tokenizer, unmarked(self._tokenizer, text, begun))
+            self._seen[text] = tuple(found)
         return self._seen[text]
 
     def run(self, text: str) -> tuple[int, ...]:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from interp import stats
 from interp.tasks.base import Task
-
-if TYPE_CHECKING:
-    from interp.transformer import Transformer
+from interp.tokenizers import token_text
+from interp.transformer import Transformer
 
 # Guessing gets half of them right; at three quarters the answer is the model's doing, not that of a
 # few prompts that carry the mean.
@@ -56,6 +54,8 @@ def gate(model: Transformer, task: Task) -> Gate:
     corrupted = stats.mean(corrupted_each, task.clusters)
     gap = stats.mean(clean_each - corrupted_each, task.clusters)
     refused = _refusal(model.name, task, accuracy, clean, gap)
+    if refused is not None:
+        refused = f"{refused}; {_begun(model, task)}"
     return Gate(
         task.n, task.dropped, accuracy, clean, corrupted, gap, refused, clean_each, corrupted_each
     )
@@ -77,6 +77,15 @@ def logit_differences(model: Transformer, task: Task) -> tuple[np.ndarray, np.nd
             both = logits.gather(1, torch.tensor(columns, device=logits.device)).double().cpu()
             differences[indices] = (both[:, 0] - both[:, 1]).reshape(-1, 2).numpy()
     return differences[:, 0], differences[:, 1]
+
+
+def _begun(model: Transformer, task: Task) -> str:
+    """What stands before the prompts: not what stood there in training takes answers away."""
+    if task.bos is None:
+        return "no BOS stands before the prompts, --bos yes puts one"
+    named = isinstance(model, Transformer) and model.has_tokenizer
+    bos = token_text(model.tokenizer, task.bos) if named else f"token {task.bos}"
+    return f"{bos} stands before the prompts as BOS, --bos no leaves it out"
 
 
 def _refusal(

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from interp.errors import UsageError
-from interp.tasks.reader import Reader
-from interp.weights.wrapped import END, wrapped
+from interp.tokenizers.bos import separator
+from interp.tokenizers.wrapped import END, wrapped
 
 # The end of a document and the bytes, of which every text can be made.
 SMALLEST = 257
@@ -47,11 +47,12 @@ def learn(texts: Sequence[str], size: int) -> Any:
 
 
 def begin(tokenizer: Any) -> int:
-    """The token that stands before a document: `<|endoftext|>`, or else the tokenizer's own BOS.
+    """The token that stands before a document: what the tokenizer puts there itself, or else
+    `<|endoftext|>`, its BOS or its EOS, the first that there is.
 
     Raises  UsageError for a tokenizer that has neither.
     """
-    found = Reader(tokenizer).bos
+    found = separator(tokenizer)
     if found is None:
         raise UsageError(f"the tokenizer has no {END} and no BOS to put before a text")
     return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
-from interp.weights.wrapped import END, wrapped
+from interp.tokenizers.wrapped import END, wrapped
 
 
 def tokenizer(size: int) -> Any:

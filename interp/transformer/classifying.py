@@ -7,6 +7,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from interp import sites
+from interp.tokenizers import Choice
 from interp.transformer.config import Config
 from interp.transformer.model import TokenizerLoader, Transformer
 from interp.transformer.origin import Origin
@@ -38,8 +39,9 @@ class Classifying(Transformer):
         labels: tuple[str, ...],
         origin: Origin | None = None,
         tokenizer: TokenizerLoader | None = None,
+        bos: Choice = "auto",
     ) -> None:
-        super().__init__(config, origin, tokenizer)
+        super().__init__(config, origin, tokenizer, bos)
         self.labels = labels
         self.head = Head(config.d_model, len(labels))
 
@@ -62,7 +64,7 @@ def with_head(body: Transformer, labels: tuple[str, ...], seed: int) -> Classify
     """
     tokenizer = (lambda: body.tokenizer) if body.has_tokenizer else None
     with torch.device("meta"):
-        model = Classifying(body.config, labels, body.origin, tokenizer)
+        model = Classifying(body.config, labels, body.origin, tokenizer, body.bos_choice)
     weights = {name: it.detach() for name, it in body.named_parameters()}
     drawn = torch.randn(
         body.config.d_model, len(labels), generator=torch.Generator().manual_seed(seed)

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from interp import sites
 from interp.errors import UsageError
 from interp.sites import Site
+from interp.tokenizers import Bos, Choice, bos_of
 from interp.transformer.attention import attention_mask
 from interp.transformer.block import Block
 from interp.transformer.config import Config
@@ -24,7 +25,14 @@ from interp.transformer.project import flat_in_place
 from interp.transformer.rotary import Angles, angles
 from interp.transformer.run import run, run_with_cache, run_with_hooks
 from interp.transformer.tap import Untapped
-from interp.transformer.text import Prompts, to_batch, to_str_tokens, to_tokens
+from interp.transformer.text import (
+    Prompts,
+    to_batch,
+    to_single_str_token,
+    to_single_token,
+    to_str_tokens,
+    to_tokens,
+)
 
 TokenizerLoader = Callable[[], Any]
 
@@ -51,12 +59,17 @@ class Transformer(nn.Module):
     """
 
     def __init__(
-        self, config: Config, origin: Origin | None = None, tokenizer: TokenizerLoader | None = None
+        self,
+        config: Config,
+        origin: Origin | None = None,
+        tokenizer: TokenizerLoader | None = None,
+        bos: Choice = "auto",
     ) -> None:
         super().__init__()
         self.config = config
         self.origin = origin or Origin("unnamed", "unnamed", "")
         self._load_tokenizer = tokenizer
+        self.bos_choice = bos
         self.embed = Embed(config)
         if config.positions == "learned":
             self.pos_embed = PosEmbed(config)
@@ -123,6 +136,15 @@ class Transformer(nn.Module):
                 f"{self.name} has no tokenizer; give token ids [batch pos] instead of text"
             )
         return self._load_tokenizer()
+
+    @cached_property
+    def bos(self) -> Bos:
+        """The token that stands before a prompt of a task, as chosen on loading, and why.
+
+        Raises  UsageError for a model without a tokenizer, and for one that has no BOS where one was
+                asked for.
+        """
+        return bos_of(self.tokenizer, self.bos_choice)
 
     def block(self, layer: int) -> Block:
         """This layer."""
@@ -210,6 +232,8 @@ class Transformer(nn.Module):
     run_with_hooks = run_with_hooks
     to_tokens = to_tokens
     to_str_tokens = to_str_tokens
+    to_single_token = to_single_token
+    to_single_str_token = to_single_str_token
 
     def __repr__(self) -> str:
         config = self.config

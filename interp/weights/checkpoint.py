@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from interp.errors import UnavailableError, UsageError
+from interp.tokenizers import Choice
 from interp.transformer import Config, Origin, Transformer
 from interp.transformer.classifying import Classifying
 from interp.transformer.model import TokenizerLoader
@@ -33,16 +34,17 @@ class Checkpoint:
     huggingface: Path | None = None
     labels: tuple[str, ...] = ()
 
-    def build(self, dtype: torch.dtype, device: torch.device) -> Transformer:
-        """The model. Its parameters are the tensors that `weights` gives, not copies of them.
+    def build(self, dtype: torch.dtype, device: torch.device, bos: Choice = "auto") -> Transformer:
+        """The model. Its parameters are the tensors that `weights` gives, not copies of them. `bos`
+        says what stands before its prompts.
 
         Raises  UnavailableError if weights and shape do not belong together.
         """
         with torch.device("meta"):
             model = (
-                Classifying(self.config, self.labels, self.origin, self.tokenizer)
+                Classifying(self.config, self.labels, self.origin, self.tokenizer, bos)
                 if self.labels
-                else Transformer(self.config, self.origin, self.tokenizer)
+                else Transformer(self.config, self.origin, self.tokenizer, bos)
             )
         try:
             model.assign(dict(self.weights(dtype, device)))

@@ -8,6 +8,8 @@ from pathlib import Path
 import torch
 
 from interp.errors import UnavailableError, UsageError
+from interp.tokenizers import Choice
+from interp.tokenizers.bos import checked
 from interp.transformer import Transformer
 from interp.weights import hub, huggingface, smollm2, stored, tiny, transformerlens
 from interp.weights.checkpoint import Checkpoint
@@ -24,18 +26,20 @@ def load(
     dtype: torch.dtype = torch.float32,
     device: str | torch.device = "cpu",
     revision: str | None = None,
+    bos: Choice = "auto",
 ) -> Transformer:
     """The model of this name: a short name (see `interp models`), a folder, or a Hugging Face id.
 
     A folder holds a Hugging Face model or a checkpoint of TransformerLens's old HookedTransformer.
+    `bos` says whether a BOS stands before its prompts: as in training, `yes` or `no`.
     The weights are the file's own memory where dtype and device allow it.
 
     Raises  UnavailableError for a model that cannot be had or that would not be computed as it was
-            meant; UsageError for a dtype or device that does not exist here.
+            meant; UsageError for a dtype or device that does not exist here, or another bos.
     """
     if not dtype.is_floating_point or dtype.itemsize < 2:
         raise UsageError(f"dtype must be float64, float32, bfloat16 or float16, got {dtype}")
-    return find(str(name), revision).build(dtype, device_of(device))
+    return find(str(name), revision).build(dtype, device_of(device), checked(bos))
 
 
 def find(name: str, revision: str | None = None) -> Checkpoint:
@@ -97,4 +101,6 @@ def device_of(device: str | torch.device) -> torch.device:
     except (RuntimeError, AssertionError) as error:
         reason = (str(error).splitlines() or [""])[0]
         raise UsageError(f"device {str(device)!r} cannot be used here: {reason}") from None
+    if found.type == "meta":
+        raise UsageError("device 'meta' holds no numbers; choose cpu, cuda or mps")
     return found

@@ -11,10 +11,10 @@ import math
 import torch
 from torch import Tensor
 
+from interp.tokenizers.tiny import tokenizer, vocabulary
 from interp.transformer import Config, Origin, Transformer
 from interp.weights import checksum
 from interp.weights.checkpoint import Checkpoint, Named
-from interp.weights.tiny_tokenizer import tokenizer, vocabulary
 
 NOTE = (
     "This model is tiny and its weights are random: it shows how a study works, and finds nothing."

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from itertools import product
+from pathlib import Path
 from random import Random
 
 import pytest
@@ -155,22 +156,30 @@ def test_listing_and_building_tasks_needs_no_torch():
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_the_bos_is_the_tokenizers_own_where_there_is_no_document_start():
-    class Llama:
-        bos_token_id = 1
+@pytest.mark.parametrize("bos", ["auto", "yes", "no"])
+def test_a_text_that_begins_with_the_bos_is_the_text_behind_it(tokenizer, bos):
+    reader = Reader(tokenizer, bos)
+    bare, marked = "When Mary left", "<|endoftext|>When Mary left"
+    start = tokenizer.convert_tokens_to_ids("<|endoftext|>")
+    assert reader.run(marked).count(start) == 1
+    assert reader.run(bare).count(start) == (bos != "no")
+    if bos != "no":
+        assert reader.run(marked) == reader.run(bare)
+        assert reader.position(marked, len(marked)) == reader.position(bare, len(bare))
 
-        def convert_tokens_to_ids(self, token):
-            return 0
 
-        def convert_ids_to_tokens(self, token):
-            return "<unk>"
+def test_a_task_without_bos_has_the_same_tokens_but_for_it(tokenizer):
+    usual = tasks.build("ioi", tokenizer, n=8)
+    without = tasks.build("ioi", tokenizer, n=8, bos="no")
+    assert without.bos is None
+    for one, other in zip(usual.prompts, without.prompts, strict=True):
+        assert one.clean_tokens == (usual.bos, *other.clean_tokens)
+        assert one.positions["END"] == other.positions["END"] + 1
 
-    class Bare(Llama):
-        bos_token_id = None
 
-    assert Reader(Llama()).bos == 1
-    assert Reader(Bare()).bos is None
-    assert Reader(Bare()).begin([5, 6]) == (5, 6)
+def test_a_path_names_a_task_file_as_its_text_does(tokenizer, file):
+    path = file("clean,corrupted,answer,wrong\nMary is,John is, she, he\n")
+    assert tasks.build(Path(path), tokenizer) == tasks.build(path, tokenizer)
 
 
 def test_induction_repeats_its_tokens_and_breaks_them_in_the_corrupted_prompt(tokenizer):

@@ -1,5 +1,6 @@
 """What a model can read, and what it says of what it cannot."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -31,8 +32,87 @@ def test_text_is_read_as_its_tokens(reader):
     assert torch.equal(run.logits, reader.run(torch.tensor([[5, 7, 8, 3, 4]])).logits)
     assert reader.to_tokens("Mary went").tolist() == [[5, 7]]
     assert reader.to_tokens("Mary went", prepend_bos=True).tolist() == [[2, 5, 7]]
-    assert reader.to_str_tokens("Mary went to") == ["Mary", "went", "to"]
+    assert reader.to_str_tokens("Mary went to") == ["Mary", " went", " to"]
     assert reader.to_str_tokens(torch.tensor([5, 2])) == ["Mary", "<bos>"]
+
+
+def test_a_list_of_prompts_gives_a_list_of_texts_for_each(reader):
+    both = [["Mary", " went"], ["John"]]
+    assert reader.to_str_tokens(["Mary went", "John"]) == both
+    assert reader.to_str_tokens(("Mary went", "John")) == both
+    assert reader.to_str_tokens([[5, 7], [6]]) == both
+    assert reader.to_str_tokens([torch.tensor([5, 7]), torch.tensor([6])]) == both
+    assert reader.to_str_tokens(torch.tensor([[5, 7], [6, 8]])) == [
+        ["Mary", " went"],
+        ["John", " to"],
+    ]
+    one = ["Mary", " went"]
+    assert reader.to_str_tokens([5, 7]) == one
+    assert reader.to_str_tokens(torch.tensor([[5, 7]])) == one
+    assert reader.to_str_tokens(np.array([5, 7])) == one
+
+
+def test_a_single_token_goes_to_text_and_back_or_is_refused(reader):
+    for token in range(9):
+        assert reader.to_single_token(reader.to_single_str_token(token)) == token
+    assert reader.to_single_str_token(30) == "<token 30>"
+    for wrong, message in (
+        ("Mary went", "'Mary went' is not one token: it is 2: 'Mary', ' went'"),
+        ("", "is empty"),
+        (7, "expected the text of one token, got 7"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            reader.to_single_token(wrong)
+    for wrong in (37, -1, 10**30):
+        with pytest.raises(UsageError, match="is outside the vocabulary 0…36 of tiny"):
+            reader.to_single_str_token(wrong)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (None, "expected a text, a list of texts, or integer token ids .*, got NoneType None"),
+        (3, "got int 3"),
+        (2.5, "got float 2.5"),
+        (b"Mary", "got bytes b'Mary'"),
+        ({"Mary"}, "got set {'Mary'}"),
+        ({"input_ids": [1]}, "got a mapping; give its input_ids, and its attention_mask"),
+        (["Mary", 3], "expected texts alone in a list of texts, got 3"),
+        (["Mary", None], "got None"),
+        ([1.5, 2.0], r"a list of integer token ids for each prompt, got list \[1.5, 2.0\]"),
+        ([[1, 2], [3.0]], r"got list \[3.0\]"),
+        ([True, False], "a list of integer token ids for each prompt"),
+        ([10**30], "token id beyond 64 bits is outside the vocabulary 0…36 of tiny"),
+        ([[1, -2]], "token id -2 is outside the vocabulary"),
+        (torch.tensor([0.5]), "expected integer token ids"),
+        ("", "got an empty prompt"),
+        ("\ud800", "the tokenizer of tiny cannot read the text"),
+    ],
+    ids=repr,
+)
+def test_what_is_no_prompt_is_told_in_a_sentence(reader, wrong, message):
+    for read in (reader.run, reader.to_str_tokens):
+        with pytest.raises(UsageError, match=message) as raised:
+            read(wrong)
+        assert len(str(raised.value)) < 300
+
+
+def test_to_tokens_reads_texts_alone(reader):
+    for wrong in ([1, 2], torch.tensor([1, 2]), None):
+        with pytest.raises(UsageError, match="expected a text"):
+            reader.to_tokens(wrong)
+
+
+def test_one_list_of_ids_and_arrays_are_prompts(reader):
+    wanted = reader.run(torch.tensor([[5, 7, 8]])).logits
+    for same in (
+        [5, 7, 8],
+        (5, 7, 8),
+        np.array([5, 7, 8]),
+        np.array([[5, 7, 8]]),
+        [np.array([5, 7, 8])],
+    ):
+        assert torch.equal(reader.run(same).logits, wanted)
 
 
 def test_texts_of_unequal_length_are_padded_and_masked(reader):

@@ -7,8 +7,9 @@ import torch
 
 import interp
 from interp.errors import UsageError
+from interp.tokenizers import tiny as tiny_tokenizer
 from interp.transformer import Config, Transformer
-from interp.weights import exporting, stored, tiny_tokenizer
+from interp.weights import exporting, stored
 from interp.weights.comparison import reference_in
 
 KINDS = [

@@ -7,9 +7,9 @@ import torch
 
 import interp
 from interp.errors import UnavailableError
+from interp.tokenizers.tiny import vocabulary
 from interp.weights import check, smollm2, stored
 from interp.weights.loading import in_folder
-from interp.weights.tiny_tokenizer import vocabulary
 
 NAME = "smollm2-135m"
 PROMPT = "When Mary and John went to the store, John gave a drink to"

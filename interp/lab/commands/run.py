@@ -19,6 +19,14 @@ DEFAULT_OUT = Path("reports")
 CONTEXT = {"ignore_unknown_options": True, "allow_extra_args": True}
 
 
+class Bos(StrEnum):
+    """What stands before a prompt."""
+
+    auto = "auto"
+    yes = "yes"
+    no = "no"
+
+
 class Dtype(StrEnum):
     """Number formats."""
 
@@ -67,6 +75,10 @@ def run(
     memory: Annotated[
         str | None, typer.Option(help="Most that sweeps take above the model, such as 2G or 500M.")
     ] = None,
+    bos: Annotated[
+        Bos,
+        typer.Option(help="BOS before every prompt: auto is as in training, so far as files say."),
+    ] = Bos.auto,
     help_wanted: Annotated[
         bool, typer.Option("--help", help="Show this, or with a NAME the study's own settings.")
     ] = False,
@@ -111,6 +123,7 @@ def run(
         dry_run,
         debug,
         said.n_bytes(memory),
+        bos.value,
     )
     raise typer.Exit(suite.run(registry, studies, settings, request, whole="all" in chosen))
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
-from interp.weights.wrapped import END, wrapped
+from interp.tokenizers.wrapped import END, wrapped
 
 _NAMES = """
 Aaron Adam Alex Alexander Alice Allison Amanda Amber Amy Andrea Andrew Angela Anna Anthony Ashley

@@ -1,0 +1,17 @@
+"""Text to tokens and back: which BOS stands before a prompt, what a token's text is. Needs no torch."""
+
+from interp.tokenizers.bos import CHOICES, Bos, Choice, bos_of
+from interp.tokenizers.encode import encode
+from interp.tokenizers.single import single_token
+from interp.tokenizers.spell import token_text, token_texts
+
+__all__ = [
+    "CHOICES",
+    "Bos",
+    "Choice",
+    "bos_of",
+    "encode",
+    "single_token",
+    "token_text",
+    "token_texts",
+]
