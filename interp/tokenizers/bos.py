@@ -20,9 +20,12 @@ the first that there is; `no` puts none.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from interp import ordinary
 from interp.errors import UsageError
 from interp.tokenizers.wrapped import END
 
@@ -34,6 +37,7 @@ else:
     Choice = str
 # Begins a turn in a chat, and is called BOS by tokenizers of models that chat.
 _TURN = "<|im_start|>"
+_MOST_BYTES = 64 * ordinary.MB
 # Texts to see what a tokenizer puts before one; a vocabulary without the first may have another.
 _PROBES = ("a", "1", "=", ".", "A")
 
@@ -97,13 +101,28 @@ def _trained_with(tokenizer: Any, own: tuple[int, ...]) -> tuple[int | None, str
         return _one(tokenizer, own), "the tokenizer puts it before every text"
     if bos is None:
         return None, "the tokenizer names no BOS"
-    if getattr(tokenizer, "init_kwargs", {}).get("add_bos_token") is True:
+    if _said(tokenizer, "add_bos_token") is True:
         return int(bos), "the tokenizer's files say add_bos_token"
     if bos == eos or tokenizer.bos_token == END:
         return int(bos), "it stands between the documents of the training text"
     if tokenizer.bos_token == _TURN and (end := _known(tokenizer, END)) is not None:
         return end, f"documents stood after it in training; the named BOS, {_TURN}, begins a turn"
     return None, f"the tokenizer names {tokenizer.bos_token} and does not put it"
+
+
+def _said(tokenizer: Any, name: str) -> Any:
+    """What the tokenizer's file says of this; loading a tokenizer may lose it.
+
+    Raises  UsageError for a file that is none.
+    """
+    path = Path(str(tokenizer.name_or_path)) / "tokenizer_config.json"
+    if not path.is_file():
+        return getattr(tokenizer, "init_kwargs", {}).get(name)
+    try:
+        said = json.loads(ordinary.text(path, _MOST_BYTES))
+    except ValueError:
+        return None
+    return said.get(name) if isinstance(said, dict) else None
 
 
 def _any(tokenizer: Any, own: tuple[int, ...]) -> int:

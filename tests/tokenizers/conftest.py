@@ -1,5 +1,7 @@
 """Tokenizers of the kinds that language models come with, learnt from a line of text."""
 
+import json
+
 import pytest
 from tokenizers import (
     Tokenizer,
@@ -69,8 +71,6 @@ def _spaced(legacy):
 
 
 def _merges(backend):
-    import json
-
     return [tuple(merge) for merge in json.loads(backend.to_str())["model"]["merges"]]
 
 
@@ -80,6 +80,12 @@ def _begun(backend, mark):
         pair=f"{mark} $A {mark} $B",
         special_tokens=[(mark, backend.token_to_id(mark))],
     )
+    return backend
+
+
+def _with_bytes_processed(backend):
+    """A post-processor of its own, in the place of one that would put the BOS."""
+    backend.post_processor = processors.ByteLevel()
     return backend
 
 
@@ -107,6 +113,10 @@ KINDS = {
     "llama2-legacy": lambda: (_begun(_spaced(True), "<s>"), LLAMA),
     "llama-silent": lambda: (_spaced(True), LLAMA),
     "llama-told": lambda: (_spaced(True), LLAMA | {"add_bos_token": True}),
+    "llama-told-in-vain": lambda: (
+        _with_bytes_processed(_bytewise("<s>", "</s>")),
+        {"bos_token": "<s>", "eos_token": "</s>", "add_bos_token": True},
+    ),
     "llama-denied": lambda: (_spaced(True), LLAMA | {"add_bos_token": False}),
     "llama3": lambda: (
         _begun(_bytewise("<|begin_of_text|>", "<|end_of_text|>"), "<|begin_of_text|>"),
@@ -145,6 +155,10 @@ KINDS = {
 }
 
 
+def _say(path, told):
+    path.write_text(json.dumps(json.loads(path.read_text()) | told))
+
+
 @pytest.fixture(scope="session")
 def tokenizer(tmp_path_factory):
     """The tokenizer of a kind, as it is loaded from the folder in which it was saved."""
@@ -156,7 +170,10 @@ def tokenizer(tmp_path_factory):
         if kind not in loaded:
             backend, said = KINDS[kind]()
             folder = tmp_path_factory.mktemp("tokenizers") / kind
+            # Told when made, it would put the BOS itself.
+            told = {name: said.pop(name) for name in ("add_bos_token",) if name in said}
             PreTrainedTokenizerFast(tokenizer_object=backend, **said).save_pretrained(folder)
+            _say(folder / "tokenizer_config.json", told)
             loaded[kind] = AutoTokenizer.from_pretrained(folder)
         return loaded[kind]
 

@@ -12,6 +12,7 @@ PUTS = {
     "llama2-legacy": ("<s>", "<s>"),
     "llama-silent": ("", "<s>"),
     "llama-told": ("<s>", "<s>"),
+    "llama-told-in-vain": ("<s>", "<s>"),
     "llama-denied": ("", "<s>"),
     "llama3": ("<|begin_of_text|>", "<|begin_of_text|>"),
     "gpt2": (END, END),
