@@ -82,10 +82,10 @@ def logit_differences(model: Transformer, task: Task) -> tuple[np.ndarray, np.nd
 def _begun(model: Transformer, task: Task) -> str:
     """What stands before the prompts: not what stood there in training takes answers away."""
     if task.bos is None:
-        return "no BOS stands before the prompts, --bos yes puts one"
+        return "no BOS stands before the prompts (as chosen by --bos auto|yes|no)"
     named = isinstance(model, Transformer) and model.has_tokenizer
     bos = token_text(model.tokenizer, task.bos) if named else f"token {task.bos}"
-    return f"{bos} stands before the prompts as BOS, --bos no leaves it out"
+    return f"{bos} stands before the prompts as their BOS (as chosen by --bos auto|yes|no)"
 
 
 def _refusal(
