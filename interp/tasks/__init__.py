@@ -10,7 +10,7 @@ from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from interp.errors import UsageError, nearest
+from interp.errors import UsageError, brief, named, nearest
 from interp.rows import KINDS
 from interp.tasks.base import Group, Prompt, Task, halved
 from interp.tasks.reader import Reader
@@ -56,8 +56,10 @@ def build(
     n: int | None = None,
     seed: int = 0,
     bos: Choice = "auto",
+    n_ctx: int | None = None,
 ) -> Task:
-    """The task for this tokenizer: n prompts, the same for the same seed.
+    """The task for this tokenizer: n prompts, the same for the same seed. A file's prompts of more than
+    `n_ctx` tokens are dropped.
 
     `name_or_path` is a built-in task, one with another of its corruptions (`ioi-flip`), or the path of a
     .csv, .jsonl or .json file of prompts. Without n a built-in task makes `DEFAULT_N` and a file gives
@@ -78,13 +80,15 @@ def build(
         return build(name, tokenizer, n, seed, bos).corrupted_by(corruption)
     if path.suffix.lower() not in KINDS:
         raise UsageError(
-            f"no task is called {name_or_path!r}, and it is no .csv, .jsonl or .json file; "
+            f"no task is called {brief(name_or_path)}, and it is no .csv, .jsonl or .json file; "
             f"{nearest(name_or_path, _TASKS)}"
         )
     from interp.tasks import from_file
 
-    question = f"Does the model prefer the right answers of {path.name}?"
-    return Task(path.name, question, halved(from_file.prompts(path, reader, n, random)), reader.bos)
+    name = named(path.name)
+    made = from_file.prompts(path, reader, n, random, n_ctx)
+    question = f"Does the model prefer the right answers of {name}?"
+    return Task(name, question, halved(made), reader.bos)
 
 
 def prompt_tokens(model: Transformer, prompt: str) -> Int[Tensor, "batch pos"]:

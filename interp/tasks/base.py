@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from jaxtyping import Int
     from torch import Tensor
 
+# So many reasons, and places of each, are told; `prompts.csv` has all of them.
+_SAID = 3
 Half = Literal["discovery", "held_out"]
 
 
@@ -26,6 +28,7 @@ class Prompt:
     `positions` names token positions that mean the same in both prompts; END is the last token,
     after which the answer is read. `template` and `order` say which sentence it is; prompts of one
     `cluster` share what chance decided (by default their template) and are resampled together.
+    `place` is the line or entry of the file that it was read from.
     `others` are further corruptions by their names, each as text and as tokens.
     """
 
@@ -44,6 +47,7 @@ class Prompt:
     others: Mapping[str, tuple[str, tuple[int, ...]]] = field(default_factory=dict)
     half: Half = "discovery"
     reason: str = ""
+    place: str = ""
 
     @property
     def kept(self) -> bool:
@@ -100,6 +104,23 @@ class Task:
     def reasons(self) -> dict[str, int]:
         """How many prompts were dropped for each reason."""
         return dict(Counter(prompt.reason for prompt in self.prompts if not prompt.kept))
+
+    @property
+    def why_dropped(self) -> str:
+        """Why prompts were dropped, how many for each reason and where the first of them stand, in few
+        words however many they are; empty if none was."""
+        places: dict[str, list[str]] = {}
+        for prompt in self.prompts:
+            if not prompt.kept:
+                places.setdefault(prompt.reason, []).append(prompt.place)
+        said = []
+        for reason, every in list(places.items())[:_SAID]:
+            words = [place for place in every[:_SAID] if place]
+            words += [f"{len(every) - _SAID} more"] if words and len(every) > _SAID else []
+            said.append(f"{reason} ({len(every)}){': ' if words else ''}{', '.join(words)}")
+        if len(places) > _SAID:
+            said.append(f"and {len(places) - _SAID} other reasons")
+        return "; ".join(said)
 
     @cached_property
     def clusters(self) -> np.ndarray:

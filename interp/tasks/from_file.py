@@ -44,8 +44,11 @@ Cells = Mapping[str, str | int]
 Found = tuple[Row, Cells]
 
 
-def prompts(path: Path, reader: Reader, n: int | None, random: Random) -> list[Prompt]:
-    """n of the file's prompts, drawn at random and in the file's order; all of them without n.
+def prompts(
+    path: Path, reader: Reader, n: int | None, random: Random, n_ctx: int | None = None
+) -> list[Prompt]:
+    """n of the file's prompts, drawn at random and in the file's order; all of them without n. Those of
+    more than `n_ctx` tokens are unfit.
 
     Raises  UsageError, naming file and line, for whatever is not as described above, and for more
             prompts than there are or than run at once.
@@ -53,7 +56,7 @@ def prompts(path: Path, reader: Reader, n: int | None, random: Random) -> list[P
     if n is not None and not 1 <= n <= MOST:
         raise UsageError(f"{named(path.name)}: --n must be 1 to {MOST:,}, got {n}")
     found = _all(path) if n is None else _drawn(path, n, random)
-    return [_prompt(reader, row, cells) for row, cells in found]
+    return [_prompt(reader, row, cells, n_ctx) for row, cells in found]
 
 
 def _all(path: Path) -> list[Found]:
@@ -127,7 +130,7 @@ def _check_columns(row: Row) -> None:
             )
 
 
-def _prompt(reader: Reader, row: Row, cells: Cells) -> Prompt:
+def _prompt(reader: Reader, row: Row, cells: Cells, n_ctx: int | None) -> Prompt:
     texts = {name: str(value) for name, value in cells.items()}
     ids = recorded.recorded(texts, row.place)
     given = {
@@ -148,7 +151,18 @@ def _prompt(reader: Reader, row: Row, cells: Cells) -> Prompt:
         tokens=None if ids is None else ids.tokens(reader, texts),
     )
     places = positions.placed(named_at, reader, made, ids, row.place)
-    return replace(made, positions={**made.positions, **places}, reason=_reason(made, texts, row))
+    return replace(
+        made,
+        positions={**made.positions, **places},
+        reason=_too_long(made, n_ctx) or _reason(made, texts, row),
+        place=row.place.rpartition(", ")[2],
+    )
+
+
+def _too_long(made: Prompt, n_ctx: int | None) -> str:
+    if n_ctx is None or max(len(made.clean_tokens), len(made.corrupted_tokens)) <= n_ctx:
+        return ""
+    return f"longer than the {n_ctx} tokens that the model reads"
 
 
 def _reason(made: Prompt, texts: Mapping[str, str], row: Row) -> str:
