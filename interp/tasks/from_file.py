@@ -23,7 +23,7 @@ all else is made anew.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from random import Random
@@ -34,6 +34,7 @@ from interp.tasks import positions, recorded
 from interp.tasks.base import Prompt
 from interp.tasks.pairs import MOST, pair
 from interp.tasks.reader import Reader
+from interp.visible import from_cell
 
 REQUIRED = ("clean", "corrupted", "answer", "wrong")
 OPTIONAL = ("template", "order")
@@ -87,11 +88,14 @@ def _drawn(path: Path, n: int, random: Random) -> list[Found]:
 
 
 def _read(path: Path) -> Iterator[Found]:
+    as_written = path.suffix.lower() == ".csv"
     for row in rows(path):
-        yield row, _cells(row)
+        # A run keeps its cells from being formulas; in a table of yours an apostrophe is one.
+        of_a_run = as_written and bool(row.values.get(recorded.PROMPTS[0]))
+        yield row, _cells(row, from_cell if of_a_run else str)
 
 
-def _cells(row: Row) -> Cells:
+def _cells(row: Row, text: Callable[[str], str]) -> Cells:
     """What the row gives: texts, and numbers where those are positions; an optional cell that is empty
     or null is left out."""
     _check_columns(row)
@@ -100,8 +104,10 @@ def _cells(row: Row) -> Cells:
         if name not in REQUIRED and (value is None or value == ""):
             continue
         index = name.startswith(positions.PREFIX) and type(value) is int
-        if index or isinstance(value, str):
+        if index:
             cells[name] = value
+        elif isinstance(value, str):
+            cells[name] = text(value)
         elif name in _OF_A_RUN and isinstance(value, int):
             cells[name] = str(value)
         else:
