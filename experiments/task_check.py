@@ -37,7 +37,7 @@ def task_check(model, task, *, seed: int = 0, n: int = 16, others: bool = True) 
     done = table[table.done].task.tolist()
     return Report(
         answer=gate.refused
-        or f"Yes: {model.name} prefers the right answer on {gate.accuracy.value:.0%} of {task.n} "
+        or f"Yes: {model.name} prefers the right answer on {gate.accuracy.value:.0%} of {gate.n} "
         f"{task.name} prompts, by {gate.clean.value:.2f} logits ({gate.corrupted.value:+.2f} after the "
         f"corrupted prompts). Of the {len(table)} tasks tried it can do {', '.join(done) or 'none'}.",
         verdict="not supported" if gate.refused else "supported",
@@ -83,7 +83,7 @@ def _overview(tried: dict, gates: dict) -> pd.DataFrame:
             rows.append({"task": name, "done": False})
             continue
         row = {"task": name, "done": not gate.refused, "n": gate.n}
-        row["kept"] = gate.n / len(tried[name].prompts)
+        row["kept"] = gate.n / (gate.n + gate.dropped)
         for column in ("accuracy", "clean", "corrupted", "gap"):
             estimate = getattr(gate, column)
             if estimate is not None:

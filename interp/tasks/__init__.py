@@ -1,6 +1,6 @@
 """Prompts with a known right and a known wrong answer: one task a file, and the user's own.
 
-A task file's docstring begins with its question; its `prompts(reader, n, random)` makes them.
+A task file's docstring begins with its question; its `recipe(reader)` says how prompts are made.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from interp.errors import UsageError, brief, named, nearest
+from interp.errors import UsageError, nearest
 from interp.rows import KINDS
-from interp.tasks.base import Group, Prompt, Task, halved
+from interp.tasks.base import Group, Prompt, Task
 from interp.tasks.reader import Reader
 from interp.tokenizers import Choice
 
@@ -56,10 +56,10 @@ def build(
     n: int | None = None,
     seed: int = 0,
     bos: Choice = "auto",
-    n_ctx: int | None = None,
+    confirm: int | None = None,
 ) -> Task:
-    """The task for this tokenizer: n prompts, the same for the same seed. A file's prompts of more than
-    `n_ctx` tokens are dropped.
+    """The task for this tokenizer: n prompts, the same for the same seed. Of a built-in task `confirm`
+    prompts are in its `confirmation`, 72 unless said otherwise.
 
     `name_or_path` is a built-in task, one with another of its corruptions (`ioi-flip`), or the path of a
     .csv, .jsonl or .json file of prompts. Without n a built-in task makes `DEFAULT_N` and a file gives
@@ -68,27 +68,33 @@ def build(
     Raises  UsageError for an unknown name, for more prompts than there can be, for a tokenizer
             whose vocabulary does not do, and for a file of another form than `from_file` says.
     """
+    from interp.tasks import splits
+
     name_or_path = str(name_or_path)
-    reader, random = Reader(tokenizer, bos), Random(seed)
+    reader = Reader(tokenizer, bos)
     if name_or_path in _TASKS:
-        module = import_module(f"interp.tasks.{name_or_path}")
-        made = module.prompts(reader, DEFAULT_N if n is None else n, random)
-        return Task(name_or_path, _question(name_or_path), halved(made), reader.bos)
+        recipe = import_module(f"interp.tasks.{name_or_path}").recipe(reader)
+        source = splits.built_in(recipe, _question(name_or_path), reader.bos, seed, confirm)
+        return source.screen(DEFAULT_N if n is None else n)
     name, _, corruption = name_or_path.partition("-")
     path = Path(name_or_path)
     if name in _TASKS and not path.suffix:
-        return build(name, tokenizer, n, seed, bos).corrupted_by(corruption)
+        return build(name, tokenizer, n, seed, bos, confirm).corrupted_by(corruption)
     if path.suffix.lower() not in KINDS:
         raise UsageError(
-            f"no task is called {brief(name_or_path)}, and it is no .csv, .jsonl or .json file; "
+            f"no task is called {name_or_path!r}, and it is no .csv, .jsonl or .json file; "
             f"{nearest(name_or_path, _TASKS)}"
+        )
+    if confirm is not None:
+        raise UsageError(
+            f"{path.name} is confirmed on its own held-out half; how many prompts confirm can be asked "
+            "of built-in tasks alone"
         )
     from interp.tasks import from_file
 
-    name = named(path.name)
-    made = from_file.prompts(path, reader, n, random, n_ctx)
-    question = f"Does the model prefer the right answers of {name}?"
-    return Task(name, question, halved(made), reader.bos)
+    question = f"Does the model prefer the right answers of {path.name}?"
+    made = splits.of_file(from_file.prompts(path, reader, n, Random(seed)))
+    return Task(path.name, question, made, reader.bos)
 
 
 def prompt_tokens(model: Transformer, prompt: str) -> Int[Tensor, "batch pos"]:

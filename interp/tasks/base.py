@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
@@ -16,9 +16,12 @@ if TYPE_CHECKING:
     from jaxtyping import Int
     from torch import Tensor
 
-# So many reasons, and places of each, are told; `prompts.csv` has all of them.
-_SAID = 3
+    from interp.tasks.splits import BuiltIn
+
 Half = Literal["discovery", "held_out"]
+# The three disjoint parts of a built-in task; a prompt of a file is of none.
+Part = Literal["", "discovery", "held_out", "confirmation"]
+Pool = Mapping[Hashable, tuple[tuple[int, ...], ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +31,8 @@ class Prompt:
     `positions` names token positions that mean the same in both prompts; END is the last token,
     after which the answer is read. `template` and `order` say which sentence it is; prompts of one
     `cluster` share what chance decided (by default their template) and are resampled together.
-    `place` is the line or entry of the file that it was read from.
-    `others` are further corruptions by their names, each as text and as tokens.
+    `others` are further corruptions by their names, each as text and as tokens. `item` is the filler
+    that carries the answer, and `fillers` are all words that were put into slots of either prompt.
     """
 
     clean: str
@@ -46,13 +49,25 @@ class Prompt:
     positions: Mapping[str, int] = field(default_factory=dict)
     others: Mapping[str, tuple[str, tuple[int, ...]]] = field(default_factory=dict)
     half: Half = "discovery"
+    part: Part = ""
+    item: str = ""
+    fillers: frozenset[str] = frozenset()
     reason: str = ""
-    place: str = ""
 
     @property
     def kept(self) -> bool:
         """True if the prompt is structurally fit; otherwise `reason` says what it lacks."""
         return not self.reason
+
+    def corrupted_by(self, name: str) -> Prompt:
+        """The same prompt with another of its corruptions."""
+        text, tokens = self.others[name]
+        return replace(self, corrupted=text, corrupted_tokens=tokens)
+
+    @property
+    def pool_key(self) -> Hashable:
+        """Where in `task.pool` the corrupted prompts are over which its mean is taken."""
+        return self.template, self.part, len(self.clean_tokens)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +92,20 @@ class Group:
 class Task:
     """A question put to a model in prompts: all of them, the unfit ones with their reason.
 
-    `bos` is the token put before every prompt, or None if the tokenizer has none to put.
+    `bos` is the token put before every prompt, or None if the tokenizer has none to put. `shared`
+    says in plain words what discovery, held-out and confirming prompts have in common because the
+    task or the tokenizer leaves no choice. `source` makes further prompts of a built-in task, and
+    `whole` are all prompts that these were taken from.
     """
 
     name: str
     question: str
     prompts: tuple[Prompt, ...]
     bos: int | None
+    shared: tuple[str, ...] = ()
+    source: BuiltIn | None = None
+    corruption: str = ""
+    whole: tuple[Prompt, ...] = ()
 
     @cached_property
     def kept(self) -> tuple[Prompt, ...]:
@@ -105,31 +127,42 @@ class Task:
         """How many prompts were dropped for each reason."""
         return dict(Counter(prompt.reason for prompt in self.prompts if not prompt.kept))
 
-    @property
-    def why_dropped(self) -> str:
-        """Why prompts were dropped, how many for each reason and where the first of them stand, in few
-        words however many they are; empty if none was."""
-        places: dict[str, list[str]] = {}
-        for prompt in self.prompts:
-            if not prompt.kept:
-                places.setdefault(prompt.reason, []).append(prompt.place)
-        said = []
-        for reason, every in list(places.items())[:_SAID]:
-            words = [place for place in every[:_SAID] if place]
-            words += [f"{len(every) - _SAID} more"] if words and len(every) > _SAID else []
-            said.append(f"{reason} ({len(every)}){': ' if words else ''}{', '.join(words)}")
-        if len(places) > _SAID:
-            said.append(f"and {len(places) - _SAID} other reasons")
-        return "; ".join(said)
-
     @cached_property
     def clusters(self) -> np.ndarray:
         """For each kept prompt the number of its cluster, which statistics resample whole."""
         import numpy as np
 
-        names = [prompt.cluster for prompt in self.kept]
-        number = {name: rank for rank, name in enumerate(dict.fromkeys(names))}
-        return np.array([number[name] for name in names], dtype=np.int64)
+        return np.array(_numbered([prompt.cluster for prompt in self.kept]), dtype=np.int64)
+
+    @cached_property
+    def items(self) -> np.ndarray | None:
+        """For each kept prompt the number of its item, or None if no prompt has one."""
+        import numpy as np
+
+        if not any(prompt.item for prompt in self.kept):
+            return None
+        names = [prompt.item or index for index, prompt in enumerate(self.kept)]
+        return np.array(_numbered(names), dtype=np.int64)
+
+    @cached_property
+    def confirmation(self) -> Task:
+        """The prompts on which components chosen on this task's are confirmed: fresh ones of a
+        built-in task, those of the held-out half of a file.
+
+        Raises  NotApplicable, with the reason and the way out, if there are too few.
+        """
+        from interp.tasks import splits
+
+        return splits.confirmation(self)
+
+    @cached_property
+    def pool(self) -> Pool:
+        """By `pool_key` the different corrupted prompts over which means are taken, as tokens: drawn
+        for the purpose for a built-in task, so that none is a prompt of it; of a file all that
+        it has, so that whoever takes a mean leaves out the prompt's own."""
+        from interp.tasks import pools
+
+        return pools.pool(self)
 
     def where(
         self, *, half: Half | None = None, order: str | None = None, template: str | None = None
@@ -150,7 +183,7 @@ class Task:
     def only(self, where: np.ndarray) -> Task:
         """The same task with those of its kept prompts for which `where` is true."""
         some = tuple(prompt for prompt, wanted in zip(self.kept, where, strict=True) if wanted)
-        return Task(self.name, self.question, some, self.bos)
+        return replace(self, prompts=some, whole=self.whole or self.prompts)
 
     def corrupted_by(self, name: str) -> Task:
         """The same prompts with another corruption of theirs; the task's name says so.
@@ -163,11 +196,13 @@ class Task:
                 f"{self.name} has no other corruption called {name!r}; "
                 + (nearest(name, known) if known else "it has one alone")
             )
-        changed = []
-        for prompt in self.prompts:
-            text, tokens = prompt.others[name]
-            changed.append(replace(prompt, corrupted=text, corrupted_tokens=tokens))
-        return replace(self, name=f"{self.name}-{name}", prompts=tuple(changed))
+        return replace(
+            self,
+            name=f"{self.name}-{name}",
+            corruption=name,
+            prompts=tuple(prompt.corrupted_by(name) for prompt in self.prompts),
+            whole=tuple(prompt.corrupted_by(name) for prompt in self.whole),
+        )
 
     def groups(self, device: str = "cpu") -> Iterator[Group]:
         """The kept prompts in batches whose tokens and named positions align."""
@@ -180,8 +215,13 @@ class Task:
             yield _group([self.kept[index] for index in indices], indices, device)
 
     def frame(self) -> pd.DataFrame:
-        """Every prompt, kept or not, as one row of `prompts.csv`; token ids are space-separated."""
+        """Every prompt, kept or not, as one row of `prompts.csv`; token ids are space-separated, and
+        `pos_NAME` is the index of a named token as run (that of END is always the last one's)."""
         import pandas as pd
+
+        named = dict.fromkeys(name for prompt in self.prompts for name in prompt.positions)
+        named.pop("END", None)
+        places = {f"pos_{name}": "Int64" for name in named}
 
         rows = [
             {
@@ -197,26 +237,21 @@ class Task:
                 "order": prompt.order,
                 "kept": prompt.kept,
                 "reason": prompt.reason,
+                "cluster": prompt.cluster,
+                "item": prompt.item,
+                "half": prompt.half,
+                **{f"pos_{name}": prompt.positions.get(name) for name in named},
             }
             for prompt in self.prompts
         ]
-        return pd.DataFrame(rows).astype({"answer_token": "Int64", "wrong_token": "Int64"})
+        return pd.DataFrame(rows).astype(
+            {"answer_token": "Int64", "wrong_token": "Int64", **places}
+        )
 
 
-def halved(prompts: Sequence[Prompt]) -> tuple[Prompt, ...]:
-    """The prompts with whole clusters dealt to the two halves in turn, those of each order by
-    themselves: no sentence on which components are chosen is one on which they are measured, and
-    neither half is of one order alone."""
-    turn: dict[str, int] = {}
-    dealt = Counter[str]()
-    for prompt in prompts:
-        if prompt.cluster not in turn:
-            turn[prompt.cluster] = dealt[prompt.order] % 2
-            dealt[prompt.order] += 1
-    return tuple(
-        replace(prompt, half="held_out" if turn[prompt.cluster] else "discovery")
-        for prompt in prompts
-    )
+def _numbered(names: Sequence[Hashable]) -> list[int]:
+    number = {name: rank for rank, name in enumerate(dict.fromkeys(names))}
+    return [number[name] for name in names]
 
 
 def _group(prompts: Sequence[Prompt], indices: Sequence[int], device: str) -> Group:

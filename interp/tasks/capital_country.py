@@ -9,11 +9,13 @@ Source  Merullo et al. 2023, Language Models Implement Simple Word2Vec-style Vec
 
 from __future__ import annotations
 
-from random import Random
+from functools import partial
+from math import perm
 
 from interp.tasks.base import Prompt
-from interp.tasks.pairs import deal, pair, usable
+from interp.tasks.pairs import pair
 from interp.tasks.reader import Reader, fill
+from interp.tasks.recipe import Pick, Recipe, Words, numbered, usable
 
 SENTENCES = (
     "The capital of {country} is the city of",
@@ -41,31 +43,34 @@ Belgium/Brussels Switzerland/Bern Canada/Ottawa Afghanistan/Kabul Ukraine/Kiev T
 """
 
 
-def prompts(reader: Reader, n: int, random: Random) -> list[Prompt]:
-    """n prompts, dealt evenly over sentences."""
+def recipe(reader: Reader) -> Recipe:
+    """Every country is asked for about as often as any other."""
     known = [tuple(pair.split("/")) for pair in CAPITALS.split()]
     countries = [each for each in known if len(reader.single(each)) == 2]
-    usable("capital_country", "countries with their capitals", countries, 2)
+    words = Words("countries with their capitals", countries, 2)
+    return Recipe(
+        "capital_country",
+        numbered(SENTENCES),
+        1,
+        {"country": usable("capital_country", words)},
+        partial(_draw, reader),
+        different=lambda words: perm(len(words["country"]), 2),
+        corrupted=lambda words: len(words["country"]),
+    )
 
-    def draw() -> tuple[int, int]:
-        here, there = random.sample(range(len(countries)), 2)
-        return here, there
 
-    possible = len(countries) * (len(countries) - 1)
-    made = []
-    for sentence, (here, there) in deal(
-        "capital_country", n, len(SENTENCES), draw, possible, random
-    ):
-        clean, ends = fill(SENTENCES[sentence], country=countries[here][0])
-        corrupted, _ = fill(SENTENCES[sentence], country=countries[there][0])
-        made.append(
-            pair(
-                reader,
-                clean,
-                corrupted,
-                (f" {countries[here][1]}", f" {countries[there][1]}"),
-                template=f"s{sentence + 1:02}",
-                ends={"country": ends["country"][0]},
-            )
-        )
-    return made
+def _draw(reader: Reader, template: int, variant: int, pick: Pick) -> list[Prompt]:
+    here, there = pick.some("country", 2)
+    clean, ends = fill(SENTENCES[template], country=here[0])
+    corrupted, _ = fill(SENTENCES[template], country=there[0])
+    made = pair(
+        reader,
+        clean,
+        corrupted,
+        (f" {here[1]}", f" {there[1]}"),
+        template=f"s{template + 1:02}",
+        ends={"country": ends["country"][0]},
+        item=here[0],
+        fillers=(*here, *there),
+    )
+    return [made]

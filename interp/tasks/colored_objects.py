@@ -10,12 +10,13 @@ Source  Merullo et al. 2024, Circuit Component Reuse Across Tasks in Transformer
 
 from __future__ import annotations
 
+from functools import partial
 from math import perm
-from random import Random
 
 from interp.tasks.base import Prompt
-from interp.tasks.pairs import deal, pair, usable
+from interp.tasks.pairs import pair
 from interp.tasks.reader import Reader, fill
+from interp.tasks.recipe import Pick, Recipe, Words, numbered, usable
 
 SCENES = (
     "On the table lie",
@@ -39,38 +40,53 @@ REST = (
     "The color of the {asked} is"
 )
 PLACES = ("first", "second", "third")
+# The place of the object asked for, and that of the other one; every three go through all places.
+_ASKED = ((0, 1), (1, 2), (2, 0), (0, 2), (1, 0), (2, 1))
 COLORS = "red blue green yellow black white brown pink purple gray"
 OBJECTS = """
 pen cup book hat ball key bottle chair box bag ring coat lamp plate shirt clock flower basket
 """
 
 
-def prompts(reader: Reader, n: int, random: Random) -> list[Prompt]:
-    """n prompts, dealt evenly over scenes; the place of the object asked for is random."""
-    colors = usable("colored_objects", "colors", reader.single(COLORS.split()), 3)
-    objects = usable("colored_objects", "objects", reader.single(OBJECTS.split()), 3)
+def recipe(reader: Reader) -> Recipe:
+    """Variants go through the place of the object asked for and that of the other one."""
+    words = {
+        "color": Words("colors", reader.single(COLORS.split()), 3),
+        "object": Words("objects", reader.single(OBJECTS.split()), 3),
+    }
+    return Recipe(
+        "colored_objects",
+        numbered(SCENES),
+        len(_ASKED),
+        {name: usable("colored_objects", each) for name, each in words.items()},
+        partial(_draw, reader),
+        different=lambda words: perm(len(words["color"]), 3) * perm(len(words["object"]), 3),
+        corrupted=lambda words: perm(len(words["color"]), 3) * perm(len(words["object"]), 3),
+    )
 
-    def draw() -> tuple[tuple[str, ...], tuple[str, ...], int, int]:
-        asked, other = random.sample(range(3), 2)
-        return tuple(random.sample(colors, 3)), tuple(random.sample(objects, 3)), asked, other
 
-    possible = perm(len(colors), 3) * perm(len(objects), 3) * 6
-    made = []
-    for scene, (hues, things, asked, other) in deal(
-        "colored_objects", n, len(SCENES), draw, possible, random
-    ):
-        words = {f"color_{place}": hue for place, hue in enumerate(hues)}
-        words |= {f"object_{place}": thing for place, thing in enumerate(things)}
-        clean, ends = fill(SCENES[scene] + REST, **words, asked=things[asked])
-        corrupted, _ = fill(SCENES[scene] + REST, **words, asked=things[other])
-        named = {
-            "color": ends[f"color_{asked}"][0],
-            "object": ends[f"object_{asked}"][0],
-            "asked": ends["asked"][0],
-        }
-        answers = f" {hues[asked]}", f" {hues[other]}"
-        name = f"s{scene + 1:02}"
-        made.append(
-            pair(reader, clean, corrupted, answers, template=name, order=PLACES[asked], ends=named)
-        )
-    return made
+def _draw(reader: Reader, template: int, variant: int, pick: Pick) -> list[Prompt]:
+    asked, other = _ASKED[variant]
+    hues, things = pick.some("color", 3), pick.some("object", 3)
+    pick.random.shuffle(hues)
+    words = {f"color_{place}": hue for place, hue in enumerate(hues)}
+    words |= {f"object_{place}": thing for place, thing in enumerate(things)}
+    clean, ends = fill(SCENES[template] + REST, **words, asked=things[asked])
+    corrupted, _ = fill(SCENES[template] + REST, **words, asked=things[other])
+    named = {
+        "color": ends[f"color_{asked}"][0],
+        "object": ends[f"object_{asked}"][0],
+        "asked": ends["asked"][0],
+    }
+    made = pair(
+        reader,
+        clean,
+        corrupted,
+        (f" {hues[asked]}", f" {hues[other]}"),
+        template=f"s{template + 1:02}",
+        order=PLACES[asked],
+        ends=named,
+        item=hues[asked],
+        fillers=(*hues, *things),
+    )
+    return [made]

@@ -10,12 +10,13 @@ Source  Heimersheim & Janiak 2023, A circuit for Python docstrings in a 4-layer 
 
 from __future__ import annotations
 
+from functools import partial
 from math import perm
-from random import Random
 
 from interp.tasks.base import Prompt
-from interp.tasks.pairs import deal, pair, usable
+from interp.tasks.pairs import pair
 from interp.tasks.reader import Reader, fill
+from interp.tasks.recipe import Pick, Recipe, Words, usable
 
 TEXT = '''def {function}(self, {first}, {second}, {third}, {fourth}):
     """{summary}
@@ -46,35 +47,41 @@ group page time code user image version field table note shape model
 """
 
 
-def prompts(reader: Reader, n: int, random: Random) -> list[Prompt]:
-    """n prompts, dealt evenly over functions."""
-    words = usable("docstring", "argument names", reader.single(WORDS.split()), 10)
-
-    def draw() -> tuple[str, ...]:
-        return tuple(random.sample(words, 10))
-
-    dealt = deal("docstring", n, len(FUNCTIONS), draw, perm(len(words), 10), random)
-    made = []
-    for number, drawn in dealt:
-        here, there, (one, two) = drawn[:4], drawn[4:8], drawn[8:]
-        function, summary = FUNCTIONS[number]
-        documented = {"first_again": here[0], "second_again": here[1], "one": one, "two": two}
-        same = {"function": function, "summary": summary, **documented}
-        clean, ends = fill(TEXT, **_defined(here), **same)
-        corrupted, _ = fill(TEXT, **_defined(there), **same)
-        named = ("first", "second", "third", "fourth", "first_again", "second_again")
-        made.append(
-            pair(
-                reader,
-                clean,
-                corrupted,
-                (f" {here[2]}", f" {here[3]}"),
-                template=function,
-                ends={name: ends[name][0] for name in named},
-            )
-        )
-    return made
+def recipe(reader: Reader) -> Recipe:
+    """Ten different words a prompt: four arguments, four others, and two that document."""
+    words = Words("argument names", reader.single(WORDS.split()), 10)
+    return Recipe(
+        "docstring",
+        tuple(function for function, _ in FUNCTIONS),
+        1,
+        {"word": usable("docstring", words)},
+        partial(_draw, reader),
+        different=lambda words: perm(len(words["word"]), 10),
+        corrupted=lambda words: perm(len(words["word"]), 10),
+    )
 
 
-def _defined(arguments: tuple[str, ...]) -> dict[str, str]:
+def _draw(reader: Reader, template: int, variant: int, pick: Pick) -> list[Prompt]:
+    drawn = pick.some("word", 10)
+    here, there, (one, two) = drawn[:4], drawn[4:8], drawn[8:]
+    function, summary = FUNCTIONS[template]
+    documented = {"first_again": here[0], "second_again": here[1], "one": one, "two": two}
+    same = {"function": function, "summary": summary, **documented}
+    clean, ends = fill(TEXT, **_defined(here), **same)
+    corrupted, _ = fill(TEXT, **_defined(there), **same)
+    named = ("first", "second", "third", "fourth", "first_again", "second_again")
+    made = pair(
+        reader,
+        clean,
+        corrupted,
+        (f" {here[2]}", f" {here[3]}"),
+        template=function,
+        ends={name: ends[name][0] for name in named},
+        item=here[2],
+        fillers=drawn,
+    )
+    return [made]
+
+
+def _defined(arguments: list[str]) -> dict[str, str]:
     return dict(zip(("first", "second", "third", "fourth"), arguments, strict=True))

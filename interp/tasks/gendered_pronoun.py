@@ -10,11 +10,12 @@ Source  Mathwin et al. 2023, Identifying a preliminary circuit for predicting ge
 
 from __future__ import annotations
 
-from random import Random
+from functools import partial
 
 from interp.tasks.base import Prompt
-from interp.tasks.pairs import deal, pair, usable
+from interp.tasks.pairs import pair
 from interp.tasks.reader import Reader, fill
+from interp.tasks.recipe import Pick, Recipe, Words, numbered, usable
 
 SENTENCES = (
     "Everyone likes {name} because",
@@ -41,38 +42,42 @@ MALE = """
 John Tom James Paul David Peter Jack Robert Daniel Simon Henry Martin Frank George Adam Kevin
 Richard Steven Charles Brian William Thomas Michael Andrew Joseph Edward
 """
+KINDS = ("female", "male")
 PRONOUN = {"female": " she", "male": " he"}
 
 
-def prompts(reader: Reader, n: int, random: Random) -> list[Prompt]:
-    """n prompts, dealt evenly over sentences and over both kinds of names."""
-    names = {
-        "female": usable("gendered_pronoun", "women's names", reader.single(FEMALE.split()), 1),
-        "male": usable("gendered_pronoun", "men's names", reader.single(MALE.split()), 1),
+def recipe(reader: Reader) -> Recipe:
+    """The first variant has a woman's name in the clean prompt, the second a man's."""
+    words = {
+        "female": Words("women's names", reader.single(FEMALE.split())),
+        "male": Words("men's names", reader.single(MALE.split())),
     }
-    couples = len(names["female"]) * len(names["male"])
+    return Recipe(
+        "gendered_pronoun",
+        numbered(SENTENCES),
+        len(KINDS),
+        {name: usable("gendered_pronoun", each) for name, each in words.items()},
+        partial(_draw, reader),
+        different=lambda words: len(words["female"]) * len(words["male"]),
+        corrupted=lambda words: len(words["female"]) + len(words["male"]),
+        shared=("the answers ' he' and ' she'",),
+    )
 
-    def draw() -> tuple[str, str]:
-        return random.choice(names["female"]), random.choice(names["male"])
 
-    dealt = deal("gendered_pronoun", n, len(SENTENCES), draw, couples, random)
-    return [
-        _prompt(reader, sentence, couple, swapped=(place + place // len(SENTENCES)) % 2 == 1)
-        for place, (sentence, couple) in enumerate(dealt)
-    ]
-
-
-def _prompt(reader: Reader, sentence: int, couple: tuple[str, str], swapped: bool) -> Prompt:
-    kind, other = ("male", "female") if swapped else ("female", "male")
-    here, there = couple[::-1] if swapped else couple
-    clean, ends = fill(SENTENCES[sentence], name=here)
-    corrupted, _ = fill(SENTENCES[sentence], name=there)
-    return pair(
+def _draw(reader: Reader, template: int, variant: int, pick: Pick) -> list[Prompt]:
+    kind, other = KINDS[variant], KINDS[1 - variant]
+    here, there = pick.one(kind), pick.one(other)
+    clean, ends = fill(SENTENCES[template], name=here)
+    corrupted, _ = fill(SENTENCES[template], name=there)
+    made = pair(
         reader,
         clean,
         corrupted,
         (PRONOUN[kind], PRONOUN[other]),
-        template=f"s{sentence + 1:02}",
+        template=f"s{template + 1:02}",
         order=kind,
         ends={"name": ends["name"][0]},
+        item=here,
+        fillers=(here, there),
     )
+    return [made]

@@ -14,12 +14,14 @@ Source  Hanna et al. 2023, How does GPT-2 compute greater-than?, arXiv:2305.0058
 
 from __future__ import annotations
 
+from functools import partial
 from random import Random
 
 from interp.errors import UsageError
 from interp.tasks.base import Prompt
-from interp.tasks.pairs import deal, pair, usable
+from interp.tasks.pairs import pair
 from interp.tasks.reader import Reader, fill
+from interp.tasks.recipe import Pick, Recipe, Vocabulary, Words, numbered, usable
 
 SENTENCES = (
     "The {event} lasted from the year {start} to the year {end}",
@@ -47,38 +49,64 @@ _MIDDLE = range(2, 8)
 CENTURIES = ("11", "12", "13", "14", "15", "16", "17", "18")
 
 
-def prompts(reader: Reader, n: int, random: Random) -> list[Prompt]:
-    """n prompts, dealt evenly over sentences and, where there are two questions, over both."""
-    events = usable("greater_than", "events", reader.single(EVENTS.split()), 1)
+def recipe(reader: Reader) -> Recipe:
+    """Where there are two questions, every template comes with both."""
     questions = _questions(reader)
-    starts = [
-        (century, f"{tens}{ones}")
+    years = [f"{tens}{ones}" for tens in _MIDDLE for ones in _MIDDLE]
+    centuries = [
+        century
         for century in CENTURIES
-        for tens in _MIDDLE
-        for ones in _MIDDLE
-        if questions != ("",) or _splits(reader, century, f"{tens}{ones}")
+        if questions != ("",) or all(_splits(reader, century, year) for year in years)
     ]
-    usable("greater_than", "years that split after the century", starts, 1)
+    words = {
+        "event": Words("events", reader.single(EVENTS.split())),
+        "century": Words("centuries whose years split", centuries),
+        "year": Words("years of a century", years),
+    }
+    return Recipe(
+        "greater_than",
+        numbered(SENTENCES),
+        len(questions),
+        {name: usable("greater_than", each) for name, each in words.items()},
+        partial(_draw, reader, questions),
+        different=lambda words: len(words["event"]) * len(_starts(reader, questions[0], words)),
+        corrupted=lambda words: len(words["event"]) * len(words["century"]),
+        shared=("the digits of the answers",),
+    )
 
-    def draw() -> tuple[str, str, str]:
-        return random.choice(events), *random.choice(starts)
 
-    dealt = deal("greater_than", n, len(SENTENCES), draw, len(events) * len(starts), random)
-    made = []
-    for place, (sentence, (event, century, year)) in enumerate(dealt):
-        # A lap over all sentences for each question.
-        order = questions[place // len(SENTENCES) % len(questions)]
-        shown, answers = _asked(reader, order, century, year, random)
-        words = {"event": event, "end": shown}
-        clean, ends = fill(SENTENCES[sentence], start=f"{century}{year}", **words)
-        corrupted, _ = fill(SENTENCES[sentence], start=f"{century}01", **words)
-        start = ends["start"][0]
-        places = {"start": start} if order == "" else {"tens": start - 1, "ones": start}
-        name = f"s{sentence + 1:02}"
-        made.append(
-            pair(reader, clean, corrupted, answers, template=name, order=order, ends=places)
-        )
-    return made
+def _draw(
+    reader: Reader, questions: tuple[str, ...], template: int, variant: int, pick: Pick
+) -> list[Prompt]:
+    order, event = questions[variant], pick.one("event")
+    century, year = pick.among("start", _starts(reader, order, pick.words))[0]
+    shown, answers = _asked(reader, order, century, year, pick.random)
+    words = {"event": event, "end": shown}
+    clean, ends = fill(SENTENCES[template], start=f"{century}{year}", **words)
+    corrupted, _ = fill(SENTENCES[template], start=f"{century}01", **words)
+    start = ends["start"][0]
+    made = pair(
+        reader,
+        clean,
+        corrupted,
+        answers,
+        template=f"s{template + 1:02}",
+        order=order,
+        ends={"start": start} if order == "" else {"tens": start - 1, "ones": start},
+        item=year,
+        fillers=(event, century, year),
+    )
+    return [made]
+
+
+def _starts(reader: Reader, order: str, words: Vocabulary) -> list[tuple[str, str]]:
+    """The centuries and years of them that the tokenizer splits there."""
+    return [
+        (century, year)
+        for century in words["century"]
+        for year in words["year"]
+        if order or _splits(reader, century, year)
+    ]
 
 
 def _questions(reader: Reader) -> tuple[str, ...]:

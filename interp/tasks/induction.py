@@ -10,46 +10,59 @@ Source  Olsson et al. 2022, In-context Learning and Induction Heads, arXiv:2209.
 
 from __future__ import annotations
 
-from random import Random
+from functools import partial
 
 from interp.errors import UsageError
 from interp.tasks.base import Prompt
-from interp.tasks.pairs import MOST, enough
+from interp.tasks.pairs import MOST
 from interp.tasks.reader import Reader
+from interp.tasks.recipe import Pick, Recipe, Words
 
 LENGTH = 16
 
 
-def prompts(reader: Reader, n: int, random: Random) -> list[Prompt]:
-    """n sequences of `LENGTH` tokens, no two tokens of a sequence the same."""
+def recipe(reader: Reader) -> Recipe:
+    """Sequences of `LENGTH` tokens, no two tokens of a sequence the same."""
     usual = sorted(set(range(reader.size)) - reader.special)
     if len(usual) < 2 * LENGTH:
         raise UsageError(
             f"induction needs {2 * LENGTH} tokens that are not special; this tokenizer has "
             f"{len(usual)}"
         )
-    enough("induction", n, MOST)
-    return [_prompt(reader, index, random.sample(usual, 2 * LENGTH), random) for index in range(n)]
+    return Recipe(
+        "induction",
+        ("repeat",),
+        1,
+        {"token": Words("tokens", usual, 2 * LENGTH)},
+        partial(_draw, reader),
+        different=lambda words: MOST,
+        corrupted=lambda words: MOST,
+    )
 
 
-def _prompt(reader: Reader, index: int, drawn: list[int], random: Random) -> Prompt:
+def _draw(reader: Reader, template: int, variant: int, pick: Pick) -> list[Prompt]:
+    drawn = pick.random.sample(pick.words["token"], 2 * LENGTH)
     sequence, other = drawn[:LENGTH], drawn[LENGTH:]
     shown, answer = sequence[:-1], sequence[-1]
     # Not the token at END: no model would repeat that one.
-    wrong = random.choice(sequence[:-2])
+    wrong = pick.random.choice(sequence[:-2])
     clean, corrupted = [*sequence, *shown], [*other, *shown]
     clean_tokens = reader.begin(clean)
     end = len(clean_tokens) - 1
-    return Prompt(
-        clean=reader.text(clean),
-        corrupted=reader.text(corrupted),
-        answer=reader.text([answer]),
-        wrong=reader.text([wrong]),
-        clean_tokens=clean_tokens,
-        corrupted_tokens=reader.begin(corrupted),
-        answer_token=answer,
-        wrong_token=wrong,
-        template="repeat",
-        cluster=str(index),
-        positions={"earlier": end - LENGTH, "earlier+1": end - LENGTH + 1, "END": end},
-    )
+    return [
+        Prompt(
+            clean=reader.text(clean),
+            corrupted=reader.text(corrupted),
+            answer=reader.text([answer]),
+            wrong=reader.text([wrong]),
+            clean_tokens=clean_tokens,
+            corrupted_tokens=reader.begin(corrupted),
+            answer_token=answer,
+            wrong_token=wrong,
+            template="repeat",
+            # By what chance decided, since all share the template.
+            cluster=" ".join(map(str, sequence)),
+            positions={"earlier": end - LENGTH, "earlier+1": end - LENGTH + 1, "END": end},
+            fillers=frozenset(map(str, drawn)),
+        )
+    ]

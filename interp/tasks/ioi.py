@@ -15,13 +15,16 @@ Source  Wang et al. 2022, Interpretability in the Wild, arXiv:2211.00593 (the ta
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import combinations
-from random import Random
+from functools import partial
+from math import perm
 
 from interp.tasks.base import Prompt
-from interp.tasks.pairs import enough, pair, usable
+from interp.tasks.pairs import pair
 from interp.tasks.reader import Reader, fill
+from interp.tasks.recipe import Pick, Recipe, Words, numbered, usable
 
+# Draws after which a name may be of several couples.
+_COUPLES_APART = 10
 # A and B are the two names as they come first; S is the one of them that comes again.
 SENTENCES = (
     "When {A} and {B} walked into the {place}, {S} handed a {thing} to",
@@ -56,43 +59,55 @@ book ring letter drink ball key basket bottle picture gift cup map ticket coat f
 """
 
 
-def prompts(reader: Reader, n: int, random: Random) -> list[Prompt]:
-    """n prompts, dealt evenly over sentences and, within them, over the two orders."""
-    names = usable("ioi", "names", reader.single(NAMES.split()), 5)
-    places = usable("ioi", "places", reader.single(PLACES.split()), 1)
-    things = usable("ioi", "objects", reader.single(THINGS.split()), 1)
-    couples = list(combinations(names, 2))
-    enough("ioi", n, len(SENTENCES) * len(ORDERS) * len(couples) * 2)
-    sentences = random.sample(range(len(SENTENCES)), len(SENTENCES))
-    met = {
-        (sentence, order): random.sample(couples, len(couples))
-        for sentence in sentences
-        for order in ORDERS
-    }
-    made: list[Prompt] = []
-    turn = 0
-    while len(made) < n:
-        # Two sentences of an order, two of the other: halves dealt in turn get both orders.
-        rank, lap = turn % len(sentences), turn // len(sentences)
-        sentence, order = sentences[rank], ORDERS[(rank // 2 + lap) % 2]
-        couple = met[sentence, order].pop()
-        words = {"place": random.choice(places), "thing": random.choice(things)}
-        for io, subject in (couple, couple[::-1]):
-            strangers = random.sample([name for name in names if name not in couple], 3)
-            made.append(_prompt(reader, sentence, order, (io, subject), strangers, words))
-        turn += 1
-    return made[:n]
+def recipe(reader: Reader) -> Recipe:
+    """A draw is both assignments of a couple of names; a variant beyond the orders has one of each."""
+    return Recipe(
+        "ioi",
+        numbered(SENTENCES),
+        len(ORDERS),
+        {
+            "name": usable("ioi", Words("names", reader.single(NAMES.split()), 5)),
+            "place": usable("ioi", Words("places", reader.single(PLACES.split()))),
+            "thing": usable("ioi", Words("objects", reader.single(THINGS.split()))),
+        },
+        partial(_draw, reader),
+        different=lambda words: perm(len(words["name"]), 2) // 2,
+        # Where the two names stay, they stand in either order and either is repeated.
+        corrupted=lambda words: perm(len(words["name"]), 2) * 2,
+        at_once=2,
+    )
+
+
+def _draw(reader: Reader, template: int, variant: int, pick: Pick) -> list[Prompt]:
+    couple = _couple(pick)
+    words = pick.slots(SENTENCES[template], "place", "thing")
+    orders = (ORDERS[variant],) * 2 if variant < len(ORDERS) else ORDERS
+    return [
+        _prompt(reader, template, order, assigned, pick.some("name", 3, avoid=couple), words)
+        for order, assigned in zip(orders, (couple, couple[::-1]), strict=True)
+    ]
+
+
+def _couple(pick: Pick) -> tuple[str, str]:
+    """Two names. No name is in two couples unless those do not make another prompt."""
+    names = pick.words["name"]
+    if pick.haste > _COUPLES_APART:
+        first, second = pick.random.sample(names, 2)
+    else:
+        couples = list(zip(names[::2], names[1::2], strict=False))
+        first, second = pick.random.sample(pick.among("couple", couples)[0], 2)
+    return first, second
 
 
 def _prompt(
     reader: Reader,
-    sentence: int,
+    number: int,
     order: str,
     couple: tuple[str, str],
     strangers: list[str],
     words: dict[str, str],
 ) -> Prompt:
-    template = SENTENCES[sentence]
+    template = SENTENCES[number]
     io, subject = couple
     first = {"A": io, "B": subject} if order == "ABBA" else {"A": subject, "B": io}
     clean, ends = fill(template, **first, S=subject, **words)
@@ -112,10 +127,12 @@ def _prompt(
         clean,
         corrupted,
         (f" {io}", f" {subject}"),
-        template=f"s{sentence + 1:02}",
+        template=f"s{number + 1:02}",
         order=order,
         ends={"IO": io_end[0], "S1": s1_end[0], "S2": ends["S"][0]},
         others=others,
+        item="/".join(sorted(couple)),
+        fillers=(*couple, *strangers, *words.values()),
     )
     # Of the word after S1 the first token, be it one or several.
     return replace(made, positions={**made.positions, "S1+1": made.positions["S1"] + 1})

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping
-from random import Random
-from typing import NamedTuple, TypeVar
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 from interp.errors import UsageError
 from interp.tasks.base import Prompt
@@ -24,10 +23,6 @@ class Tokens(NamedTuple):
     wrong: tuple[int, ...] | None
 
 
-Item = TypeVar("Item")
-Filling = TypeVar("Filling", bound=Hashable)
-
-
 def pair(
     reader: Reader,
     clean: str,
@@ -40,6 +35,8 @@ def pair(
     ends: Mapping[str, int] | None = None,
     others: Mapping[str, str] | None = None,
     tokens: Tokens | None = None,
+    item: str = "",
+    fillers: Iterable[str] = (),
 ) -> Prompt:
     """A prompt made of text; `reason` is empty if it is fit to run.
 
@@ -88,6 +85,8 @@ def pair(
         order=order,
         positions={**known, "END": len(clean_tokens) - 1},
         others=further,
+        item=item,
+        fillers=frozenset(fillers),
         reason=reason or "",
     )
 
@@ -106,43 +105,6 @@ def enough(task: str, asked: int, maximum: int) -> None:
             else f"at most {MOST} prompts of {task} are made at once"
         )
         raise UsageError(f"{most}, {asked} were asked for")
-
-
-def deal(
-    task: str,
-    n: int,
-    sentences: int,
-    draw: Callable[[], Filling],
-    possible: int,
-    random: Random,
-) -> list[tuple[int, Filling]]:
-    """n different (sentence, filling), as many of each sentence as of any other.
-
-    `draw` makes a filling at random, of `possible` different ones.
-
-    Raises  UsageError for more than there can be.
-    """
-    enough(task, n, sentences * possible)
-    order = random.sample(range(sentences), sentences)
-    dealt: dict[tuple[int, Filling], None] = {}
-    while len(dealt) < n:
-        sentence, before = order[len(dealt) % sentences], len(dealt)
-        while len(dealt) == before:
-            dealt.setdefault((sentence, draw()))
-    return list(dealt)
-
-
-def usable(task: str, what: str, found: list[Item], least: int) -> list[Item]:
-    """`found`, if that is enough to build with.
-
-    Raises  UsageError otherwise.
-    """
-    if len(found) < least:
-        raise UsageError(
-            f"{task} needs at least {least} {what} that are single tokens; this tokenizer has "
-            f"{len(found)}"
-        )
-    return found
 
 
 def _empty(reader: Reader, clean: tuple[int, ...], corrupted: tuple[int, ...]) -> str:

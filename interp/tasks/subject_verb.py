@@ -10,11 +10,13 @@ Source  Linzen et al. 2016, Assessing the Ability of LSTMs to Learn Syntax-Sensi
 
 from __future__ import annotations
 
-from random import Random
+from functools import partial
+from math import perm
 
 from interp.tasks.base import Prompt
-from interp.tasks.pairs import deal, pair, usable
+from interp.tasks.pairs import pair
 from interp.tasks.reader import Reader, fill
+from interp.tasks.recipe import Pick, Recipe, Words, numbered, usable
 
 SENTENCES = (
     "The {subject} near the {between}",
@@ -41,33 +43,38 @@ letter/letters bottle/bottles cup/cups lamp/lamps
 VERB = {"singular": " is", "plural": " are"}
 
 
-def prompts(reader: Reader, n: int, random: Random) -> list[Prompt]:
-    """n prompts, dealt evenly over sentences and over singular and plural subjects."""
+def recipe(reader: Reader) -> Recipe:
+    """Variants go through the numbers of subject and noun between, so that all four come alike."""
     pairs = [tuple(noun.split("/")) for noun in NOUNS.split()]
     nouns = [pair for pair in pairs if len(reader.single(pair)) == 2]
-    usable("subject_verb", "nouns in both numbers", nouns, 2)
+    return Recipe(
+        "subject_verb",
+        numbered(SENTENCES),
+        4,
+        {"noun": usable("subject_verb", Words("nouns in both numbers", nouns, 2))},
+        partial(_draw, reader),
+        different=lambda words: perm(len(words["noun"]), 2),
+        corrupted=lambda words: perm(len(words["noun"]), 2) * 4,
+        shared=("the answers ' is' and ' are'",),
+    )
 
-    def draw() -> tuple[int, int, int]:
-        subject, between = random.sample(range(len(nouns)), 2)
-        return subject, between, random.randrange(2)
 
-    dealt = deal("subject_verb", n, len(SENTENCES), draw, 2 * len(nouns) * (len(nouns) - 1), random)
-    made = []
-    for place, (sentence, (subject, between, number)) in enumerate(dealt):
-        plural = (place + place // len(SENTENCES)) % 2
-        order, other = ("plural", "singular") if plural else ("singular", "plural")
-        noun = nouns[between][number]
-        clean, ends = fill(SENTENCES[sentence], subject=nouns[subject][plural], between=noun)
-        corrupted, _ = fill(SENTENCES[sentence], subject=nouns[subject][1 - plural], between=noun)
-        made.append(
-            pair(
-                reader,
-                clean,
-                corrupted,
-                (VERB[order], VERB[other]),
-                template=f"s{sentence + 1:02}",
-                order=order,
-                ends={"subject": ends["subject"][0]},
-            )
-        )
-    return made
+def _draw(reader: Reader, template: int, variant: int, pick: Pick) -> list[Prompt]:
+    plural, alike = variant % 2, variant // 2
+    order, other = ("plural", "singular") if plural else ("singular", "plural")
+    subject, between = pick.some("noun", 2)
+    noun = between[plural if alike else 1 - plural]
+    clean, ends = fill(SENTENCES[template], subject=subject[plural], between=noun)
+    corrupted, _ = fill(SENTENCES[template], subject=subject[1 - plural], between=noun)
+    made = pair(
+        reader,
+        clean,
+        corrupted,
+        (VERB[order], VERB[other]),
+        template=f"s{template + 1:02}",
+        order=order,
+        ends={"subject": ends["subject"][0]},
+        item=subject[0],
+        fillers=(*subject, *between),
+    )
+    return [made]

@@ -1,4 +1,5 @@
-"""Can the model do the task at all? Judged on all prompts, never by dropping the wrong ones."""
+"""Can the model do the task at all? Judged on all prompts, those that choose and those that confirm
+together, and never by dropping the wrong ones."""
 
 from __future__ import annotations
 
@@ -8,6 +9,7 @@ import numpy as np
 import torch
 
 from interp import stats
+from interp.tasks import splits
 from interp.tasks.base import Task
 from interp.tokenizers import token_text
 from interp.transformer import Transformer
@@ -17,6 +19,8 @@ from interp.transformer import Transformer
 LEAST_ACCURACY = 0.75
 # Recovery divides by the gap between clean and corrupted; below half a logit it is mostly noise.
 LEAST_GAP = 0.5
+# Of fewer clusters an interval says how few they are, and not what the model does.
+LEAST_CLUSTERS = 6
 # Prompts run at once: enough for tall matrix products, and few enough for any memory.
 _BATCH = 64
 
@@ -25,9 +29,12 @@ _BATCH = 64
 class Gate:
     """What the model got on the n prompts that are fit, and `refused`: why that will not do, if so.
 
+    `note` says by what it was judged where the interval had no say.
+
     Units  Accuracy is the share of clean prompts on which the answer's logit is above the wrong
            one's; `clean`, `corrupted` and `gap` (clean minus corrupted) are mean logits of answer
-           minus wrong. The arrays hold the same for every kept prompt.
+           minus wrong. `clean_each` and `corrupted_each` hold the same for every kept prompt of the
+           task, the other two for every one of its confirmation that is not among them.
     """
 
     n: int
@@ -39,26 +46,55 @@ class Gate:
     refused: str | None
     clean_each: np.ndarray
     corrupted_each: np.ndarray
+    confirmation_clean_each: np.ndarray
+    confirmation_corrupted_each: np.ndarray
+    note: str | None = None
 
 
 def gate(model: Transformer, task: Task) -> Gate:
-    """The model's accuracy and logit differences on the task, and whether they will do."""
+    """The model's accuracy and logit differences on the task and its fresh confirming prompts, and
+    whether they will do."""
     if not task.n:
+        reasons = "; ".join(f"{why} ({times})" for why, times in task.reasons.items())
         none = np.zeros(0)
-        why_none = (
-            f"none of the {len(task.prompts)} prompts of {task.name} is fit: {task.why_dropped}"
-        )
-        return Gate(0, task.dropped, None, None, None, None, why_none, none, none)
-    clean_each, corrupted_each = logit_differences(model, task)
-    accuracy = stats.share(clean_each > 0, task.clusters)
-    clean = stats.mean(clean_each, task.clusters)
-    corrupted = stats.mean(corrupted_each, task.clusters)
-    gap = stats.mean(clean_each - corrupted_each, task.clusters)
-    refused = _refusal(model.name, task, accuracy, clean, gap)
+        why_none = f"none of the {len(task.prompts)} prompts of {task.name} is fit: {reasons}"
+        return Gate(0, task.dropped, None, None, None, None, why_none, none, none, none, none)
+    fresh = splits.fresh_confirmation(task)
+    here = logit_differences(model, task)
+    there = (np.zeros(0), np.zeros(0)) if fresh is None else logit_differences(model, fresh)
+    clean_each, corrupted_each = (np.concatenate(both) for both in zip(here, there, strict=True))
+    clusters = task.clusters
+    if fresh is not None:
+        clusters = np.concatenate([clusters, clusters.max() + 1 + fresh.clusters])
+    accuracy = stats.share(clean_each > 0, clusters)
+    clean = stats.mean(clean_each, clusters)
+    corrupted = stats.mean(corrupted_each, clusters)
+    gap = stats.mean(clean_each - corrupted_each, clusters)
+    few = len(set(clusters)) < LEAST_CLUSTERS
+    refused = _refusal(model.name, task, accuracy, clean, gap, few)
     if refused is not None:
         refused = f"{refused}; {_begun(model, task)}"
     return Gate(
-        task.n, task.dropped, accuracy, clean, corrupted, gap, refused, clean_each, corrupted_each
+        n=len(clean_each),
+        dropped=task.dropped + (0 if fresh is None else fresh.dropped),
+        accuracy=accuracy,
+        clean=clean,
+        corrupted=corrupted,
+        gap=gap,
+        refused=refused,
+        clean_each=here[0],
+        corrupted_each=here[1],
+        confirmation_clean_each=there[0],
+        confirmation_corrupted_each=there[1],
+        note=_few(len(set(clusters))) if few else None,
+    )
+
+
+def _few(clusters: int) -> str:
+    which = "one cluster" if clusters == 1 else f"{clusters} clusters"
+    return (
+        f"judged by accuracy and gap alone: the prompts are of {which} (templates, or prompts that share "
+        f"none), and an interval needs {LEAST_CLUSTERS}; more templates make more"
     )
 
 
@@ -90,10 +126,15 @@ def _begun(model: Transformer, task: Task) -> str:
 
 
 def _refusal(
-    name: str, task: Task, accuracy: stats.Estimate, clean: stats.Estimate, gap: stats.Estimate
+    name: str,
+    task: Task,
+    accuracy: stats.Estimate,
+    clean: stats.Estimate,
+    gap: stats.Estimate,
+    few: bool,
 ) -> str | None:
     got = (
-        f"{name} prefers the right answer on {accuracy.value:.0%} of {task.n} {task.name} prompts, "
+        f"{name} prefers the right answer on {accuracy.value:.0%} of {accuracy.n} {task.name} prompts, "
         f"by {clean.value:+.2f} logits on average, {gap.value:+.2f} more than after the corrupted "
         "prompts"
     )
@@ -101,6 +142,9 @@ def _refusal(
         return f"{got}; under {LEAST_ACCURACY:.0%} right, what carries the answer cannot be asked"
     if gap.value < LEAST_GAP:
         return f"{got}; a gap under {LEAST_GAP} leaves nothing for an intervention to restore"
-    if gap.low <= 0:
-        return f"{got}; the gap's interval [{gap.low:+.2f}, {gap.high:+.2f}] reaches zero"
+    if not few and gap.low <= 0:
+        return (
+            f"{got}; the gap's interval over templates [{gap.low:+.2f}, {gap.high:+.2f}] reaches zero: "
+            "the model does it in some templates and not in others, so keep to those of one kind"
+        )
     return None

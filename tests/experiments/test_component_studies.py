@@ -14,7 +14,7 @@ from interp import tasks
 from interp.lab import registry
 from interp.report import Report
 from interp.tasks import Prompt, Task
-from interp.tasks.base import halved
+from interp.tasks.splits import halved
 from interp.transformer import Config, Origin, Transformer
 
 ROOT = Path(__file__).parent.parent.parent

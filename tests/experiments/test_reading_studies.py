@@ -152,7 +152,7 @@ def test_components_add_up_to_the_mean_logit_difference(model):
     task = tasks.build("ioi", model.tokenizer, 8, 0)
     components = run("logit_attribution", model, task).files["components"]
     gate = tasks.gate(model, task)
-    assert components.contribution.sum() == pytest.approx(float(gate.clean.value), abs=1e-4)
+    assert components.contribution.sum() == pytest.approx(gate.clean_each.mean(), abs=1e-4)
     assert set(components.component) <= {"embed", "pos_embed", "head", "mlp", "bias"}
     assert not components.duplicated(["component", "layer", "head"]).any()
     heads = components[components.component == "head"]

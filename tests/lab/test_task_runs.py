@@ -11,6 +11,7 @@ from interp.tasks import names
 COLUMNS = [
     *("clean", "corrupted", "answer", "wrong", "clean_tokens", "corrupted_tokens"),
     *("answer_token", "wrong_token", "template", "order", "kept", "reason", "cluster"),
+    *("item", "half", "pos_IO", "pos_S1", "pos_S2", "pos_S1+1"),
 ]
 TINY = ("--model", "tiny-gpt2")
 

@@ -2,16 +2,13 @@
 
 import subprocess
 import sys
-from itertools import product
 from pathlib import Path
-from random import Random
 
 import pytest
 import torch
 
 from interp import tasks
 from interp.errors import UsageError
-from interp.tasks.pairs import deal
 from interp.tasks.reader import Reader
 
 BUILT_IN = tuple(tasks.names())
@@ -110,6 +107,7 @@ def test_groups_hold_every_prompt_once_with_aligned_positions(task):
 
 def test_the_frame_is_prompts_csv(task):
     frame = task.frame()
+    named = dict.fromkeys(name for prompt in task.prompts for name in prompt.positions)
     assert list(frame) == [
         "clean",
         "corrupted",
@@ -123,6 +121,10 @@ def test_the_frame_is_prompts_csv(task):
         "order",
         "kept",
         "reason",
+        "cluster",
+        "item",
+        "half",
+        *[f"pos_{name}" for name in named if name != "END"],
     ]
     assert tuple(map(int, frame["clean_tokens"][5].split())) == task.prompts[5].clean_tokens
     assert frame["answer_token"].dtype == "Int64"
@@ -134,14 +136,6 @@ def test_more_than_there_can_be_is_refused_with_the_maximum(tokenizer):
             tasks.build(name, tokenizer, n=10**15)
         with pytest.raises(UsageError, match="at least 1"):
             tasks.build(name, tokenizer, n=0)
-
-
-def test_as_many_as_there_can_be_are_dealt_and_no_more():
-    random = Random(0)
-    dealt = deal("this", 20, 4, lambda: random.randrange(5), 5, random)
-    assert sorted(dealt) == list(product(range(4), range(5)))
-    with pytest.raises(UsageError, match="this can make at most 20 prompts"):
-        deal("this", 21, 4, lambda: random.randrange(5), 5, random)
 
 
 def test_unknown_tasks_are_refused_with_the_nearest_names(tokenizer):

@@ -14,24 +14,30 @@ def model():
 
 
 def test_logit_differences_are_those_of_one_prompt_at_a_time(model):
-    task = tasks.build("ioi", model.tokenizer, n=12)
+    task = tasks.build("ioi", model.tokenizer, n=12, confirm=24)
     gate = tasks.gate(model, task)
-    for index, prompt in enumerate(task.kept):
-        for tokens, found in (
-            (prompt.clean_tokens, gate.clean_each),
-            (prompt.corrupted_tokens, gate.corrupted_each),
-        ):
+    fresh = task.confirmation
+    here = zip(task.kept, gate.clean_each, gate.corrupted_each, strict=True)
+    there = zip(
+        fresh.kept,
+        gate.confirmation_clean_each,
+        gate.confirmation_corrupted_each,
+        strict=True,
+    )
+    for prompt, clean, corrupted in (*here, *there):
+        for tokens, found in ((prompt.clean_tokens, clean), (prompt.corrupted_tokens, corrupted)):
             logits = model.run(torch.tensor([tokens])).logits[0, -1]
             expected = logits[prompt.answer_token] - logits[prompt.wrong_token]
-            assert found[index] == pytest.approx(expected.item(), abs=1e-4)
-    assert gate.accuracy.value == np.mean(gate.clean_each > 0)
-    assert gate.gap.value == pytest.approx(np.mean(gate.clean_each - gate.corrupted_each))
+            assert found == pytest.approx(expected.item(), abs=1e-4)
+    clean = np.concatenate([gate.clean_each, gate.confirmation_clean_each])
+    assert gate.accuracy.value == np.mean(clean > 0)
+    assert gate.n == task.n + fresh.n == len(clean)
 
 
 def test_a_model_that_guesses_is_refused_with_what_it_got(model):
     gate = tasks.gate(model, tasks.build("ioi", model.tokenizer, n=40))
     assert "tiny-gpt2 prefers the right answer on" in gate.refused
-    assert f"{gate.accuracy.value:.0%} of 40 ioi prompts" in gate.refused
+    assert f"{gate.accuracy.value:.0%} of 112 ioi prompts" in gate.refused
 
 
 class _Answering:
@@ -40,12 +46,11 @@ class _Answering:
 
     def __init__(self, model, task, right, both=0.0):
         self.name, self.device, self._model = model.name, model.device, model
+        prompts = task.kept + (task.confirmation.kept if task.source else ())
         self._raised = {
-            prompt.clean_tokens: (prompt.answer_token, right + both) for prompt in task.kept
+            prompt.clean_tokens: (prompt.answer_token, right + both) for prompt in prompts
         }
-        self._raised |= {
-            prompt.corrupted_tokens: (prompt.answer_token, both) for prompt in task.kept
-        }
+        self._raised |= {prompt.corrupted_tokens: (prompt.answer_token, both) for prompt in prompts}
 
     def run(self, tokens, logits_at):
         raised = [self._raised[tuple(row)] for row in tokens.tolist()]
@@ -63,12 +68,13 @@ def test_a_model_that_answers_passes_and_keeps_all_its_prompts(model):
     task = tasks.build("ioi", model.tokenizer, n=40)
     gate = tasks.gate(_Answering(model, task, right=40.0), task)
     assert gate.refused is None
-    assert (gate.n, gate.accuracy.value) == (40, 1.0)
+    assert (gate.n, gate.accuracy.value) == (112, 1.0)
 
 
 def test_a_model_that_answers_the_corrupted_prompts_too_is_refused_for_the_gap(model):
     task = tasks.build("ioi", model.tokenizer, n=40)
-    gate = tasks.gate(_Answering(model, task, right=0.2, both=40.0), task)
+    level = -float(tasks.gate(model, task).gap.value)
+    gate = tasks.gate(_Answering(model, task, right=level, both=40.0), task)
     assert gate.accuracy.value == 1.0
     assert "nothing for an intervention to restore" in gate.refused
 
