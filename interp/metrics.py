@@ -71,6 +71,22 @@ class LogitDifference(Metric):
     name: ClassVar[str] = "logit difference"
     unit: ClassVar[str] = "logits"
 
+    def __post_init__(self) -> None:
+        for name in ("answer", "wrong"):
+            _check_answers(name, getattr(self, name))
+        if self.answer.shape != self.wrong.shape:
+            raise UsageError(
+                f"answer and wrong are a token for each prompt, got {len(self.answer)} and "
+                f"{len(self.wrong)}"
+            )
+        if len(same := (self.answer == self.wrong.to(self.answer.device)).nonzero()):
+            prompt = int(same[0])
+            raise UsageError(
+                f"answer and wrong are the same token, {int(self.answer[prompt])}, in prompt "
+                f"{prompt}: their difference is 0 whatever the model does. The tokenizer may put a BOS "
+                'before a word; model.to_single_token(" Mary") gives the word\'s own token'
+            )
+
     def positions(self, real: Tensor) -> Tensor:
         return _one(self.at, real, len(self.answer))
 
@@ -101,6 +117,9 @@ class AnswerLogProb(Metric):
     at: LogitsAt = -1
     name: ClassVar[str] = "answer log-probability"
     unit: ClassVar[str] = "nats"
+
+    def __post_init__(self) -> None:
+        _check_answers("answer", self.answer)
 
     def positions(self, real: Tensor) -> Tensor:
         return _one(self.at, real, len(self.answer))
@@ -200,6 +219,22 @@ class KLToBase(Metric):
             raise UsageError("KLToBase has no base run yet; a sweep gives it one, or call bound()")
         base = self.base[examples]
         return (base.exp() * (base - logits[:, 0].log_softmax(-1))).sum(-1)
+
+
+def _check_answers(name: str, tokens: object) -> None:
+    whole = isinstance(tokens, Tensor) and not (
+        tokens.is_floating_point() or tokens.is_complex() or tokens.dtype == torch.bool
+    )
+    if not whole or tokens.ndim != 1:  # type: ignore[union-attr]
+        got = (
+            f"{tokens.dtype} of shape {list(tokens.shape)}"
+            if isinstance(tokens, Tensor)
+            else f"{tokens!r:.60}"
+        )
+        raise UsageError(
+            f"{name} must be a tensor of token ids [batch], such as "
+            f'torch.tensor([model.to_single_token(" Mary")]), got {got}'
+        )
 
 
 def _one(at: LogitsAt, real: Tensor, n_answers: int) -> Tensor:

@@ -49,6 +49,12 @@ def close(found, expected):
     )
 
 
+def test_the_same_token_as_right_and_wrong_answer_is_refused():
+    for metric in (LogitDifference, Accuracy):
+        with pytest.raises(UsageError, match=r"same token, 0, in prompt 1: .*to_single_token"):
+            metric(torch.tensor([4, 0, 9]), torch.tensor([2, 0, 8]))
+
+
 @both_masks
 def test_logit_difference_is_answer_minus_wrong_at_the_last_real_token(logits, real):
     found = measured(LogitDifference(ANSWER, WRONG), logits, real)

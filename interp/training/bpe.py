@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from interp.errors import UsageError
-from interp.tokenizers.bos import separator
+from interp.tokenizers.bos import bos_of, separator
 from interp.tokenizers.wrapped import END, wrapped
 
 # The end of a document and the bytes, of which every text can be made.
@@ -56,6 +57,24 @@ def begin(tokenizer: Any) -> int:
     if found is None:
         raise UsageError(f"the tokenizer has no {END} and no BOS to put before a text")
     return found
+
+
+def begun(tokenizer: Any) -> Any:
+    """The tokenizer, saying that what `begin` names stands before a text: a copy that puts it, where
+    its files would have it that nothing or something else does.
+
+    Raises  UsageError for a tokenizer that has nothing to put.
+    """
+    from tokenizers.processors import TemplateProcessing
+
+    if bos_of(tokenizer).token == (number := begin(tokenizer)):
+        return tokenizer
+    told = copy.deepcopy(tokenizer)
+    mark = told.convert_ids_to_tokens(number)
+    told.backend_tokenizer.post_processor = TemplateProcessing(
+        single=f"{mark} $A", pair=f"{mark} $A $B:1", special_tokens=[(mark, number)]
+    )
+    return told
 
 
 def encode(tokenizer: Any, texts: Sequence[str]) -> np.ndarray:

@@ -63,10 +63,12 @@ def from_text(
 
 
 def of_texts(texts: Sequence[str], tokenizer: Any, *, n_ctx: int, seed: int) -> Data:
-    """Documents under a tokenizer that is there already.
+    """Documents under a tokenizer that is there already; what is learnt from them is learnt with a BOS,
+    and its tokenizer says so.
 
     Raises  UsageError for texts that are too small for the context.
     """
+    tokenizer = bpe.begun(tokenizer)
     identity = {"text": corpus.checksum(texts), "documents": len(texts)}
     tokens = bpe.encode(tokenizer, bpe.shuffled(texts, seed=0))
     return _of_stream(split(tokens, bpe.begin(tokenizer), n_ctx, seed), tokenizer, identity)

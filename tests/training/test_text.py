@@ -159,3 +159,20 @@ def test_a_share_of_the_windows_repeats_what_they_began_with():
 def test_a_context_longer_than_the_text_is_refused(n_tokens):
     with pytest.raises(UsageError, match="context of 8"):
         split(np.zeros(n_tokens, dtype=np.uint16), begin=0, n_ctx=8, seed=0)
+
+
+def test_what_is_learnt_behind_a_bos_is_read_behind_it_afterwards():
+    from interp.tokenizers import bos_of
+    from interp.training import data
+
+    learnt = bpe.learn([STORY], 300)
+    learnt.bos_token = None
+    learnt.eos_token = None
+    assert bos_of(learnt).token is None
+    found = data.of_texts([STORY] * 20, learnt, n_ctx=16, seed=0)
+    begin = bpe.begin(learnt)
+    assert bos_of(found.tokenizer).token == begin
+    assert found.source.learnt[0] == begin
+    assert bos_of(learnt).token is None
+    told = bpe.learn([STORY], 300)
+    assert data.of_texts([STORY] * 20, told, n_ctx=16, seed=0).tokenizer is told
