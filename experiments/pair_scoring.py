@@ -17,6 +17,7 @@ Limits  One token and one head at a time: what stands in for each other looks un
         missing token makes a text that the model was not trained on. Few pairs say little of others.
 """
 
+import shlex
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -113,10 +114,10 @@ def pair_scoring(
 
 def absent(model) -> Report:
     name, revision = parted(model.name)
-    at = f" --revision {revision}" if revision else ""
+    fetch = shlex.join(["hf", "download", name, *(["--revision", revision] if revision else [])])
     return Report(
         answer=f"Nothing was scored: {name} is neither on this machine nor to be fetched now. Fetch it "
-        f"with `hf download {name}{at}`, or name another classifier: "
+        f"with `{fetch}`, or name another classifier: "
         f"--classifier {next(iter(SHORT_NAMES))}, or --classifier FOLDER.",
         verdict="not run",
         sections=[],

@@ -119,6 +119,16 @@ def write_bytes(target: Path, data: bytes) -> None:
                 raise
 
 
+def write_new(target: Path, data: bytes) -> None:
+    """Writes a file where none is.
+
+    Raises  FileExistsError where one is.
+    """
+    if os.path.lexists(target):
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
+    write_bytes(target, data)
+
+
 def remove(target: Path) -> None:
     """Removes a folder: whoever looks finds it whole or not at all. What cannot go stays."""
     if not os.path.lexists(target):

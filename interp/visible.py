@@ -51,11 +51,23 @@ def from_cell(text: str) -> str:
     return text[1:] if text[:1] == "'" and _FORMULA.match(text) else text
 
 
-def homely(path: Path) -> Path:
-    """The path as it is spelt on pages and in commands: relative where it lies below the working
-    folder."""
-    here = Path.cwd()
-    return path.relative_to(here) if path.is_absolute() and path.is_relative_to(here) else path
+def relative(path: str) -> str:
+    """A path as pages and commands spell it: an absolute one that shares more than the root with the
+    working folder goes from there. It never looks like a mere name."""
+    if not os.path.isabs(path):
+        return path
+    here = os.getcwd()
+    if os.path.commonpath([here, os.path.normpath(path)]) == os.path.sep:
+        return path
+    found = os.path.relpath(path, here)
+    return found if os.path.sep in found else os.path.join(os.curdir, found)
+
+
+def title(name: str) -> str:
+    """What a model is called on pages: its name as it was given; of a folder that was not named from
+    the working folder the last name alone."""
+    place = os.path.isabs(name) or name.startswith("~")
+    return (os.path.basename(os.path.normpath(name)) or name) if place else name
 
 
 def placeless(text: str) -> str:

@@ -13,6 +13,7 @@ from torch import Tensor
 from interp.classifiers.pairs import Pair
 from interp.errors import UsageError
 from interp.transformer import Origin
+from interp.visible import title
 
 # Tokenizers that know no limit say so with a number that no text reaches.
 _NO_LIMIT = 1_000_000
@@ -51,7 +52,7 @@ class Classifier:
 
     @property
     def name(self) -> str:
-        return self.origin.name
+        return title(self.origin.name)
 
     @property
     def config(self) -> Any:
@@ -122,7 +123,7 @@ class Absent:
 
     @property
     def name(self) -> str:
-        return self.origin.name
+        return title(self.origin.name)
 
     @property
     def config(self) -> None:

@@ -99,7 +99,9 @@ def order(
     """What running this study now would mean."""
     key = Key(_parts(model, task, settings, request), _code(study))
     usual = all(settings[each.name] == each.default for each in study.settings)
-    place = request.out / folder_name(model.name) / folder_name(task.name if task else "none")
+    place = (
+        request.out / folder_name(model.origin.name) / folder_name(task.name if task else "none")
+    )
     target = place / (study.name if usual else f"{study.name}--{key.digest[:8]}")
     last = target if usual else _last(place, study, settings)
     reason, since = ("forced", "") if request.force else _why(last, key)

@@ -18,7 +18,7 @@ from interp import ordinary
 from interp.errors import InterpError, UsageError, nearest
 from interp.lab.experiment import Declaration, declaration
 from interp.lab.settings import Setting, Value, from_source, literal, shared
-from interp.visible import homely, one_line
+from interp.visible import one_line
 
 # The paragraph `Limits` of a docstring: its line and the indented ones below.
 _LARGEST, _LONGEST_DEFAULT = 4 << 20, 100_000
@@ -211,7 +211,8 @@ def _checked_default(setting: Setting) -> None:
 
 def shown(path: Path) -> str:
     """The path as a person would type it: relative where it lies below the working folder."""
-    return str(homely(path))
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
 
 
 def _mark(function: ast.FunctionDef) -> ast.Call | None:

@@ -13,7 +13,7 @@ import traceback
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError
 
@@ -25,7 +25,7 @@ from interp.lab.order import Order
 from interp.lab.progress import Watch, meter, watching
 from interp.report import Report, Text, store
 from interp.report.result import Failure, ModelFacts, Result, TaskFacts
-from interp.visible import one_line, placeless
+from interp.visible import one_line, placeless, title
 from interp.weights.folders import cache_folder
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def execute(order: Order, gate: Gate | None) -> Result:
         try:
             report = _report(order, gate, watch)
         except NotApplicable as reason:
-            report = Report(answer=str(reason), verdict="not run", sections=())
+            report = Report(answer=placeless(str(reason)), verdict="not run", sections=())
         except (UsageError, UnavailableError, KeyboardInterrupt):
             raise
         # A study may end in any way, and each is a failed run.
@@ -68,7 +68,7 @@ def execute(order: Order, gate: Gate | None) -> Result:
         method=order.study.method,
         model=_model_facts(order),
         task=_task_facts(order),
-        settings=order.settings,
+        settings={name: _shown(value) for name, value in order.settings.items()},
         seed=order.request.seed,
         versions=provenance.versions(),
         status="failed" if failure else "ok",
@@ -229,7 +229,16 @@ def _complete(order: Order, report: Report) -> Report:
         if report.sections and isinstance(order.model, Transformer):
             inputs = [*(inputs or shown(order.model, order.task)), Text(order.model.bos.sentence)]
     limits = [*report.limits, *filter(None, [order.study.limits])]
-    return replace(report, files=files, inputs=inputs, limits=limits)
+    warnings = [placeless(warning) for warning in report.warnings]
+    return replace(report, files=files, inputs=inputs, limits=limits, warnings=warnings)
+
+
+def _shown(value: Any) -> Any:
+    """A setting's value; of a file that the working folder does not lead to the end alone."""
+    if isinstance(value, list | tuple):
+        return [_shown(each) for each in value]
+    is_place = isinstance(value, str) and os.path.isabs(value) and os.path.lexists(value)
+    return title(value) if is_place else value
 
 
 def _seed(seed: int) -> None:
@@ -269,13 +278,13 @@ def _traceback(error: BaseException) -> str:
 def _model_facts(order: Order) -> ModelFacts:
     origin = order.model.origin
     return ModelFacts(
-        name=origin.name,
+        name=title(origin.name),
         family=origin.family,
         weights_sha256=origin.weights_sha256,
         dtype=order.request.dtype,
         device=order.request.device,
         revision=origin.revision,
-        notes=origin.notes,
+        notes=[placeless(note) for note in origin.notes],
     )
 
 

@@ -14,7 +14,7 @@ from interp.lab.key import checksum
 from interp.lab.registry import Registry
 from interp.report import render, store
 from interp.report.result import ModelFacts, Result, TaskFacts
-from interp.visible import one_line
+from interp.visible import one_line, placeless, relative
 
 COMPARISONS = "comparisons"
 
@@ -60,7 +60,9 @@ def write_index(out: Path, registry: Registry | None) -> Path:
         try:
             found.append(store.load(folder))
         except InterpError as error:
-            broken.append((str(folder.relative_to(out)), str(error).replace(f"{out}/", "")))
+            broken.append(
+                (str(folder.relative_to(out)), placeless(str(error).replace(f"{out}/", "")))
+            )
     missing: list[tuple[str, str, str]] = []
     if registry is not None:
         known = {result.experiment for result in found}
@@ -133,4 +135,4 @@ def _comparison(one: Result, other: Result, folders: list[str]) -> Result:
 
 
 def _below(folder: Path, out: Path) -> str:
-    return str(folder.relative_to(out)) if folder.is_relative_to(out) else str(folder)
+    return str(folder.relative_to(out)) if folder.is_relative_to(out) else relative(str(folder))

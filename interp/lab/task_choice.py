@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
 from interp.errors import UsageError
+from interp.visible import one_line
 
 if TYPE_CHECKING:
     from interp.lab.order import Order, Request
@@ -66,7 +67,7 @@ def _add(
     try:
         task = _build(second, model, request)
     except UsageError as error:
-        print(f"{second}: {error}; left out", flush=True)
+        print(f"{second}: {one_line(error)}; left out", flush=True)
         return
     if reason := _refused(task, model, gates):
         print(f"{second}: {reason}; left out", flush=True)

@@ -27,6 +27,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from random import Random
+from typing import Any
 
 from interp.errors import UsageError, brief, named, nearest
 from interp.rows import Row, rows
@@ -86,7 +87,17 @@ def _drawn(path: Path, n: int, random: Random) -> list[Found]:
 
 def _read(path: Path) -> Iterator[Found]:
     for row in rows(path):
-        yield row, _cells(row)
+        # Only the CSV file of a run says which prompts belong together, and only there have texts that
+        # a spreadsheet would compute an apostrophe before them.
+        of_a_run = path.suffix.lower() == ".csv" and "cluster" in row.values
+        yield row, _cells(replace(row, values=_plain(row.values)) if of_a_run else row)
+
+
+def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: from_cell(value) if isinstance(value, str) else value
+        for name, value in values.items()
+    }
 
 
 def _cells(row: Row) -> Cells:

@@ -33,6 +33,7 @@ from interp.transformer.text import (
     to_str_tokens,
     to_tokens,
 )
+from interp.visible import title
 
 TokenizerLoader = Callable[[], Any]
 
@@ -102,8 +103,8 @@ class Transformer(nn.Module):
 
     @property
     def name(self) -> str:
-        """The name under which the model was loaded."""
-        return self.origin.name
+        """What the model is called: the name under which it was loaded, of an absolute path the end."""
+        return title(self.origin.name)
 
     @property
     def family(self) -> str:

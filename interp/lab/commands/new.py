@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from interp import files
 from interp.errors import UsageError
 from interp.lab.registry import folder, shown
 
@@ -27,12 +28,11 @@ def new(
         raise UsageError(f"{name!r} begins with an underscore, and such files are left alone")
     path = _place() / f"{name}.py"
     try:
-        with path.open("x", encoding="utf-8") as file:
-            file.write(TEMPLATE.read_text(encoding="utf-8").replace("STUDY", name))
+        files.write_new(path, TEMPLATE.read_bytes().replace(b"STUDY", name.encode()))
     except FileExistsError:
         raise UsageError(f"{shown(path)} exists; choose another name or remove it") from None
     except OSError as error:
-        raise UsageError(f"{shown(path)} cannot be written: {error.strerror}") from None
+        raise UsageError(f"{shown(path)} cannot be written: {files.reason(error)}") from None
     print(f"wrote {shown(path)}\nrun it: interp run {name}")
 
 
@@ -41,6 +41,4 @@ def _place() -> Path:
     try:
         return folder()
     except UsageError:
-        place = Path("experiments").resolve()
-        place.mkdir()
-        return place
+        return Path("experiments").resolve()

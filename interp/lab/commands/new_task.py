@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from interp import files
 from interp.errors import UsageError, brief, named
 
 TEMPLATE = Path(__file__).parent.parent / "data" / "prompts.csv.txt"
@@ -30,12 +31,9 @@ def new_task(
     path = Path(f"{name}.csv")
     prompts = TEMPLATE.read_bytes()
     try:
-        with path.open("xb") as file:
-            file.write(prompts)
+        files.write_new(path, prompts)
     except FileExistsError:
         raise UsageError(f"{path} exists; choose another name or remove it") from None
     except OSError as error:
-        # Opened and not written whole, on a full disk.
-        path.unlink(missing_ok=True)
-        raise UsageError(f"{named(path.absolute())} cannot be written: {error.strerror}") from None
+        raise UsageError(f"{named(path)} cannot be written: {files.reason(error)}") from None
     print(f"wrote {path}\nrun it: interp run task_check --task {path}")

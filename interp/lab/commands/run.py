@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from interp.errors import UsageError
 from interp.lab import words as said
 from interp.lab.registry import Registry, Study, discover, shown
+from interp.visible import one_line, relative
 
 DEFAULT_MODEL = "smollm2-135m"
 DEFAULT_OUT = Path("reports")
@@ -104,15 +106,18 @@ def run(
             _explain(study)
         return
     said.check_used(given, studies)
-    settings = {study.name: said.values(study, given) for study in studies}
+    settings = {
+        study.name: {name: _relative(value) for name, value in said.values(study, given).items()}
+        for study in studies
+    }
     if "all" in chosen:
         _tell_broken(registry)
     from interp.lab import suite
     from interp.lab.order import Request
 
     request = Request(
-        model,
-        task,
+        _relative(model),
+        _relative(task),
         n,
         seed,
         device,
@@ -128,14 +133,25 @@ def run(
     raise typer.Exit(suite.run(registry, studies, settings, request, whole="all" in chosen))
 
 
+def _relative(value: Any) -> Any:
+    """What was said; a file or folder is named from the working folder, so that it has one name."""
+    if isinstance(value, list):
+        return [_relative(each) for each in value]
+    is_place = isinstance(value, str) and os.path.isabs(value) and os.path.lexists(value)
+    return relative(value) if is_place else value
+
+
 def _explain(study: Study) -> None:
-    print(f"{study.name}: {study.question}\n\n{study.method}\n\nExpects  {study.expects}")
+    print(f"{study.name}: {one_line(study.question)}\n\n{study.method}\n\nExpects  {study.expects}")
     print(f"Task     {study.task or 'none'}\n")
     print("Settings" if study.settings else "No settings of its own.")
     for setting in study.settings:
-        print(f"  {setting.option:<18} {setting.describes} (default {setting.default!r})")
+        print(
+            f"  {setting.option:<18} {one_line(setting.describes)} "
+            f"(default {one_line(repr(setting.default))})"
+        )
 
 
 def _tell_broken(registry: Registry) -> None:
     for file in registry.broken:
-        print(f"left out: {shown(file.path)} is broken: {file.error}", file=sys.stderr)
+        print(one_line(f"left out: {shown(file.path)} is broken: {file.error}"), file=sys.stderr)

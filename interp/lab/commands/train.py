@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from interp.errors import UsageError
+from interp.lab import provenance
 from interp.lab.commands.run import Device, Seed
 
 if TYPE_CHECKING:
@@ -168,7 +169,9 @@ def _run(
         show(session.carry_on(folder, model, data, recipe, notes), recipe, watch)
     per_byte = session.results(folder).get("held_out_bits_per_byte")
     print(f"bits per byte of held-out text: {per_byte:.4f}\n" if per_byte else "", end="")
-    print(f"written: {folder}\nrun it: interp run all --model {folder}")
+    print(
+        f"written: {folder}\nrun it: {provenance.command(['run', 'all', '--model', str(folder)])}"
+    )
 
 
 def show(events: Iterator[Step | Scored], recipe: Recipe, watch: Any) -> None:
