@@ -222,19 +222,18 @@ class KLToBase(Metric):
 
 
 def _check_answers(name: str, tokens: object) -> None:
-    whole = isinstance(tokens, Tensor) and not (
-        tokens.is_floating_point() or tokens.is_complex() or tokens.dtype == torch.bool
+    got = f"{tokens!r:.60}"
+    if isinstance(tokens, Tensor):
+        got = f"{tokens.dtype} of shape {list(tokens.shape)}"
+        whole = not (
+            tokens.is_floating_point() or tokens.is_complex() or tokens.dtype == torch.bool
+        )
+        if whole and tokens.ndim == 1:
+            return
+    raise UsageError(
+        f"{name} must be a tensor of token ids [batch], such as "
+        f'torch.tensor([model.to_single_token(" Mary")]), got {got}'
     )
-    if not whole or tokens.ndim != 1:  # type: ignore[union-attr]
-        got = (
-            f"{tokens.dtype} of shape {list(tokens.shape)}"
-            if isinstance(tokens, Tensor)
-            else f"{tokens!r:.60}"
-        )
-        raise UsageError(
-            f"{name} must be a tensor of token ids [batch], such as "
-            f'torch.tensor([model.to_single_token(" Mary")]), got {got}'
-        )
 
 
 def _one(at: LogitsAt, real: Tensor, n_answers: int) -> Tensor:

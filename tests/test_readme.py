@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from interp.errors import UsageError
 from interp.lab.registry import discover
 
 README = Path(__file__).parents[1] / "README.md"
@@ -58,3 +59,47 @@ def test_the_map_of_the_house_names_every_room():
     rooms -= {"__pycache__"}
     house = README.read_text(encoding="utf-8").split("## The house")[1]
     assert {room for room in rooms if f"  {room}/" not in house} == set()
+
+
+def _portings():
+    """The rows of the table of TransformerLens's spellings: the snippets of both columns."""
+    table = (
+        README.read_text(encoding="utf-8").split("| TransformerLens | here |")[1].split("\n\n")[0]
+    )
+    rows = [line.strip("| ").split(" | ") for line in table.splitlines()[2:]]
+    return [(re.findall(r"`([^`]+)`", theirs), ours) for theirs, ours in rows]
+
+
+@pytest.fixture(scope="module")
+def notebook():
+    """What a notebook has at hand when it is ported."""
+    import torch
+
+    import interp
+    from interp import edits, sites
+    from interp.metrics import Loss, measured
+
+    model = interp.load("tiny-gpt2")
+    text = "When Mary and John went"
+    tokens = model.to_tokens(text)
+    return {
+        **{"interp": interp, "edits": edits, "sites": sites, "torch": torch, "model": model},
+        **{"text": text, "tokens": tokens, "cache": model.run_with_cache(tokens)[1]},
+        **{"name": "blocks.0.attn.hook_z", "function": lambda value, hook: value},
+        **{"Loss": Loss, "measured": measured},
+    }
+
+
+@pytest.mark.parametrize("row", _portings(), ids=lambda row: row[0][0])
+def test_what_the_readme_says_of_porting_holds_when_it_is_run(row, notebook):
+    theirs, ours = row
+    if ours.startswith("the same"):
+        for snippet in theirs:
+            assert eval(snippet, dict(notebook)) is not None
+        return
+    for snippet in theirs:
+        with pytest.raises((AttributeError, NameError, TypeError, UsageError)):
+            eval(snippet, dict(notebook))
+    for snippet in re.findall(r"`([^`]+)`", ours):
+        if not snippet.startswith("interp."):
+            assert eval(snippet, dict(notebook)) is not None

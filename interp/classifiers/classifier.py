@@ -12,6 +12,7 @@ from torch import Tensor
 
 from interp.classifiers.pairs import Pair
 from interp.errors import UsageError
+from interp.tokenizers import token_text
 from interp.transformer import Origin
 from interp.visible import title
 
@@ -91,7 +92,7 @@ class Classifier:
         device = next(self.model.parameters()).device
         return Reading(
             {name: encoded[name].to(device) for name in names},
-            tuple(self.tokenizer.decode([token]) for token in ids),
+            tuple(token_text(self.tokenizer, token) for token in ids),
             tuple(encoded.sequence_ids(0)),
         )
 
