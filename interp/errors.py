@@ -37,17 +37,22 @@ def nearest(name: str, names: Iterable[str], limit: int = 4) -> str:
     # Its time grows with the square of the length, and no name is that long.
     near = get_close_matches(name[:80], known, n=limit, cutoff=0.4)
     if near:
-        return f"nearest names: {', '.join(near)}"
-    return f"known names: {', '.join(known[:12])}{' …' if len(known) > 12 else ''}"
+        return f"nearest names: {', '.join(named(each, 60) for each in near)}"
+    shown = ", ".join(named(each, 30) for each in known[:12])
+    return f"known names: {shown}{' …' if len(known) > 12 else ''}"
 
 
-def named(path: Path | str) -> str:
-    """A path as an error names it: what is no printable character is escaped, and of a long one the
-    end is left."""
-    shown = "".join(
-        each if each.isprintable() else each.encode("unicode_escape").decode() for each in str(path)
-    )
-    return shown if len(shown) <= 120 else f"…{shown[-119:]}"
+def named(path: Path | str, most: int = 120) -> str:
+    """A path or a name as an error gives it: what is no printable character is escaped, and of a long
+    one the end is left."""
+    shown = _printable(str(path))
+    return shown if len(shown) <= most else f"…{shown[1 - most :]}"
+
+
+def reason(error: BaseException, most: int = 160) -> str:
+    """What another library says went wrong, on one line: of a long text the beginning."""
+    said = _printable(" ".join(str(error)[: 4 * most].split())) or type(error).__name__
+    return said if len(said) <= most else f"{said[:most]}…"
 
 
 def brief(value: object, most: int = 60) -> str:
@@ -57,3 +62,10 @@ def brief(value: object, most: int = 60) -> str:
     except (RecursionError, ValueError):  # nested deeply, or a number of thousands of digits
         shown = f"a {type(value).__name__}"
     return shown if len(shown) <= most + 2 else f"{shown[:most]}…"
+
+
+def _printable(text: str) -> str:
+    return "".join(
+        each if each.isprintable() else each.encode("unicode_escape", "surrogatepass").decode()
+        for each in text
+    )

@@ -32,8 +32,7 @@ def _sentence(task: Task) -> str:
     templates = len({prompt.template for prompt in task.kept})
     words = f"**{task.n} prompts** of {templates} template{'s' if templates != 1 else ''}."
     if task.dropped:
-        reasons = "; ".join(f"{count} because {why}" for why, count in task.reasons.items())
-        words += f" {task.dropped} more were dropped before anything ran: {reasons}."
+        words += f" {task.dropped} more were dropped before anything ran: {task.why_dropped}."
     return words + " All of them, kept or not, are in `tables/prompts.csv`."
 
 

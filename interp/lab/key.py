@@ -23,15 +23,18 @@ _LIBRARIES = ("torch", "transformers", "transformer_lens", "numpy")
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """All that a run's numbers depend on: readable parts, and a checksum of each code file."""
+    """All that a run's numbers depend on: readable parts, and a checksum of each code file. What no
+    number depends on is the mark of the `file` that the prompts come from, if they do."""
 
     parts: Mapping[str, Any]
     code: Mapping[str, str]
+    file: str = ""
 
     @property
     def digest(self) -> str:
-        """The checksum of all of it."""
-        return checksum(json.dumps(asdict(self), sort_keys=True).encode())
+        """The checksum of parts and code."""
+        every = {"parts": dict(self.parts), "code": dict(self.code)}
+        return checksum(json.dumps(every, sort_keys=True).encode())
 
     def save(self, folder: Path) -> None:
         """Writes the key into a run's folder."""
@@ -42,7 +45,7 @@ def stored(folder: Path) -> Key | None:
     """The key of the run that lies in this folder; None where there is no readable one."""
     try:
         data = json.loads(ordinary.data(folder / FILE, _LARGEST))
-        return Key(dict(data["parts"]), dict(data["code"]))
+        return Key(dict(data["parts"]), dict(data["code"]), str(data.get("file", "")))
     except (UsageError, ValueError, KeyError, TypeError, RecursionError):
         return None
 

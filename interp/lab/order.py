@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from interp.errors import InterpError
-from interp.lab import provenance
+from interp.lab import naming, provenance
 from interp.lab.folders import folder_name
 from interp.lab.key import Key, changes, checksum, file_checksum, libraries, package_code, stored
 from interp.lab.registry import Study
@@ -97,7 +97,8 @@ def order(
     request: Request,
 ) -> Order:
     """What running this study now would mean."""
-    key = Key(_parts(model, task, settings, request), _code(study))
+    mark = naming.file_mark(request.task, request.out) if task else ""
+    key = Key(_parts(model, task, settings, request), _code(study), mark)
     usual = all(settings[each.name] == each.default for each in study.settings)
     place = (
         request.out / folder_name(model.origin.name) / folder_name(task.name if task else "none")
@@ -108,15 +109,26 @@ def order(
     return Order(study, model, task, settings, request, key, target, last, reason, since)
 
 
+def unless_taken(order: Order) -> Order:
+    """The order; under a name of its own if the reports of another file of its name have come to lie
+    where it was to go."""
+    place, mark = order.target.parent.parent, order.key.file
+    if order.task is None or not mark or not naming.anothers(order.task, mark, place):
+        return order
+    task = naming.named_apart(order.task, mark, place)
+    key = replace(order.key, parts={**order.key.parts, "task": task.name})
+    target = place / folder_name(task.name) / order.target.name
+    return replace(order, task=task, key=key, target=target, replaces=None)
+
+
 def _parts(
     model: Subject, task: Task | None, settings: Mapping[str, Any], request: Request
 ) -> dict[str, Any]:
-    prompts = task.frame().to_csv(index=False).encode() if task else b""
     return {
         "weights": model.origin.weights_sha256,
         "config": checksum(repr(model.config).encode()),
         "task": task.name if task else None,
-        "prompts": checksum(prompts),
+        "prompts": naming.prompts_checksum(task),
         "settings": dict(settings),
         "files": _files(settings),
         "seed": request.seed,

@@ -19,9 +19,9 @@ from safetensors import SafetensorError
 
 from interp import files
 from interp.errors import InterpError, NotApplicable, UnavailableError, UsageError
-from interp.lab import provenance
+from interp.lab import naming, provenance
 from interp.lab.inputs import shown
-from interp.lab.order import Order
+from interp.lab.order import Order, unless_taken
 from interp.lab.progress import Watch, meter, watching
 from interp.report import Report, Text, store
 from interp.report.result import Failure, ModelFacts, Result, TaskFacts
@@ -82,20 +82,23 @@ def execute(order: Order, gate: Gate | None) -> Result:
     )
 
 
-def write(order: Order, result: Result) -> Result:
+def write(order: Order, result: Result) -> tuple[Order, Result]:
     """Puts the run into its folder, whole; what it replaces is gone afterwards. Returns what was
-    written: a report that cannot be drawn makes a failed run.
+    written, and where: a report that cannot be drawn makes a failed run, and a folder that has come
+    to be another file's is left to it.
 
     Raises  Unwritten if it cannot be written there; it says where the run is kept instead.
     """
-    written = _written(order, result)
     checkpoints = _checkpoints(order)
+    with naming.alone(order.request.out):
+        order = unless_taken(order)
+        written = _written(order, replace(result, task=_task_facts(order), key=order.key.digest))
     files.remove(checkpoints)
     with contextlib.suppress(OSError):
         checkpoints.parent.rmdir()
     if order.replaces is not None and order.replaces != order.target:
         files.remove(order.replaces)
-    return written
+    return order, written
 
 
 class Unwritten(InterpError):

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from interp.errors import InterpError, UnavailableError, UsageError
+from interp.errors import InterpError, UnavailableError, UsageError, brief
 from interp.lab import costs, runs, site
 from interp.lab.folders import check_out, check_run
 from interp.lab.order import Order, Request, order
@@ -128,7 +128,7 @@ def _check_task(studies: Sequence[Study], request: Request) -> None:
     if request.task is not None and all(study.task is None for study in studies):
         names = ", ".join(study.name for study in studies)
         raise UsageError(
-            f"--task {request.task!r} has no meaning here: {names} runs without a task"
+            f"--task {brief(request.task)} has no meaning here: {names} runs without a task"
         )
 
 
@@ -145,7 +145,7 @@ def _one(each: Order, choice: TaskChoice) -> int:
         complain(f"{each.study.name}: {error}")
         return error.exit_code
     try:
-        result = runs.write(each, result)
+        each, result = runs.write(each, result)
     except runs.Unwritten:
         if result.report is not None:
             _tell(each, f"{result.verdict}: {result.answer}")
@@ -171,6 +171,9 @@ def _tell_costs(orders: Sequence[Order], choice: TaskChoice) -> None:
             _tell(each, f"would not run: {gate.refused}")
             continue
         _tell(each, f"would {'run' if each.reason else 'skip'}: {_why(each)}")
+        if each.task is not None and not each.task.n:
+            _tell(each, f"none of the {len(each.task.prompts)} prompts of {each.task.name} is fit")
+            continue
         if not (each.reason and each.study.sweeps):
             continue
         plans = runs.rehearse(each)

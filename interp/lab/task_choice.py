@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
 from interp.errors import UsageError
+from interp.lab import naming
+from interp.lab.folders import folder_name
 from interp.visible import one_line
 
 if TYPE_CHECKING:
@@ -126,4 +128,25 @@ def _gate(task: Task, model: Transformer, gates: dict[str, Gate]) -> Gate:
 def _build(name: str, model: Transformer, request: Request) -> Task:
     from interp import tasks
 
-    return tasks.build(name, model.tokenizer, n=request.n, seed=request.seed, bos=model.bos_choice)
+    task = tasks.build(
+        name,
+        model.tokenizer,
+        n=request.n,
+        seed=request.seed,
+        bos=model.bos_choice,
+        n_ctx=model.config.n_ctx,
+    )
+    mark = naming.file_mark(name, request.out)
+    if not mark:
+        return task
+    found = naming.named_apart(task, mark, request.out / folder_name(model.name))
+    if found.name != task.name:
+        print(
+            f"{task.name}: another file's reports have this name, those of this one: {found.name}"
+        )
+    if task.dropped:
+        print(
+            f"{found.name}: {task.dropped} of {len(task.prompts)} prompts dropped: {task.why_dropped}",
+            flush=True,
+        )
+    return found

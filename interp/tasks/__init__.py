@@ -10,7 +10,7 @@ from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from interp.errors import UsageError, nearest
+from interp.errors import UsageError, brief, named, nearest
 from interp.rows import KINDS
 from interp.tasks.base import Group, Prompt, Task
 from interp.tasks.reader import Reader
@@ -56,10 +56,12 @@ def build(
     n: int | None = None,
     seed: int = 0,
     bos: Choice = "auto",
+    n_ctx: int | None = None,
     confirm: int | None = None,
 ) -> Task:
-    """The task for this tokenizer: n prompts, the same for the same seed. Of a built-in task `confirm`
-    prompts are in its `confirmation`, 72 unless said otherwise.
+    """The task for this tokenizer: n prompts, the same for the same seed. A file's prompts of more than
+    `n_ctx` tokens are dropped. Of a built-in task `confirm` prompts are in its `confirmation`, 72
+    unless said otherwise.
 
     `name_or_path` is a built-in task, one with another of its corruptions (`ioi-flip`), or the path of a
     .csv, .jsonl or .json file of prompts. Without n a built-in task makes `DEFAULT_N` and a file gives
@@ -79,22 +81,23 @@ def build(
     name, _, corruption = name_or_path.partition("-")
     path = Path(name_or_path)
     if name in _TASKS and not path.suffix:
-        return build(name, tokenizer, n, seed, bos, confirm).corrupted_by(corruption)
+        return build(name, tokenizer, n, seed, bos, confirm=confirm).corrupted_by(corruption)
     if path.suffix.lower() not in KINDS:
         raise UsageError(
-            f"no task is called {name_or_path!r}, and it is no .csv, .jsonl or .json file; "
+            f"no task is called {brief(name_or_path)}, and it is no .csv, .jsonl or .json file; "
             f"{nearest(name_or_path, _TASKS)}"
         )
     if confirm is not None:
         raise UsageError(
-            f"{path.name} is confirmed on its own held-out half; how many prompts confirm can be asked "
-            "of built-in tasks alone"
+            f"{named(path.name)} is confirmed on its own held-out half; how many prompts confirm can be "
+            "asked of built-in tasks alone"
         )
     from interp.tasks import from_file
 
-    question = f"Does the model prefer the right answers of {path.name}?"
-    made = splits.of_file(from_file.prompts(path, reader, n, Random(seed)))
-    return Task(path.name, question, made, reader.bos)
+    name = named(path.name)
+    made = splits.of_file(from_file.prompts(path, reader, n, Random(seed), n_ctx))
+    question = f"Does the model prefer the right answers of {name}?"
+    return Task(name, question, made, reader.bos)
 
 
 def prompt_tokens(model: Transformer, prompt: str) -> Int[Tensor, "batch pos"]:

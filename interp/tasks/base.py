@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from interp.tasks.splits import BuiltIn
 
+# So many reasons, and places of each, are told; `prompts.csv` has all of them.
+_SAID = 3
 Half = Literal["discovery", "held_out"]
 # The three disjoint parts of a built-in task; a prompt of a file is of none.
 Part = Literal["", "discovery", "held_out", "confirmation"]
@@ -33,6 +35,7 @@ class Prompt:
     `cluster` share what chance decided (by default their template) and are resampled together.
     `others` are further corruptions by their names, each as text and as tokens. `item` is the filler
     that carries the answer, and `fillers` are all words that were put into slots of either prompt.
+    `place` is the line or entry of the file that it was read from.
     """
 
     clean: str
@@ -53,6 +56,7 @@ class Prompt:
     item: str = ""
     fillers: frozenset[str] = frozenset()
     reason: str = ""
+    place: str = ""
 
     @property
     def kept(self) -> bool:
@@ -126,6 +130,23 @@ class Task:
     def reasons(self) -> dict[str, int]:
         """How many prompts were dropped for each reason."""
         return dict(Counter(prompt.reason for prompt in self.prompts if not prompt.kept))
+
+    @property
+    def why_dropped(self) -> str:
+        """Why prompts were dropped, how many for each reason and where the first of them stand, in few
+        words however many they are; empty if none was."""
+        places: dict[str, list[str]] = {}
+        for prompt in self.prompts:
+            if not prompt.kept:
+                places.setdefault(prompt.reason, []).append(prompt.place)
+        said = []
+        for reason, every in list(places.items())[:_SAID]:
+            words = [place for place in every[:_SAID] if place]
+            words += [f"{len(every) - _SAID} more"] if words and len(every) > _SAID else []
+            said.append(f"{reason} ({len(every)}){': ' if words else ''}{', '.join(words)}")
+        if len(places) > _SAID:
+            said.append(f"and {len(places) - _SAID} other reasons")
+        return "; ".join(said)
 
     @cached_property
     def clusters(self) -> np.ndarray:

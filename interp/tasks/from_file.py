@@ -23,11 +23,10 @@ all else is made anew.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from random import Random
-from typing import Any
 
 from interp.errors import UsageError, brief, named, nearest
 from interp.rows import Row, rows
@@ -46,8 +45,11 @@ Cells = Mapping[str, str | int]
 Found = tuple[Row, Cells]
 
 
-def prompts(path: Path, reader: Reader, n: int | None, random: Random) -> list[Prompt]:
-    """n of the file's prompts, drawn at random and in the file's order; all of them without n.
+def prompts(
+    path: Path, reader: Reader, n: int | None, random: Random, n_ctx: int | None = None
+) -> list[Prompt]:
+    """n of the file's prompts, drawn at random and in the file's order; all of them without n. Those of
+    more than `n_ctx` tokens are unfit.
 
     Raises  UsageError, naming file and line, for whatever is not as described above, and for more
             prompts than there are or than run at once.
@@ -55,7 +57,7 @@ def prompts(path: Path, reader: Reader, n: int | None, random: Random) -> list[P
     if n is not None and not 1 <= n <= MOST:
         raise UsageError(f"{named(path.name)}: --n must be 1 to {MOST:,}, got {n}")
     found = _all(path) if n is None else _drawn(path, n, random)
-    return [_prompt(reader, row, cells) for row, cells in found]
+    return [_prompt(reader, row, cells, n_ctx) for row, cells in found]
 
 
 def _all(path: Path) -> list[Found]:
@@ -86,21 +88,14 @@ def _drawn(path: Path, n: int, random: Random) -> list[Found]:
 
 
 def _read(path: Path) -> Iterator[Found]:
+    as_written = path.suffix.lower() == ".csv"
     for row in rows(path):
-        # Only the CSV file of a run says which prompts belong together, and only there have texts that
-        # a spreadsheet would compute an apostrophe before them.
-        of_a_run = path.suffix.lower() == ".csv" and "cluster" in row.values
-        yield row, _cells(replace(row, values=_plain(row.values)) if of_a_run else row)
+        # A run keeps its cells from being formulas; in a table of yours an apostrophe is one.
+        of_a_run = as_written and bool(row.values.get(recorded.PROMPTS[0]))
+        yield row, _cells(row, from_cell if of_a_run else str)
 
 
-def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        name: from_cell(value) if isinstance(value, str) else value
-        for name, value in values.items()
-    }
-
-
-def _cells(row: Row) -> Cells:
+def _cells(row: Row, text: Callable[[str], str]) -> Cells:
     """What the row gives: texts, and numbers where those are positions; an optional cell that is empty
     or null is left out."""
     _check_columns(row)
@@ -109,8 +104,10 @@ def _cells(row: Row) -> Cells:
         if name not in REQUIRED and (value is None or value == ""):
             continue
         index = name.startswith(positions.PREFIX) and type(value) is int
-        if index or isinstance(value, str):
+        if index:
             cells[name] = value
+        elif isinstance(value, str):
+            cells[name] = text(value)
         elif name in _OF_A_RUN and isinstance(value, int):
             cells[name] = str(value)
         else:
@@ -139,11 +136,8 @@ def _check_columns(row: Row) -> None:
             )
 
 
-def _prompt(reader: Reader, row: Row, cells: Cells) -> Prompt:
+def _prompt(reader: Reader, row: Row, cells: Cells, n_ctx: int | None) -> Prompt:
     texts = {name: str(value) for name, value in cells.items()}
-    if all(name in texts for name in recorded.PROMPTS):
-        # A run writes its cells so that no spreadsheet takes them for formulas.
-        texts = {name: from_cell(text) for name, text in texts.items()}
     ids = recorded.recorded(texts, row.place)
     given = {
         name.removeprefix(positions.PREFIX): value
@@ -164,7 +158,18 @@ def _prompt(reader: Reader, row: Row, cells: Cells) -> Prompt:
         tokens=None if ids is None else ids.tokens(reader, texts),
     )
     places = positions.placed(named_at, reader, made, ids, row.place)
-    return replace(made, positions={**made.positions, **places}, reason=_reason(made, texts, row))
+    return replace(
+        made,
+        positions={**made.positions, **places},
+        reason=_too_long(made, n_ctx) or _reason(made, texts, row),
+        place=row.place.rpartition(", ")[2],
+    )
+
+
+def _too_long(made: Prompt, n_ctx: int | None) -> str:
+    if n_ctx is None or max(len(made.clean_tokens), len(made.corrupted_tokens)) <= n_ctx:
+        return ""
+    return f"longer than the {n_ctx} tokens that the model reads"
 
 
 def _reason(made: Prompt, texts: Mapping[str, str], row: Row) -> str:

@@ -55,9 +55,10 @@ def gate(model: Transformer, task: Task) -> Gate:
     """The model's accuracy and logit differences on the task and its fresh confirming prompts, and
     whether they will do."""
     if not task.n:
-        reasons = "; ".join(f"{why} ({times})" for why, times in task.reasons.items())
         none = np.zeros(0)
-        why_none = f"none of the {len(task.prompts)} prompts of {task.name} is fit: {reasons}"
+        why_none = (
+            f"none of the {len(task.prompts)} prompts of {task.name} is fit: {task.why_dropped}"
+        )
         return Gate(0, task.dropped, None, None, None, None, why_none, none, none, none, none)
     fresh = splits.fresh_confirmation(task)
     here = logit_differences(model, task)

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal, get_args
+from functools import partial
+from typing import Any, Literal
 
-from interp.errors import UsageError, nearest
+from interp.errors import UsageError, brief, nearest
+from interp.transformer.bounds import MOST_LAYERS, flag, number, one_of, whole
 
 Norm = Literal["layernorm", "rmsnorm", "none"]
 Positions = Literal["learned", "rotary", "none"]
+Scaling = Literal["linear", "llama3"]
 Activation = Literal["gelu", "gelu_new", "relu", "silu"]
+
+
+# A matrix of more numbers than these fits into no memory.
+_MOST_NUMBERS = 2**40
+_NEEDED = ("n_layers", "n_heads", "d_model", "d_head", "d_vocab", "n_ctx")
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,14 +28,23 @@ class RotaryScaling:
     `linear` divides every frequency by `factor`; `llama3` leaves high frequencies, divides low ones
     and blends between, by the wavelength against `original_n_ctx`.
 
+    Raises  UsageError for factors that stretch nothing or contradict each other.
     Source  Hugging Face `rope_type` "linear" and "llama3".
     """
 
-    kind: Literal["linear", "llama3"]
+    kind: Scaling
     factor: float
     low_freq_factor: float = 1.0
     high_freq_factor: float = 4.0
     original_n_ctx: int = 8192
+
+    def __post_init__(self) -> None:
+        _assign(self, _checked_scaling)
+        if self.kind == "llama3" and self.high_freq_factor <= self.low_freq_factor:
+            raise UsageError(
+                f"high_freq_factor must be above low_freq_factor {self.low_freq_factor}, "
+                f"got {self.high_freq_factor}"
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +57,8 @@ class Config:
     (GPT-2's `scale_attn_by_inverse_layer_idx`). `windows` holds, for every layer, how many
     positions back attention reaches, or None; empty means everywhere all positions.
 
-    Raises  UsageError when the settings contradict each other.
+    Raises  UsageError for a setting that is of another kind or beyond its bounds, and when settings
+            contradict each other.
     """
 
     n_layers: int
@@ -73,16 +92,12 @@ class Config:
     windows: tuple[int | None, ...] = ()
 
     def __post_init__(self) -> None:
+        _assign(self, _checked)
         self._default("n_kv_heads", self.n_heads)
         self._default("d_vocab_out", self.d_vocab)
         self._default("attn_scale", self.d_head**0.5)
         if self.positions == "rotary":
             self._default("rotary_dim", self.d_head)
-        for name in ("n_layers", "n_heads", "d_model", "d_head", "d_vocab", "n_ctx"):
-            if getattr(self, name) < 1:
-                raise UsageError(f"{name} must be at least 1, got {getattr(self, name)}")
-        if self.d_mlp < 0:
-            raise UsageError(f"d_mlp must be 0 (no MLP) or more, got {self.d_mlp}")
         if self.n_heads % self.n_kv_heads:
             raise UsageError(
                 f"n_heads must be a multiple of n_kv_heads, got {self.n_heads} and {self.n_kv_heads}"
@@ -93,15 +108,18 @@ class Config:
             )
         if self.tied and self.d_vocab_out != self.d_vocab:
             raise UsageError("a tied unembedding needs d_vocab_out equal to d_vocab")
-        for name, choices in (("norm", Norm), ("positions", Positions), ("activation", Activation)):
-            value, known = getattr(self, name), get_args(choices)
-            if value not in known:
-                raise UsageError(f"{name} must be one of {', '.join(known)}, got {value!r}")
-        if any(window is not None and window < 1 for window in self.windows):
-            raise UsageError(f"a window must reach at least 1 position, got {self.windows}")
         if self.windows and len(self.windows) != self.n_layers:
             raise UsageError(
                 f"windows needs one entry for each of {self.n_layers} layers, got {len(self.windows)}"
+            )
+        widest = max(
+            *(self.d_vocab, self.d_vocab_out, self.n_heads * self.d_head, self.d_mlp),
+            self.n_ctx if self.positions == "learned" else 0,
+        )
+        if widest * self.d_model > _MOST_NUMBERS:
+            raise UsageError(
+                f"a matrix of {widest:,} × {self.d_model:,} numbers fits into no memory; "
+                "sizes this large are a mistake"
             )
 
     def _default(self, name: str, value: Any) -> None:
@@ -121,14 +139,75 @@ class Config:
     def from_dict(cls, data: dict[str, Any]) -> Config:
         """The Config that `to_dict` described.
 
-        Raises  UsageError for a setting that does not exist.
+        Raises  UsageError for a setting that does not exist, is missing or cannot be meant.
         """
-        known = {field.name for field in fields(cls)}
+        if not isinstance(data, dict):
+            raise UsageError(f"settings must be an object of names and values, got {brief(data)}")
         for name in data:
-            if name not in known:
-                raise UsageError(f"no setting is called {name!r}; {nearest(name, known)}")
-        values = dict(data)
-        if isinstance(scaling := values.get("rotary_scaling"), dict):
-            values["rotary_scaling"] = RotaryScaling(**scaling)
-        values["windows"] = tuple(values.get("windows") or ())
-        return cls(**values)
+            if name not in _KINDS:
+                raise UsageError(f"no setting is called {brief(name)}; {nearest(name, _KINDS)}")
+        for name in _NEEDED:
+            if name not in data:
+                raise UsageError(f"the setting {name} is missing")
+        # A dict comes from a file as a rule, and has values of any kind.
+        return cls(**_checked(data))
+
+
+def _assign(settings: Any, checked: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+    """Has a frozen dataclass keep its own values as `checked` gives them."""
+    values = {field.name: getattr(settings, field.name) for field in fields(settings)}
+    for name, value in checked(values).items():
+        object.__setattr__(settings, name, value)
+
+
+def _checked(values: dict[str, Any]) -> dict[str, Any]:
+    """The values, each of the kind and within the bounds of its setting."""
+    return {name: _KINDS[name](name, value) for name, value in values.items()}
+
+
+def _checked_scaling(values: dict[str, Any]) -> dict[str, Any]:
+    return {name: _SCALING_KINDS[name](name, value) for name, value in values.items()}
+
+
+def _windows(name: str, value: Any) -> tuple[int | None, ...]:
+    if value is not None and not isinstance(value, list | tuple):
+        raise UsageError(f"{name} must be a list, got {brief(value)}")
+    return tuple(
+        None if reach is None else whole("a window of positions", reach, least=1)
+        for reach in value or ()
+    )
+
+
+def _scaling(name: str, value: Any) -> RotaryScaling | None:
+    if value is None or isinstance(value, RotaryScaling):
+        return value
+    if not isinstance(value, dict):
+        raise UsageError(f"{name} must be an object of settings, got {brief(value)}")
+    if unknown := [each for each in value if each not in _SCALING_KINDS]:
+        raise UsageError(f"no setting of {name} is called {brief(unknown[0])}")
+    if missing := [each for each in ("kind", "factor") if each not in value]:
+        raise UsageError(f"the setting {missing[0]} of {name} is missing")
+    return RotaryScaling(**_checked_scaling(value))
+
+
+_POSITIVE = partial(number, above=0)
+_KINDS: dict[str, Callable[[str, Any], Any]] = {
+    **dict.fromkeys(("n_kv_heads", "d_mlp", "d_vocab_out", "rotary_dim"), whole),
+    **dict.fromkeys(_NEEDED, partial(whole, least=1)),
+    "n_layers": partial(whole, least=1, most=MOST_LAYERS),
+    **{
+        name: partial(one_of, choices=choices)
+        for name, choices in (("norm", Norm), ("positions", Positions), ("activation", Activation))
+    },
+    **dict.fromkeys(("norm_eps", "attn_scale"), partial(number, least=0)),
+    "rotary_base": _POSITIVE,
+    "rotary_scaling": _scaling,
+    **dict.fromkeys(("gated", "parallel", "causal", "tied", "qk_norm", "unembed_bias"), flag),
+    **dict.fromkeys(("q_bias", "kv_bias", "o_bias", "mlp_bias", "attn_scale_by_layer"), flag),
+    "windows": _windows,
+}
+_SCALING_KINDS: dict[str, Callable[[str, Any], Any]] = {
+    "kind": partial(one_of, choices=Scaling),
+    **dict.fromkeys(("factor", "low_freq_factor", "high_freq_factor"), _POSITIVE),
+    "original_n_ctx": partial(whole, least=1),
+}

@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from interp import sites
-from interp.errors import UsageError
+from interp.errors import UsageError, brief
 from interp.sites import Site
 from interp.tokenizers import Bos, Choice, bos_of
 from interp.transformer.attention import attention_mask
@@ -80,8 +80,8 @@ class Transformer(nn.Module):
         # Fused kernels, which show less, are for whoever asks for training.
         self.eval()
 
-    def assign(self, weights: Mapping[str, Tensor]) -> None:
-        """Makes these tensors the model's parameters, without copying them where their layout allows.
+    def check(self, weights: Mapping[str, Tensor]) -> None:
+        """Passes if these are the model's weights by name and shape.
 
         Raises  UsageError for a missing or unused name and for a wrong shape.
         """
@@ -90,13 +90,22 @@ class Transformer(nn.Module):
             raise UsageError(f"weights lack {len(missing)} tensors, the first is {missing[0]!r}")
         if unused := sorted(weights.keys() - own.keys()):
             raise UsageError(
-                f"weights hold {len(unused)} tensors of no use, the first is {unused[0]!r}"
+                f"weights hold {len(unused)} tensors of no use, the first is {brief(unused[0])}"
             )
         for name, parameter in own.items():
             if weights[name].shape != parameter.shape:
                 raise UsageError(
-                    f"{name} must have shape {list(parameter.shape)}, got {list(weights[name].shape)}"
+                    f"{name} must have shape {list(parameter.shape)}, "
+                    f"got {brief(list(weights[name].shape))}"
                 )
+
+    def assign(self, weights: Mapping[str, Tensor]) -> None:
+        """Makes these tensors the model's parameters, without copying them where their layout allows.
+
+        Raises  UsageError for a missing or unused name and for a wrong shape.
+        """
+        self.check(weights)
+        for name in dict(self.named_parameters()):
             path, _, leaf = name.rpartition(".")
             weight = nn.Parameter(flat_in_place(name, weights[name]))
             self.get_submodule(path).register_parameter(leaf, weight)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,11 +10,20 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from interp.errors import UnavailableError, UsageError
+from interp.errors import UnavailableError, UsageError, named, reason
+from interp.ordinary import MB
 from interp.tokenizers import Choice
 from interp.transformer import Config, Origin, Transformer
 from interp.transformer.classifying import Classifying
 from interp.transformer.model import TokenizerLoader
+from interp.weights.files import ordinary_file
+
+_TOKENIZERS = ("tokenizer.json", "tokenizer_config.json", "vocab.json", "tokenizer.model")
+_BESIDE = (
+    *("merges.txt", "vocab.txt", "special_tokens_map.json", "added_tokens.json", "config.json"),
+    *("chat_template.jinja", "chat_template.json", "generation_config.json"),
+)
+_MOST_BYTES = 256 * MB
 
 Named = Iterator[tuple[str, Tensor]]
 
@@ -22,7 +32,8 @@ Named = Iterator[tuple[str, Tensor]]
 class Checkpoint:
     """A model that is ready to be built: its shape, its weights under our names, its tokenizer.
 
-    `weights` is called once, with the dtype and the device that they are to have. `huggingface` is
+    `weights` is called with the dtype and the device that they are to have: first with `meta`, for the
+    shapes alone, then for the values. `huggingface` is
     a folder from which Hugging Face's library loads the same model, where there is one. A model with
     `labels` has a classification head.
     """
@@ -40,6 +51,8 @@ class Checkpoint:
 
         Raises  UnavailableError if weights and shape do not belong together.
         """
+        # Shapes before values, and before anything of the config's sizes is built.
+        shapes = dict(self.weights(dtype, torch.device("meta")))
         with torch.device("meta"):
             model = (
                 Classifying(self.config, self.labels, self.origin, self.tokenizer, bos)
@@ -47,10 +60,11 @@ class Checkpoint:
                 else Transformer(self.config, self.origin, self.tokenizer, bos)
             )
         try:
+            model.check(shapes)
             model.assign(dict(self.weights(dtype, device)))
         except UsageError as error:
             raise UnavailableError(
-                f"{self.origin.name}: the weights do not fit the config: {error}"
+                f"{named(self.origin.name)}: the weights do not fit the config: {error}"
             ) from None
         return model.eval()
 
@@ -58,8 +72,7 @@ class Checkpoint:
 def tokenizer_in(folder: Path, name: str) -> TokenizerLoader | None:
     """What loads the tokenizer of a Hugging Face folder when it is first needed; None if the folder
     holds none."""
-    files = ("tokenizer.json", "tokenizer_config.json", "vocab.json", "tokenizer.model")
-    found = any((folder / file).is_file() for file in files)
+    found = any(os.path.lexists(folder / file) for file in _TOKENIZERS)
     return tokenizer_of(str(folder), name) if found else None
 
 
@@ -70,10 +83,24 @@ def tokenizer_of(source: str, name: str, kind: str = "AutoTokenizer") -> Tokeniz
     def load() -> object:
         import transformers
 
+        _check_files(Path(source))
         try:
             return getattr(transformers, kind).from_pretrained(source, trust_remote_code=False)
         except Exception as error:  # transformers raises whatever its parsers do
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
-            raise UnavailableError(f"the tokenizer of {name} cannot be loaded: {reason}") from error
+            raise UnavailableError(
+                f"the tokenizer of {named(name)} cannot be loaded: {reason(error)}"
+            ) from error
 
     return load
+
+
+def _check_files(folder: Path) -> None:
+    """Passes if a tokenizer's files in this folder can be opened: a pipe would be waited for, and a
+    file of any size would be read whole."""
+    for name in (*_TOKENIZERS, *_BESIDE):
+        if os.path.lexists(path := folder / name):
+            size = ordinary_file(path).stat().st_size
+            if size > _MOST_BYTES:
+                raise UnavailableError(
+                    f"{named(path)} has {size:,} bytes, a tokenizer's file at most {_MOST_BYTES:,}"
+                )

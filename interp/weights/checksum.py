@@ -5,33 +5,54 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from interp import files
+from interp.weights.files import ordinary_file
 from interp.weights.folders import cache_folder
+
+# The coarsest clocks of file systems tick every two seconds: what changes twice within a tick looks
+# unchanged.
+_SECOND = 1_000_000_000
+_TICK = 2 * _SECOND
 
 
 def of_file(path: Path) -> str:
-    """The SHA-256 of a file's bytes, in hex; hashed anew only when its size or time has changed."""
+    """The SHA-256 of a file's bytes, in hex; hashed anew when anything says that they may be others: its
+    size, its place on the disk, or its times, of which one cannot be set back."""
     path = path.resolve()
-    status = path.stat()
-    state = [str(path), status.st_size, status.st_mtime_ns]
-    key = hashlib.sha256(str(path).encode()).hexdigest()[:24]
+    began, state = time.time_ns(), _state(path)
+    key = hashlib.sha256(str(path).encode("utf-8", "surrogateescape")).hexdigest()[:24]
     note = cache_folder() / "checksums" / f"{key}.json"
     if (known := _noted(note)) and known.get("state") == state:
         return str(known["sha256"])
     digest = of_file_read(path)
-    _note(note, {"state": state, "sha256": digest})
+    coarse = all(when % _SECOND == 0 for when in state["times"])
+    settled = not coarse or began - max(state["times"]) > _TICK
+    if settled and _state(path) == state:
+        _note(note, {"state": state, "sha256": digest})
     return digest
+
+
+def _state(path: Path) -> dict[str, Any]:
+    status = path.stat()
+    return {
+        "path": str(path),
+        "size": status.st_size,
+        "place": [status.st_dev, status.st_ino],
+        "times": [status.st_mtime_ns, status.st_ctime_ns],
+    }
 
 
 def of_file_read(path: Path) -> str:
     """The SHA-256 of a file's bytes, in hex, read now."""
-    with path.open("rb") as file:
+    with ordinary_file(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
@@ -56,9 +77,9 @@ def of_tensors(tensors: Mapping[str, Tensor]) -> str:
 def _noted(note: Path) -> dict[str, object] | None:
     try:
         known = json.loads(note.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
-    return known if isinstance(known, dict) else None
+    return known if isinstance(known, dict) and isinstance(known.get("sha256"), str) else None
 
 
 def _note(note: Path, known: Mapping[str, object]) -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
+import re
+import stat
 import warnings
 import zipfile
 from collections.abc import Mapping
@@ -13,25 +16,35 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from interp.errors import UnavailableError
+from interp import ordinary
+from interp.errors import UnavailableError, UsageError, brief, named, reason
 
 SAFE, SAFE_INDEX = "model.safetensors", "model.safetensors.index.json"
 PICKLED, PICKLED_INDEX = "pytorch_model.bin", "pytorch_model.bin.index.json"
+# Configs take some kilobytes, indices of the largest models a few megabytes in some hundred parts.
+_MOST_JSON, _MOST_INDEX, _MOST_PARTS = 4 * ordinary.MB, 64 * ordinary.MB, 10_000
+_PART = re.compile(r"(?!\.)[^/\\\x00-\x1f]{1,200}\.(safetensors|bin|pt|pth)")
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """The object that a JSON file holds.
+def read_json(path: Path, most: int = _MOST_JSON) -> dict[str, Any]:
+    """The object that an ordinary JSON file of at most so many bytes holds.
 
-    Raises  UnavailableError if it is missing, or is no JSON object.
+    Raises  UnavailableError if it is missing, or is no such file.
     """
+    if not os.path.lexists(path):
+        raise UnavailableError(f"{named(path)} is missing")
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UnavailableError(f"{path} is missing") from None
-    except (OSError, ValueError) as error:
-        raise UnavailableError(f"{path} cannot be read as JSON: {error}") from None
+        data = json.loads(ordinary.text(path, most))
+    except UsageError as error:
+        raise UnavailableError(str(error)) from None
+    except RecursionError:
+        raise UnavailableError(f"{named(path)} is nested too deeply to be read as JSON") from None
+    except ValueError as error:
+        raise UnavailableError(
+            f"{named(path)} cannot be read as JSON: {reason(error)}; write or fetch it again"
+        ) from None
     if not isinstance(data, dict):
-        raise UnavailableError(f"{path} must hold a JSON object, got {type(data).__name__}")
+        raise UnavailableError(f"{named(path)} must hold a JSON object, got {brief(data)}")
     return data
 
 
@@ -41,13 +54,34 @@ def weight_files(folder: Path) -> list[Path]:
     Raises  UnavailableError if there are none, or if a part that the index names is missing.
     """
     for whole, index in ((SAFE, SAFE_INDEX), (PICKLED, PICKLED_INDEX)):
-        if (folder / whole).is_file():
-            return [folder / whole]
-        if (folder / index).is_file():
-            return _all_there([folder / part for part in parts(folder / index)], index)
+        if os.path.lexists(folder / whole):
+            return [ordinary_file(folder / whole)]
+        if os.path.lexists(folder / index):
+            return [
+                ordinary_file(folder / part, f", though {index} names it")
+                for part in parts(folder / index)
+            ]
     raise UnavailableError(
-        f"{folder} holds no weights: expected {SAFE}, {SAFE_INDEX}, {PICKLED} or {PICKLED_INDEX}"
+        f"{named(folder)} holds no weights: expected {SAFE}, {SAFE_INDEX}, {PICKLED} or "
+        f"{PICKLED_INDEX}"
     )
+
+
+def ordinary_file(path: Path, why: str = "") -> Path:
+    """This path, if an ordinary file is there.
+
+    Raises  UnavailableError for a missing one, and for a folder, a pipe or a device.
+    """
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        raise UnavailableError(f"{named(path)} is missing{why}") from None
+    except (OSError, ValueError) as error:  # a loop of links, a name that no file can have
+        raise UnavailableError(f"{named(path)} cannot be opened: {reason(error)}") from None
+    if not stat.S_ISREG(mode):
+        kind = "a folder" if stat.S_ISDIR(mode) else "a pipe or a device"
+        raise UnavailableError(f"{named(path)} must be an ordinary file, and is {kind}")
+    return path
 
 
 def parts(index: Path) -> list[str]:
@@ -55,20 +89,23 @@ def parts(index: Path) -> list[str]:
 
     Raises  UnavailableError if the index is damaged, or names a file outside its folder.
     """
-    weight_map = read_json(index).get("weight_map")
+    weight_map = read_json(index, _MOST_INDEX).get("weight_map")
     if not isinstance(weight_map, dict) or not weight_map:
-        raise UnavailableError(f"{index} has no weight_map that names the parts")
-    names = sorted({str(name) for name in weight_map.values()})
-    # An index comes with the weights and is no more to be trusted than they are.
-    if outside := [name for name in names if Path(name).name != name]:
-        raise UnavailableError(f"{index} names a part outside its folder: {outside[0]!r}")
-    return names
-
-
-def _all_there(paths: list[Path], index: str) -> list[Path]:
-    if missing := [path for path in paths if not path.is_file()]:
-        raise UnavailableError(f"{missing[0]} is missing, though {index} names it")
-    return paths
+        raise UnavailableError(f"{named(index)} has no weight_map that names the parts")
+    names = set()
+    for name in weight_map.values():
+        # An index comes with the weights and is no more to be trusted than they are.
+        if not isinstance(name, str) or not _PART.fullmatch(name):
+            raise UnavailableError(
+                f"{named(index)} names a part outside its folder, or none that is a file of weights: "
+                f"{brief(name)}"
+            )
+        names.add(name)
+    if len(names) > _MOST_PARTS:
+        raise UnavailableError(
+            f"{named(index)} names {len(names):,} parts, at most {_MOST_PARTS:,} are read"
+        )
+    return sorted(names)
 
 
 def open_tensors(paths: list[Path]) -> dict[str, Tensor]:
@@ -81,44 +118,55 @@ def open_tensors(paths: list[Path]) -> dict[str, Tensor]:
     for path in paths:
         opened = _open_safe(path) if path.suffix == ".safetensors" else _open_pickled(path)
         if twice := sorted(found.keys() & opened.keys()):
-            raise UnavailableError(f"{path} holds {twice[0]!r}, which another part holds already")
+            raise UnavailableError(
+                f"{named(path)} holds {brief(twice[0])}, which another part holds already"
+            )
         found.update(opened)
     return found
 
 
 def _open_safe(path: Path) -> dict[str, Tensor]:
-    from safetensors import SafetensorError, safe_open
+    from safetensors import safe_open
 
     try:
         with safe_open(path, framework="pt") as file:
             return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError, RuntimeError) as error:
+    except Exception as error:  # a damaged header can raise anything
         raise UnavailableError(
-            f"{path} is truncated or no safetensors file ({error}); fetch or write it again"
+            f"{named(path)} is truncated or no safetensors file that can be read ({reason(error)}); "
+            "fetch or write it again"
         ) from None
 
 
 def _open_pickled(path: Path) -> dict[str, Tensor]:
-    # Files older than the zip format cannot be mapped.
-    options: dict[str, Any] = {"weights_only": True, "mmap": zipfile.is_zipfile(path)}
     try:
+        # Files older than the zip format cannot be mapped.
+        zipped = zipfile.is_zipfile(path)
+        if zipped:
+            with zipfile.ZipFile(path) as file:
+                packed = any(entry.compress_type for entry in file.infolist())
+            # What is compressed may become any size in memory, and PyTorch compresses nothing.
+            if packed:
+                raise UnavailableError(
+                    f"{named(path)} is compressed; save it with torch.save, or as safetensors"
+                )
         with warnings.catch_warnings():
             # Torch warns of a strange file before it refuses it.
             warnings.simplefilter("ignore")
-            state = torch.load(path, map_location="cpu", **options)
+            state = torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
+    except UnavailableError:
+        raise
     except pickle.UnpicklingError:
         raise UnavailableError(
-            f"{path} is refused: it is no plain file of tensors, and unpickling it could run code; "
-            "save it as safetensors"
+            f"{named(path)} is refused: it is no plain file of tensors, and unpickling it could run "
+            "code; save it as safetensors"
         ) from None
     except Exception as error:  # a damaged pickle can raise anything
         raise UnavailableError(
-            f"{path} is truncated or no PyTorch file ({_first_line(error)})"
+            f"{named(path)} is truncated or no PyTorch file ({reason(error)})"
         ) from None
     if not isinstance(state, Mapping) or not all(isinstance(it, Tensor) for it in state.values()):
-        raise UnavailableError(f"{path} must hold a state dict: tensors by name, and nothing else")
+        raise UnavailableError(
+            f"{named(path)} must hold a state dict: tensors by name, and nothing else"
+        )
     return {str(name): tensor.detach() for name, tensor in state.items()}
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Iterable
 from pathlib import Path
 
-from interp.errors import UnavailableError, nearest
+from interp.errors import UnavailableError, brief, named, nearest, reason
 from interp.weights.files import PICKLED, PICKLED_INDEX, SAFE, SAFE_INDEX, parts
 from interp.weights.zoo import SHORT_NAMES
 
@@ -34,7 +34,8 @@ def folder_of(name: str, revision: str | None, known: Iterable[str] = SHORT_NAME
     def fetch(patterns: list[str]) -> Path:
         return Path(snapshot_download(name, revision=revision, allow_patterns=patterns))
 
-    command = shlex.join(["hf", "download", name, *(["--revision", revision] if revision else [])])
+    revised = ["--revision", named(revision)] if revision else []
+    command = shlex.join(["hf", "download", name, *revised])
     try:
         folder = fetch(_SMALL)
         if not (wanted := _indexed(folder)):
@@ -44,37 +45,45 @@ def folder_of(name: str, revision: str | None, known: Iterable[str] = SHORT_NAME
             folder = fetch(wanted)
         if any(not (folder / file).is_file() for file in wanted):
             raise UnavailableError(
-                f"{folder} is incomplete: {', '.join(wanted)} cannot be had; "
+                f"{named(folder)} is incomplete: {_some(wanted)} cannot be had; "
                 f"fetch the model with `{command}`"
             )
         return folder
     except (LocalEntryNotFoundError, OfflineModeIsEnabled):
         mode = "HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else "the hub is out of reach"
         raise UnavailableError(
-            f"{name!r} is no short name or folder, and not in the Hugging Face cache "
-            f"{constants.HF_HUB_CACHE}, and {mode}; fetch it with `{command}`, "
+            f"{brief(name)} is no short name or folder, and not in the Hugging Face cache "
+            f"{named(constants.HF_HUB_CACHE)}, and {mode}; fetch it with `{command}`, "
             f"or use a short name ({nearest(name, known)})"
         ) from None
     except GatedRepoError:
         raise UnavailableError(
-            f"the hub gives {name!r} only to those who asked for it: accept its terms on the hub "
+            f"the hub gives {brief(name)} only to those who asked for it: accept its terms on the hub "
             "and log in with `hf auth login`"
         ) from None
     except RevisionNotFoundError:
-        raise UnavailableError(f"the hub's {name!r} has no revision {revision!r}") from None
+        raise UnavailableError(
+            f"the hub's {brief(name)} has no revision {brief(revision)}"
+        ) from None
     except (RepositoryNotFoundError, HFValidationError):
         raise unknown(name, known) from None
-    except (HfHubHTTPError, OSError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise UnavailableError(f"{name!r} cannot be fetched from the hub: {reason}") from None
+    except (HfHubHTTPError, OSError, ValueError) as error:
+        raise UnavailableError(
+            f"{brief(name)} cannot be fetched from the hub: {reason(error)}"
+        ) from None
 
 
 def unknown(name: str, known: Iterable[str] = SHORT_NAMES) -> UnavailableError:
     """The error for a name that means nothing."""
     return UnavailableError(
-        f"no model is called {name!r}: it is no short name ({nearest(name, known)}), "
+        f"no model is called {brief(name)}: it is no short name ({nearest(name, known)}), "
         "no folder, and no id on the Hugging Face hub"
     )
+
+
+def _some(files: list[str]) -> str:
+    more = f" and {len(files) - 3} more" if len(files) > 3 else ""
+    return ", ".join(named(file, 60) for file in files[:3]) + more
 
 
 def _indexed(folder: Path) -> list[str]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from interp.errors import UnavailableError, UsageError
-from interp.transformer import Config, Origin, RotaryScaling
+from interp.errors import UnavailableError, UsageError, brief, named, reason
+from interp.transformer import Config, Origin, RotaryScaling, bounds
 from interp.weights import checksum
 from interp.weights.checkpoint import Checkpoint, Named, tokenizer_in
 from interp.weights.families import FAMILIES
@@ -17,18 +18,27 @@ from interp.weights.files import open_tensors, read_json, weight_files
 from interp.weights.reader import Reader
 from interp.weights.settings import Settings
 
-# Names, token ids, training, generation, heads of other tasks, what only moves rounding errors.
-_HARMLESS = """
-    model_type architectures transformers_version _name_or_path name_or_path dtype torch_dtype
-    output_hidden_states output_attentions return_dict use_cache is_encoder_decoder is_decoder
-    chunk_size_feed_forward id2label label2id problem_type task_specific_params n_ctx
-    bos_token_id eos_token_id pad_token_id sep_token_id cls_token_id unk_token_id
-    resid_pdrop embd_pdrop attn_pdrop attention_dropout hidden_dropout classifier_dropout
-    initializer_range gradient_checkpointing pretraining_tp reorder_and_upcast_attn
-    num_labels _num_labels finetuning_task unsloth_fixed unsloth_version
-    do_sample max_length max_new_tokens temperature top_k top_p
+# Settings of a config class that no forward pass of a language model reads: names, token ids, training,
+# generation, heads of other tasks, attention to an encoder, what only moves rounding errors. All
+# further settings that a config.json may have are read by nobody, but for those below.
+_INERT = """
+    model_type architectures transformers_version dtype output_hidden_states return_dict use_cache
+    is_encoder_decoder is_decoder chunk_size_feed_forward id2label label2id problem_type
+    bos_token_id eos_token_id pad_token_id resid_pdrop embd_pdrop attn_pdrop attention_dropout
+    hidden_dropout classifier_dropout initializer_range pretraining_tp reorder_and_upcast_attn
     summary_type summary_use_proj summary_activation summary_proj_to_labels summary_first_dropout
-    transformers.js_config is_llama_config _attn_implementation attn_implementation
+    add_cross_attention
+"""
+# What Hugging Face's library reads of any config although no class says so: other weights or another
+# config than these, a config within the config, numbers of fewer bits, layers that differ.
+_READ = """
+    quantization_config transformers_weights configuration_files text_config decoder generator
+    fusion_config per_layer_config kv_sharing_modes
+"""
+# The same of rotary positions, which the config class makes `rope_parameters` of.
+_ROTARY = """
+    rope_scaling rope_theta partial_rotary_factor original_max_position_embeddings rotary_pct
+    rotary_emb_base
 """
 
 
@@ -56,104 +66,139 @@ def read_config(folder: Path) -> tuple[Config, str]:
     Raises  UnavailableError for an architecture or a setting that is not supported.
     """
     path = folder / "config.json"
-    family = read_json(path).get("model_type")
-    if family not in _SHAPES:
+    values = read_json(path)
+    family = values.get("model_type")
+    if not isinstance(family, str) or family not in _SHAPES:
         raise UnavailableError(
-            f"{path}: the architecture {family!r} is not supported; "
+            f"{named(path)}: the architecture {brief(family)} is not supported; "
             f"supported are {', '.join(_SHAPES)}"
         )
-    try:
-        from transformers import AutoConfig
-
-        theirs = AutoConfig.from_pretrained(folder, trust_remote_code=False)
-        defaults = type(theirs)().to_dict()
-    except Exception as error:  # its validators raise many kinds of errors
-        reason = " ".join(str(error).split())
-        raise UnavailableError(f"{path} is not valid: {reason}") from None
-    settings = Settings(str(path), theirs.to_dict(), defaults)
+    settings = _settings(path, family, values)
     try:
         config = _SHAPES[family](settings)
     except UsageError as error:
-        raise UnavailableError(f"{path} contradicts itself: {error}") from None
-    settings.close(_HARMLESS.split())
+        raise UnavailableError(f"{named(path)} contradicts itself: {error}") from None
+    settings.close()
     return config, family
 
 
+def _settings(path: Path, family: str, values: dict[str, Any]) -> Settings:
+    """What Hugging Face's class makes of the settings that can count, and those beside it that would.
+
+    Whatever is inert is not shown to the class: it might stumble over it.
+    """
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+
+    kind: Any = CONFIG_MAPPING[family]
+    own = {field.name for field in fields(kind)} - {*_INERT.split()}
+    # The class makes lists of so many entries.
+    for name in ("num_hidden_layers", "n_layer"):
+        Settings(str(path), values).integer(name, None, most=bounds.MOST_LAYERS)
+    rotary = {*_ROTARY.split()} if "rope_parameters" in own else set()
+    shown = own | kind.attribute_map.keys() | rotary
+    try:
+        usual = kind()
+        theirs = kind.from_dict({name: it for name, it in values.items() if name in shown})
+    except Exception as error:  # its validators raise many kinds of errors
+        raise UnavailableError(f"{named(path)} is not valid: {reason(error)}") from None
+    beside = {*_READ.split(), "is_causal", "layer_types", "head_dim"} - own
+    settings = Settings(
+        str(path),
+        {name: getattr(theirs, name) for name in own}
+        | {name: it for name, it in values.items() if name in beside},
+        {name: getattr(usual, name) for name in own},
+    )
+    # Null is not true there, and would let every token attend to all.
+    if settings.says("is_causal") and settings("is_causal", False) is not True:
+        raise settings.refuse("is_causal")
+    return settings
+
+
 def _gpt2(settings: Settings) -> Config:
-    d_model, n_heads = settings.needed("n_embd"), settings.needed("n_head")
+    d_model, n_heads = settings.integer("n_embd"), settings.integer("n_head")
+    _ordinary_layers(settings)
+    settings("head_dim")
     return Config(
-        n_layers=settings.needed("n_layer"),
+        n_layers=settings.integer("n_layer"),
         n_heads=n_heads,
         d_model=d_model,
-        d_head=d_model // n_heads,
-        d_mlp=settings("n_inner", 4 * d_model),
-        d_vocab=settings.needed("vocab_size"),
-        n_ctx=settings.needed("n_positions"),
+        d_head=_d_head(settings, d_model, n_heads),
+        d_mlp=settings.integer("n_inner", 4 * d_model),
+        d_vocab=settings.integer("vocab_size"),
+        n_ctx=settings.integer("n_positions"),
         norm="layernorm",
-        norm_eps=settings.needed("layer_norm_epsilon", float),
+        norm_eps=settings.number("layer_norm_epsilon"),
         positions="learned",
         activation=settings.activation("activation_function"),
-        tied=settings("tie_word_embeddings"),
-        attn_scale=0.0 if settings("scale_attn_weights") else 1.0,
-        attn_scale_by_layer=settings("scale_attn_by_inverse_layer_idx"),
+        tied=settings.flag("tie_word_embeddings"),
+        attn_scale=0.0 if settings.flag("scale_attn_weights") else 1.0,
+        attn_scale_by_layer=settings.flag("scale_attn_by_inverse_layer_idx"),
     )
 
 
 def _gpt_neox(settings: Settings) -> Config:
-    d_model, n_heads = settings.needed("hidden_size"), settings.needed("num_attention_heads")
-    bias = settings("attention_bias")
+    d_model, n_heads = settings.integer("hidden_size"), settings.integer("num_attention_heads")
+    bias, d_head = settings.flag("attention_bias"), _d_head(settings, d_model, n_heads)
+    _ordinary_layers(settings)
+    # Rotary frequencies follow this where it is there, and nothing else does.
+    if settings("head_dim", d_head) != d_head:
+        raise settings.refuse("head_dim")
     return Config(
-        n_layers=settings.needed("num_hidden_layers"),
+        n_layers=settings.integer("num_hidden_layers"),
         n_heads=n_heads,
         d_model=d_model,
-        d_head=d_model // n_heads,
-        d_mlp=settings.needed("intermediate_size"),
-        d_vocab=settings.needed("vocab_size"),
-        n_ctx=settings.needed("max_position_embeddings"),
+        d_head=d_head,
+        d_mlp=settings.integer("intermediate_size"),
+        d_vocab=settings.integer("vocab_size"),
+        n_ctx=settings.integer("max_position_embeddings"),
         norm="layernorm",
-        norm_eps=settings.needed("layer_norm_eps", float),
+        norm_eps=settings.number("layer_norm_eps"),
         activation=settings.activation("hidden_act"),
-        parallel=settings("use_parallel_residual"),
-        tied=settings("tie_word_embeddings"),
+        parallel=settings.flag("use_parallel_residual"),
+        tied=settings.flag("tie_word_embeddings"),
         q_bias=bias,
         kv_bias=bias,
         o_bias=bias,
-        **_rotary(settings, d_model // n_heads, partial=True),
+        **_rotary(settings, d_head, partial=True),
     )
 
 
 def _llama(settings: Settings, **family: Any) -> Config:
     """What Llama, Mistral, Qwen2 and Qwen3 have in common."""
-    d_model, n_heads = settings.needed("hidden_size"), settings.needed("num_attention_heads")
-    n_layers, n_ctx = (settings.needed(f) for f in ("num_hidden_layers", "max_position_embeddings"))
-    d_head = settings("head_dim", d_model // n_heads)
+    d_model, n_heads = settings.integer("hidden_size"), settings.integer("num_attention_heads")
+    d_head = settings.integer("head_dim", None) or _d_head(settings, d_model, n_heads)
     return Config(
-        n_layers=n_layers,
+        n_layers=settings.integer("num_hidden_layers"),
         n_heads=n_heads,
-        n_kv_heads=settings("num_key_value_heads", n_heads),
+        n_kv_heads=settings.integer("num_key_value_heads", n_heads),
         d_model=d_model,
         d_head=d_head,
-        d_mlp=settings.needed("intermediate_size"),
-        d_vocab=settings.needed("vocab_size"),
-        n_ctx=n_ctx,
+        d_mlp=settings.integer("intermediate_size"),
+        d_vocab=settings.integer("vocab_size"),
+        n_ctx=settings.integer("max_position_embeddings"),
         norm="rmsnorm",
-        norm_eps=settings.needed("rms_norm_eps", float),
+        norm_eps=settings.number("rms_norm_eps"),
         activation=settings.activation("hidden_act"),
         gated=True,
-        tied=settings("tie_word_embeddings"),
+        tied=settings.flag("tie_word_embeddings"),
         **_rotary(settings, d_head, partial=False),
         **family,
     )
 
 
 def _plain_llama(settings: Settings) -> Config:
-    bias, mlp_bias = settings("attention_bias"), settings("mlp_bias")
+    bias, mlp_bias = settings.flag("attention_bias"), settings.flag("mlp_bias")
+    _ordinary_layers(settings)
     return _llama(settings, q_bias=bias, kv_bias=bias, o_bias=bias, mlp_bias=mlp_bias)
 
 
 def _mistral(settings: Settings) -> Config:
-    window = settings("sliding_window")
-    windows = (window,) * settings.needed("num_hidden_layers") if window else ()
+    window = settings.integer("sliding_window", None)
+    n_layers = settings.integer("num_hidden_layers")
+    kind = "sliding_attention" if window else "full_attention"
+    if settings("layer_types", [kind] * n_layers) != [kind] * n_layers:
+        raise settings.refuse("layer_types")
+    windows = (window,) * n_layers if window else ()
     return _llama(
         settings, q_bias=False, kv_bias=False, o_bias=False, mlp_bias=False, windows=windows
     )
@@ -167,7 +212,7 @@ def _qwen2(settings: Settings) -> Config:
 
 
 def _qwen3(settings: Settings) -> Config:
-    bias = settings("attention_bias")
+    bias = settings.flag("attention_bias")
     windows = _windows(settings)
     return _llama(
         settings,
@@ -180,10 +225,27 @@ def _qwen3(settings: Settings) -> Config:
     )
 
 
+def _d_head(settings: Settings, d_model: int, n_heads: int) -> int:
+    if d_model % n_heads:
+        raise UnavailableError(
+            f"{named(settings.where)}: the residual stream of {d_model} does not divide into "
+            f"{n_heads} heads"
+        )
+    return d_model // n_heads
+
+
+def _ordinary_layers(settings: Settings) -> None:
+    """Passes if no layer is of a kind that decides more than what a cache of keys keeps."""
+    kinds = settings("layer_types", [])
+    known = ("full_attention", "sliding_attention", "chunked_attention")
+    if not isinstance(kinds, list) or any(kind not in known for kind in kinds):
+        raise settings.refuse("layer_types")
+
+
 def _windows(settings: Settings) -> tuple[int | None, ...]:
     """How far back every layer looks; `layer_types` says it, worked out from the older settings
     `use_sliding_window` and `max_window_layers` where a config has only those."""
-    kinds, window = settings("layer_types"), settings("sliding_window")
+    kinds, window = settings("layer_types"), settings.integer("sliding_window", None)
     settings("use_sliding_window")
     settings("max_window_layers")
     known = {"full_attention": None, "sliding_attention": window}
@@ -195,30 +257,34 @@ def _windows(settings: Settings) -> tuple[int | None, ...]:
 
 def _rotary(settings: Settings, d_head: int, partial: bool) -> dict[str, Any]:
     """The rotary settings of Config from `rope_parameters`, into which transformers puts the older
-    spellings (`rope_theta`, `rope_scaling`, `rotary_pct`, `rotary_emb_base`) too."""
-    rope = Settings(f"{settings.where}: rope_parameters", settings("rope_parameters"))
-    share = rope("partial_rotary_factor", 1.0)
-    if (share != 1.0 and not partial) or int(d_head * share) < 2:
-        raise rope.refuse("partial_rotary_factor")
+    spellings (`rope_theta`, `rope_scaling`, `rotary_pct`, `rotary_emb_base`) too. What a `rope_type`
+    does not use is read by nobody."""
+    values = settings("rope_parameters")
+    rope = Settings(
+        f"{settings.where}: rope_parameters", values if isinstance(values, dict) else {}
+    )
     kind, scaling = rope("rope_type", "default"), None
+    share = rope.number("partial_rotary_factor", 1.0)
+    if kind == "default" and not partial:
+        share = 1.0
+    if not 0 < share <= 1 or (share != 1.0 and not partial) or int(d_head * share) < 2:
+        raise rope.refuse("partial_rotary_factor")
     if kind == "linear":
-        scaling = RotaryScaling("linear", rope.needed("factor", float))
+        scaling = RotaryScaling("linear", rope.number("factor"))
     elif kind == "llama3":
         scaling = RotaryScaling(
             "llama3",
-            rope.needed("factor", float),
-            rope.needed("low_freq_factor", float),
-            rope.needed("high_freq_factor", float),
-            rope.needed("original_max_position_embeddings"),
+            rope.number("factor"),
+            rope.number("low_freq_factor"),
+            rope.number("high_freq_factor"),
+            rope.integer("original_max_position_embeddings"),
         )
     elif kind != "default":
         raise rope.refuse("rope_type", "is not supported (default, linear and llama3 are)")
-    base = float(rope.needed("rope_theta", float))
-    rope.close(harmless=["type"])
     return {
         "positions": "rotary",
         "rotary_dim": int(d_head * share),
-        "rotary_base": base,
+        "rotary_base": float(rope.number("rope_theta")),
         "rotary_scaling": scaling,
     }
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
 import torch
 
-from interp.errors import UnavailableError, UsageError
+from interp.errors import UnavailableError, UsageError, brief, named, reason
 from interp.tokenizers import Choice
 from interp.tokenizers.bos import checked
 from interp.transformer import Transformer
@@ -18,12 +19,14 @@ from interp.weights.zoo import BOOKS, SHORT_NAMES, SMOLLM2
 # Models that ship with this package.
 _PACKAGED = Path(__file__).parent / "data"
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
+_DTYPES = {str(it)[6:]: it for it in (torch.float64, torch.float32, torch.bfloat16, torch.float16)}
+_SAID = "float64, float32, bfloat16 or float16"
 _LOOKS_LIKE_PATH = re.compile(r"[./~\\]|.*[/\\].*[/\\]|[A-Za-z]:")
 
 
 def load(
     name: str | Path,
-    dtype: torch.dtype = torch.float32,
+    dtype: torch.dtype | str = torch.float32,
     device: str | torch.device = "cpu",
     revision: str | None = None,
     bos: Choice = "auto",
@@ -37,9 +40,7 @@ def load(
     Raises  UnavailableError for a model that cannot be had or that would not be computed as it was
             meant; UsageError for a dtype or device that does not exist here, or another bos.
     """
-    if not dtype.is_floating_point or dtype.itemsize < 2:
-        raise UsageError(f"dtype must be float64, float32, bfloat16 or float16, got {dtype}")
-    return find(str(name), revision).build(dtype, device_of(device), checked(bos))
+    return find(str(name), revision).build(dtype_of(dtype), device_of(device), checked(bos))
 
 
 def find(name: str, revision: str | None = None) -> Checkpoint:
@@ -52,15 +53,17 @@ def find(name: str, revision: str | None = None) -> Checkpoint:
         if name == BOOKS:
             return stored.checkpoint(_PACKAGED / name, name)
         return tiny.checkpoint(name) if name != SMOLLM2 else smollm2.checkpoint(name)
-    path = Path(name).expanduser()
-    if name and path.is_dir():
+    path = _path(name)
+    if path and path.is_dir():
         _no_revision(name, revision)
         return in_folder(path, name)
-    if path.is_file():
-        raise UnavailableError(f"{name} is a file; give the folder that holds weights and config")
+    if path and path.exists():
+        raise UnavailableError(
+            f"{named(path)} is a file; give the folder that holds weights and config"
+        )
     if not _HUB_ID.fullmatch(name):
         raise UnavailableError(
-            f"there is no folder {name!r}; short names: {', '.join(SHORT_NAMES)}"
+            f"there is no folder {brief(name, 120)}; short names: {', '.join(SHORT_NAMES)}"
             if _LOOKS_LIKE_PATH.match(name)
             else str(hub.unknown(name))
         )
@@ -70,37 +73,58 @@ def find(name: str, revision: str | None = None) -> Checkpoint:
 
 def in_folder(folder: Path, name: str, revision: str | None = None) -> Checkpoint:
     """The checkpoint in a folder, of whichever kind it is."""
-    if (folder / stored.DESCRIPTION).is_file():
+    if os.path.lexists(folder / stored.DESCRIPTION):
         return stored.checkpoint(folder, name)
-    config = folder / "config.json"
     if (theirs := transformerlens.config_file(folder)) is not None:
         return transformerlens.checkpoint(folder, name, theirs)
-    if config.is_file():
+    if os.path.lexists(folder / "config.json"):
         return huggingface.checkpoint(folder, name, revision)
     raise UnavailableError(
-        f"{folder} holds no model: expected the config.json of a Hugging Face model, or a state "
+        f"{named(folder)} holds no model: expected the config.json of a Hugging Face model, or a state "
         "dict of TransformerLens's HookedTransformer with its config as JSON"
     )
+
+
+def _path(name: str) -> Path | None:
+    """Where a name leads if it is that of a file or a folder which can be there at all."""
+    try:
+        path = Path(name).expanduser()
+        return path if name and path.exists() else None
+    except (OSError, ValueError, RuntimeError):  # too long, no name of a file, of no user's home
+        return None
 
 
 def _no_revision(name: str, revision: str | None) -> None:
     if revision is not None:
         raise UsageError(
-            f"revision {revision!r} was given, but {name!r} is no Hugging Face id and has none"
+            f"revision {brief(revision)} was given, but {brief(name)} is no Hugging Face id and has "
+            "none"
         )
+
+
+def dtype_of(dtype: torch.dtype | str) -> torch.dtype:
+    """The dtype of this name.
+
+    Raises  UsageError if a model cannot be computed in it.
+    """
+    found = _DTYPES.get(str(dtype).removeprefix("torch."))
+    if found is None:
+        raise UsageError(f"dtype must be {_SAID}, got {brief(str(dtype))}")
+    return found
 
 
 def device_of(device: str | torch.device) -> torch.device:
     """The device of this name.
 
-    Raises  UsageError if there is none.
+    Raises  UsageError if there is none, and for one that holds no values.
     """
     try:
         found = torch.device(device)
         torch.empty(0, device=found)
-    except (RuntimeError, AssertionError) as error:
-        reason = (str(error).splitlines() or [""])[0]
-        raise UsageError(f"device {str(device)!r} cannot be used here: {reason}") from None
+    except Exception as error:  # every kind of device fails in its own way
+        raise UsageError(
+            f"device {brief(str(device))} cannot be used here: {reason(error)}"
+        ) from None
     if found.type == "meta":
         raise UsageError("device 'meta' holds no numbers; choose cpu, cuda or mps")
     return found

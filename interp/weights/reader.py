@@ -3,54 +3,81 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
 
-from interp.errors import UnavailableError, nearest
+from interp.errors import UnavailableError, brief, named, nearest
+
+# What a tensor of weights can be made of; eight bits and fewer need scales that lie elsewhere.
+_NUMBERS = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
 
 
 class Reader:
     """A checkpoint that is being read.
 
     Every tensor leaves in the dtype and on the device of the model to be: as it lies in its file
-    where both agree, so that nothing is copied.
+    where both agree, so that nothing is copied. On the device `meta` nothing but its shape leaves, and
+    no value is looked at.
     """
 
     def __init__(
         self, where: str, tensors: Mapping[str, Tensor], dtype: torch.dtype, device: torch.device
     ) -> None:
-        self._where, self._tensors = where, dict(tensors)
-        self._dtype, self._device = dtype, device
+        self._where, self._tensors = named(where), dict(tensors)
+        self.dtype, self.device = dtype, device
         self._used: set[str] = set()
 
     def __contains__(self, name: str) -> bool:
         return name in self._tensors
 
-    def __call__(self, name: str) -> Tensor:
-        """The tensor of this name.
+    def __call__(self, name: str, *shape: int) -> Tensor:
+        """The tensor of this name; `shape` is what it has to have by the config.
 
-        Raises  UnavailableError if there is none, or if it is not made of finite real numbers.
+        Raises  UnavailableError if there is none, if it has another shape or fewer numbers in its file
+                than the shape says, or if it is not made of finite real numbers.
         """
         if name not in self._tensors:
             raise UnavailableError(
-                f"{self._where} lacks the tensor {name!r}; {nearest(name, self._tensors)}"
+                f"{self._where} lacks the tensor {brief(name)}; {nearest(name, self._tensors)}"
             )
         self._used.add(name)
         tensor = self._tensors[name]
-        if not tensor.dtype.is_floating_point:
-            raise UnavailableError(
-                f"{self._where}: {name} must hold floating-point numbers, got {tensor.dtype}"
-            )
+        self._check_form(name, tensor, shape)
+        if self.device.type == "meta":
+            return torch.empty_like(tensor, device="meta")
         if not _finite(tensor):
             raise UnavailableError(f"{self._where}: {name} holds NaN or infinite numbers")
-        converted = tensor.to(device=self._device, dtype=self._dtype)
+        converted = tensor.to(device=self.device, dtype=self.dtype)
         if converted.dtype != tensor.dtype and not _finite(converted):
             raise UnavailableError(
-                f"{self._where}: {name} has numbers too large for {self._dtype}; load it as float32"
+                f"{self._where}: {name} has numbers too large for {self.dtype}; load it as float32"
             )
         return converted
+
+    def _check_form(self, name: str, tensor: Tensor, shape: Sequence[int]) -> None:
+        if tensor.dtype not in _NUMBERS:
+            dtype = str(tensor.dtype).removeprefix("torch.")
+            raise UnavailableError(
+                f"{self._where}: {name} must hold floating-point numbers of 16, 32 or 64 bits, "
+                f"got {dtype}"
+            )
+        if shape and tensor.shape != shape:
+            raise UnavailableError(
+                f"{self._where}: {name} must have shape {list(shape)} by the config, "
+                f"got {brief(list(tensor.shape))}"
+            )
+        held = (
+            tensor.untyped_storage().nbytes() // tensor.itemsize
+            if tensor.layout is torch.strided and not tensor.is_meta
+            else 0
+        )
+        if tensor.numel() > held:
+            raise UnavailableError(
+                f"{self._where}: {name} has the shape {brief(list(tensor.shape))} and only {held:,} "
+                "numbers in its file; write it out in full (contiguous)"
+            )
 
     def must_equal(self, name: str, other: str) -> None:
         """Counts `name` as used, since it says the same as `other`.
@@ -58,7 +85,13 @@ class Reader:
         Raises  UnavailableError if it does not.
         """
         self._used.add(name)
-        if not torch.equal(self._tensors[name], self._tensors[other]):
+        if self._tensors[name].shape != self._tensors[other].shape:
+            raise UnavailableError(
+                f"{self._where}: {name} and {other} differ in shape, though the config ties them"
+            )
+        if self.device.type != "meta" and not torch.equal(
+            self._tensors[name], self._tensors[other]
+        ):
             raise UnavailableError(
                 f"{self._where}: {name} differs from {other}, though the config ties them"
             )
@@ -75,7 +108,7 @@ class Reader:
         if unused := [name for name in self._tensors if name not in self._used]:
             raise UnavailableError(
                 f"{self._where} holds {len(unused)} tensors that this architecture does not use, "
-                f"the first is {unused[0]!r}"
+                f"the first is {brief(unused[0])}"
             )
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
+from functools import partial
 from typing import Any
 
-from interp.errors import UnavailableError
+from interp.errors import UnavailableError, UsageError, brief, named
+from interp.transformer import bounds
 from interp.transformer.config import Activation
 
 ACTIVATIONS: dict[str, Activation] = {
@@ -41,19 +43,34 @@ class Settings:
         value = self._values.get(name, self._defaults.get(name))
         return default if value is None else value
 
-    def needed(self, name: str, kind: type = int) -> Any:
-        """The value of a setting that has to be there.
+    def integer(self, name: str, default: Any = ..., most: int = bounds.MOST) -> Any:
+        """The size that a setting gives, `default` (of any kind) where it is not set.
 
-        Raises  UnavailableError if it is not, or is of another kind.
+        Raises  UnavailableError for what is no integer in 1…`most`, and for a missing one without a
+                default.
         """
+        return self._typed(partial(bounds.whole, least=1, most=most), name, default)
+
+    def number(self, name: str, default: Any = ...) -> Any:
+        """The finite number that a setting gives, else as `integer`."""
+        return self._typed(bounds.number, name, default)
+
+    def flag(self, name: str, default: Any = ...) -> Any:
+        """Whether a setting is on, else as `integer`."""
+        return self._typed(bounds.flag, name, default)
+
+    def says(self, name: str) -> bool:
+        """Whether the config itself has this setting, be it as null."""
+        return name in self._values
+
+    def _typed(self, kind: Callable[[str, Any], Any], name: str, default: Any) -> Any:
         value = self(name)
-        number = isinstance(value, int) and not isinstance(value, bool)
-        if not (isinstance(value, kind) or (kind is float and number)) or isinstance(value, bool):
-            raise UnavailableError(
-                f"{self.where}: {name} must be {'a number' if kind is float else 'an integer'}, "
-                f"got {value!r}"
-            )
-        return value
+        if value is None and default is not ...:
+            return default
+        try:
+            return kind(name, value)
+        except UsageError as error:
+            raise UnavailableError(f"{named(self.where)}: {error}") from None
 
     def activation(self, name: str) -> Activation:
         """The activation function that a setting names.
@@ -61,22 +78,21 @@ class Settings:
         Raises  UnavailableError for one that the MLP does not have.
         """
         value = self(name)
-        if value not in ACTIVATIONS:
+        if not isinstance(value, str) or value not in ACTIVATIONS:
             raise UnavailableError(
-                f"{self.where}: {name} {value!r} is not supported; "
+                f"{named(self.where)}: {name} {brief(value)} is not supported; "
                 f"supported are {', '.join(ACTIVATIONS)}"
             )
         return ACTIVATIONS[value]
 
     def refuse(self, name: str, why: str = "is not supported") -> UnavailableError:
         """The error that refuses this setting."""
-        value = repr(self._values.get(name))
         return UnavailableError(
-            f"{self.where}: the setting {name} = {value[:80]} {why}; "
-            "the model would not be computed as it was meant"
+            f"{named(self.where)}: the setting {named(name)} = {brief(self._values.get(name), 80)} "
+            f"{why}; the model would not be computed as it was meant"
         )
 
-    def close(self, harmless: Collection[str]) -> None:
+    def close(self, harmless: Collection[str] = ()) -> None:
         """Checks that every setting was read, has its default or is off, or changes nothing.
 
         Raises  UnavailableError naming the first setting that could change what is computed.

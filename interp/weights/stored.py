@@ -7,6 +7,7 @@ so that a damaged copy is noticed.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,12 +15,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from interp.errors import InterpError, UnavailableError
+from interp.errors import InterpError, UnavailableError, UsageError, brief, named
 from interp.transformer import Config, Origin, Transformer
 from interp.weights import checksum
 from interp.weights.checkpoint import Checkpoint, Named, tokenizer_in, tokenizer_of
 from interp.weights.families import FAMILIES
-from interp.weights.files import SAFE, open_tensors, read_json
+from interp.weights.files import SAFE, open_tensors, ordinary_file, read_json
 from interp.weights.reader import Reader
 
 DESCRIPTION = "interp.json"
@@ -28,6 +29,8 @@ SCHEMA = 1
 OWN = "own"
 # What Hugging Face's library calls the weights of a classification head.
 HEAD = "score.weight"
+# The note about weights that were put into a folder later.
+CHANGED = f"The weights are not those that the folder's {DESCRIPTION} was written with."
 
 
 def write(
@@ -71,38 +74,51 @@ def intact(folder: Path) -> bool:
             and checksum.of_file(folder / name) == known["sha256"]
             for name, known in files.items()
         )
-    except (InterpError, OSError, KeyError, TypeError, AttributeError):
+    except (InterpError, OSError, KeyError, TypeError, ValueError, AttributeError):
         return False
 
 
 def checkpoint(folder: Path, name: str) -> Checkpoint:
-    """The model in this folder.
+    """The model in this folder. Its checksum is that of the weights that lie there; where they are not
+    those that the description was written with, a note says so.
 
     Raises  UnavailableError if the folder is damaged or of another version.
     """
-    described = _described(folder)
-    config, family = Config.from_dict(described["config"]), str(described["family"])
-    labels = tuple(described.get("labels", ()))
+    described, where = _described(folder), named(folder / DESCRIPTION)
+    family = described.get("family")
+    if not isinstance(family, str) or family not in (*FAMILIES, OWN):
+        raise UnavailableError(
+            f"{where}: the family {brief(family)} is not known; known are {', '.join(FAMILIES)}, {OWN}"
+        )
+    try:
+        config = Config.from_dict(described.get("config"))  # type: ignore[arg-type]
+    except UsageError as error:
+        raise UnavailableError(f"{where}: the config cannot be used: {error}") from None
+    labels, notes = _texts(described, "labels", where), _texts(described, "notes", where)
+    sha256 = checksum.of_file(ordinary_file(folder / SAFE))
+    if sha256 != _recorded(described):
+        notes = (*notes, CHANGED)
 
     def weights(dtype: torch.dtype, device: torch.device) -> Named:
         read = Reader(str(folder), open_tensors([folder / SAFE]), dtype, device)
         yield from (_own if family == OWN else FAMILIES[family])(config, read)
         if labels:
-            yield "head.W_C", read(HEAD).T
+            yield "head.W_C", read(HEAD, len(labels), config.d_model).T
         read.close()
 
-    sha256 = str(described["files"][SAFE]["sha256"])
-    origin = Origin(name, family, sha256, notes=tuple(described["notes"]))
+    origin = Origin(name, family, sha256, notes=notes)
     if family != OWN:
         own = tokenizer_in(folder, name)
         return Checkpoint(config, origin, weights, own, huggingface=folder, labels=labels)
     # An AutoTokenizer would look for Hugging Face's config.
     tokenizer = tokenizer_of(str(folder), name, "PreTrainedTokenizerFast")
-    has_one = (folder / "tokenizer.json").is_file()
+    has_one = os.path.lexists(folder / "tokenizer.json")
     return Checkpoint(config, origin, weights, tokenizer if has_one else None)
 
 
 def _own(config: Config, read: Reader) -> Named:
+    # Before so many layers are built: the last of them has weights.
+    read(f"blocks.{config.n_layers - 1}.attn.W_O")
     with torch.device("meta"):
         names = [name for name, _ in Transformer(config).named_parameters()]
     for name in names:
@@ -111,9 +127,25 @@ def _own(config: Config, read: Reader) -> Named:
 
 def _described(folder: Path) -> dict[str, Any]:
     described = read_json(folder / DESCRIPTION)
-    if described.get("schema_version") != SCHEMA:
+    if (version := described.get("schema_version")) != SCHEMA:
         raise UnavailableError(
-            f"{folder / DESCRIPTION} has schema_version {described.get('schema_version')!r}, "
+            f"{named(folder / DESCRIPTION)} has schema_version {brief(version)}, "
             f"this version reads {SCHEMA}"
         )
     return described
+
+
+def _texts(described: Mapping[str, Any], name: str, where: str) -> tuple[str, ...]:
+    """A list of texts that a description may have."""
+    found = described.get(name) or []
+    if not isinstance(found, list) or not all(isinstance(text, str) for text in found):
+        raise UnavailableError(f"{where}: {name} must be a list of texts, got {brief(found)}")
+    return tuple(found)
+
+
+def _recorded(described: Mapping[str, Any]) -> str | None:
+    """The checksum of the weights that the description was written with, if it says one."""
+    files = described.get("files")
+    entry = files.get(SAFE) if isinstance(files, dict) else None
+    recorded = entry.get("sha256") if isinstance(entry, dict) else None
+    return recorded if isinstance(recorded, str) else None

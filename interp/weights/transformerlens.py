@@ -8,17 +8,18 @@ Source  TransformerLens 2: HookedTransformerConfig, AbstractAttention, GatedMLP,
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from interp.errors import UnavailableError, UsageError
+from interp.errors import UnavailableError, UsageError, named
 from interp.transformer import Config, Origin, RotaryScaling
 from interp.weights import checksum
 from interp.weights.checkpoint import Checkpoint, Named, tokenizer_of
-from interp.weights.files import open_tensors, read_json
+from interp.weights.files import open_tensors, ordinary_file, read_json
 from interp.weights.reader import Reader
 from interp.weights.settings import Settings
 
@@ -31,12 +32,16 @@ _HARMLESS = """
     ungroup_grouped_query_attention default_prepend_bos tokenizer_prepends_bos dtype
     trust_remote_code default_padding_side
 """
+_OTHERS = ("tokenizer.json", "vocab.json", "tokenizer_config.json", "special_tokens_map.json")
 _BUFFERS = r"blocks\.\d+\.attn\.(mask|IGNORE|rotary_sin|rotary_cos)"
 
 
 def config_file(folder: Path) -> Path | None:
     """The JSON file in this folder that is a HookedTransformer's config, if there is one."""
     for path in sorted(folder.glob("*.json")):
+        # A tokenizer's files are large, and a model of Hugging Face's has its config under this name.
+        if path.name in _OTHERS:
+            continue
         try:
             keys = read_json(path).keys()
         except UnavailableError:
@@ -51,7 +56,7 @@ def checkpoint(folder: Path, name: str, config_path: Path) -> Checkpoint:
 
     Raises  UnavailableError for a setting that is not supported and for weights that are missing.
     """
-    file = _state_dict(folder)
+    file = ordinary_file(_state_dict(folder))
     tensors = open_tensors([file])
     values = read_json(config_path)
     config, folded = _config(Settings(str(config_path), values), tensors)
@@ -62,10 +67,11 @@ def checkpoint(folder: Path, name: str, config_path: Path) -> Checkpoint:
         read.ignore(_BUFFERS)
         read.close()
 
-    family = str(values.get("original_architecture") or "hooked_transformer")
-    origin = Origin(name, family, checksum.of_file(file), notes=_notes(values))
+    family = named(str(values.get("original_architecture") or "hooked_transformer"), 40)
+    notes = ("The weights of the norms were folded into the layers after them.",) if folded else ()
+    origin = Origin(name, family, checksum.of_file(file), notes=notes)
     tokenizer = None
-    if (folder / "tokenizer.json").is_file():
+    if os.path.lexists(folder / "tokenizer.json"):
         tokenizer = tokenizer_of(str(folder), name, "PreTrainedTokenizerFast")
     elif known_as := values.get("tokenizer_name"):
         tokenizer = tokenizer_of(str(known_as), name)
@@ -79,28 +85,24 @@ def _state_dict(folder: Path) -> Path:
         for path in sorted(folder.glob(pattern))
     ]
     if len(found) != 1:
-        names = ", ".join(path.name for path in found) or "none"
+        names = ", ".join(named(path.name, 40) for path in found[:4]) or "none"
+        more = f" and {len(found) - 4} more" if len(found) > 4 else ""
         raise UnavailableError(
-            f"{folder} must hold one state dict (.safetensors, .pt or .pth), got {names}"
+            f"{named(folder)} must hold one state dict (.safetensors, .pt or .pth), "
+            f"got {names}{more}"
         )
     return found[0]
 
 
-def _notes(values: dict[str, Any]) -> tuple[str, ...]:
-    if str(values.get("normalization_type")).endswith("Pre"):
-        return ("The weights of the norms were folded into the layers after them.",)
-    return ()
-
-
 def _config(settings: Settings, tensors: dict[str, Tensor]) -> tuple[Config, bool]:
-    """The shape, and whether the norms' weights were folded away."""
-    d_model, d_head = settings.needed("d_model"), settings.needed("d_head")
-    n_layers, n_ctx = settings.needed("n_layers"), settings.needed("n_ctx")
-    n_heads = settings("n_heads", -1)
-    norm = settings("normalization_type")
+    """The shape, and whether the norms' weights were folded away. What the JSON does not say is what
+    it was in the class: `normalization_type` LN, and None only where it says null."""
+    d_model, d_head = settings.integer("d_model"), settings.integer("d_head")
+    n_layers, n_ctx = settings.integer("n_layers"), settings.integer("n_ctx")
+    norm = settings("normalization_type", None if settings.says("normalization_type") else "LN")
     if norm is not None and norm not in _NORMS:
         raise settings.refuse("normalization_type")
-    if settings("final_rms", False) and norm not in ("RMS", "RMSPre"):
+    if settings.flag("final_rms", False) and norm not in ("RMS", "RMSPre"):
         raise settings.refuse("final_rms")
     positions = settings("positional_embedding_type", "standard")
     if positions not in _POSITIONS:
@@ -109,68 +111,76 @@ def _config(settings: Settings, tensors: dict[str, Tensor]) -> tuple[Config, boo
     if direction not in ("causal", "bidirectional"):
         raise settings.refuse("attention_dir")
     for cap in ("attn_scores_soft_cap", "output_logits_soft_cap"):
-        if settings(cap, -1.0) > 0:
+        if settings.number(cap, -1.0) > 0:
             raise settings.refuse(cap)
-    attn_only = settings("attn_only", False)
-    scale = settings("attn_scale", -1.0)
+    attn_only = settings.flag("attn_only", False)
+    tied = settings.flag("tie_word_embeddings", False)
+    scale = settings.number("attn_scale", -1.0)
+    parallel, gated = settings.flag("parallel_attn_mlp", False), settings.flag("gated_mlp", False)
+    d_mlp = _size(settings, "d_mlp", 4 * d_model)
     try:
         config = Config(
             n_layers=n_layers,
-            n_heads=n_heads if n_heads != -1 else d_model // d_head,
-            n_kv_heads=settings("n_key_value_heads", 0),
+            n_heads=_size(settings, "n_heads", max(1, d_model // d_head)),
+            n_kv_heads=settings.integer("n_key_value_heads", 0),
             d_model=d_model,
             d_head=d_head,
-            d_mlp=0 if attn_only else _size(settings("d_mlp"), 4 * d_model),
-            d_vocab=settings.needed("d_vocab"),
-            d_vocab_out=_size(settings("d_vocab_out"), 0),
+            d_mlp=0 if attn_only else d_mlp,
+            d_vocab=_size(settings, "d_vocab", _rows(tensors.get("embed.W_E"))),
+            d_vocab_out=_size(settings, "d_vocab_out", 0),
             n_ctx=n_ctx,
             norm="none" if norm is None else _NORMS[norm],  # type: ignore[arg-type]
-            norm_eps=settings("eps", 1e-5),
+            norm_eps=settings.number("eps", 1e-5),
             activation="relu" if attn_only else settings.activation("act_fn"),
-            gated=settings("gated_mlp", False) and not attn_only,
-            parallel=settings("parallel_attn_mlp", False) and not attn_only,
+            gated=gated and not attn_only,
+            parallel=parallel and not attn_only,
             causal=direction == "causal",
-            tied="unembed.W_U" not in tensors and settings("tie_word_embeddings", False),
-            qk_norm=settings("use_qk_norm", False),
+            tied="unembed.W_U" not in tensors and tied,
+            qk_norm=settings.flag("use_qk_norm", False),
             unembed_bias="unembed.b_U" in tensors,
             attn_scale=(
-                (0.0 if scale == -1.0 else scale) if settings("use_attn_scale", True) else 1.0
+                (0.0 if scale == -1.0 else scale) if settings.flag("use_attn_scale", True) else 1.0
             ),
-            attn_scale_by_layer=settings("scale_attn_by_inverse_layer_idx", False),
+            attn_scale_by_layer=settings.flag("scale_attn_by_inverse_layer_idx", False),
             windows=_windows(settings, direction),
             **_positions(settings, positions),
         )
     except UsageError as error:
-        raise UnavailableError(f"{settings.where} contradicts itself: {error}") from None
-    if attn_only:
-        settings("act_fn")
-        settings("d_mlp")
-    settings("tie_word_embeddings")
+        raise UnavailableError(f"{named(settings.where)} contradicts itself: {error}") from None
+    settings("act_fn")
     settings.close(_HARMLESS.split())
     return config, norm in ("LNPre", "RMSPre")
 
 
-def _size(given: int | None, otherwise: int) -> int:
+def _size(settings: Settings, name: str, otherwise: int) -> int:
     """A size that -1 or nothing leaves open."""
-    return otherwise if given in (None, -1) else given
+    if settings(name) == -1:
+        return otherwise
+    return int(settings.integer(name, otherwise))
+
+
+def _rows(embedding: Tensor | None) -> int:
+    """The size of a vocabulary that was left to the tokenizer."""
+    return len(embedding) if embedding is not None and embedding.ndim else 1
 
 
 def _positions(settings: Settings, kind: str) -> dict[str, Any]:
-    rotary_dim = settings("rotary_dim", 0)
-    base, by_parts = settings("rotary_base", 10_000), settings("use_NTK_by_parts_rope", False)
-    scaling = RotaryScaling(
-        "llama3",
-        settings("NTK_by_parts_factor", 8.0),
-        settings("NTK_by_parts_low_freq_factor", 1.0),
-        settings("NTK_by_parts_high_freq_factor", 4.0),
-        settings("NTK_original_ctx_len", 8192),
-    )
+    rotary_dim = settings.integer("rotary_dim", 0)
+    base = settings.number("rotary_base", 10_000)
+    by_parts = settings.flag("use_NTK_by_parts_rope", False)
+    scaling = {
+        "kind": "llama3",
+        "factor": settings.number("NTK_by_parts_factor", 8.0),
+        "low_freq_factor": settings.number("NTK_by_parts_low_freq_factor", 1.0),
+        "high_freq_factor": settings.number("NTK_by_parts_high_freq_factor", 4.0),
+        "original_n_ctx": settings.integer("NTK_original_ctx_len", 8192),
+    }
     if kind != "rotary":
         settings("rotary_adjacent_pairs")
         return {"positions": _POSITIONS[kind]}
     # Versions without this setting turned adjacent pairs, except in models converted from these.
     halves = settings("original_architecture") in ("GPTNeoXForCausalLM", "LlamaForCausalLM")
-    if settings("rotary_adjacent_pairs", not halves):
+    if settings.flag("rotary_adjacent_pairs", not halves):
         raise settings.refuse(
             "rotary_adjacent_pairs", "(true where it is missing) is not supported"
         )
@@ -178,16 +188,17 @@ def _positions(settings: Settings, kind: str) -> dict[str, Any]:
         "positions": "rotary",
         "rotary_dim": rotary_dim,
         "rotary_base": float(base),
-        "rotary_scaling": scaling if by_parts else None,
+        "rotary_scaling": RotaryScaling(**scaling) if by_parts else None,
     }
 
 
 def _windows(settings: Settings, direction: str) -> tuple[int | None, ...]:
-    kinds, window = settings("attn_types", []), settings("window_size")
-    if not settings("use_local_attn", False):
+    kinds, window = settings("attn_types", []), settings.integer("window_size", None)
+    if not settings.flag("use_local_attn", False):
         return ()
+    known = isinstance(kinds, list) and all(kind in ("local", "global") for kind in kinds)
     # HookedTransformer masks nothing at all in a bidirectional model.
-    if direction != "causal" or not window or set(kinds) - {"local", "global"}:
+    if direction != "causal" or not window or not known:
         raise settings.refuse("attn_types")
     return tuple(window if kind == "local" else None for kind in kinds)
 
@@ -214,10 +225,15 @@ def _norm(config: Config, folded: bool, read: Reader, name: str) -> Named:
     """The norm's weights: ones and zeros where folding took them away."""
     if config.norm == "none":
         return
-    like = read("embed.W_E")
-    yield f"{name}.w", like.new_ones(config.d_model) if folded else read(f"{name}.w")
+    if folded:
+        gone = torch.ones(config.d_model, dtype=read.dtype, device=read.device)
+        yield f"{name}.w", gone
+        if config.norm == "layernorm":
+            yield f"{name}.b", torch.zeros_like(gone)
+        return
+    yield f"{name}.w", read(f"{name}.w")
     if config.norm == "layernorm":
-        yield f"{name}.b", like.new_zeros(config.d_model) if folded else read(f"{name}.b")
+        yield f"{name}.b", read(f"{name}.b")
 
 
 def _attention(config: Config, read: Reader, part: str) -> Named:
@@ -240,7 +256,7 @@ def _mlp(config: Config, read: Reader, part: str) -> Named:
     if config.gated:
         yield f"{part}W_gate", read(f"{part}W_gate")
         yield f"{part}b_gate", torch.zeros_like(b_in)
-        if b_in.any():
+        if not b_in.is_meta and b_in.any():
             raise UnavailableError(
                 f"{part}b_in is not zero: HookedTransformer adds it after the gate multiplies, "
                 "which the clean transformer's gated MLP does not"

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 
 import pytest
 
@@ -51,6 +52,23 @@ def test_a_built_in_tasks_prompts_run_again_with_the_same_tokens(again, tokenize
         )
         assert (other.clean, other.answer) == (one.clean, one.answer)
     assert list(found.clusters) == list(task.clusters)
+
+
+@pytest.mark.parametrize("begin", ["=1+1", "-", "@", "'=", "'", "+'", "\t", "\n", "\r", '"', "\0"])
+def test_a_text_that_a_spreadsheet_would_compute_comes_back(again, file, tokenizer, begin):
+    row = {"clean": f"{begin} Mary saw", "corrupted": f"{begin} John saw", "pos_who": " Mary"}
+    line = json.dumps(row | {"answer": " John", "wrong": " Mary"})
+    task = tasks.build(file(line, "mine.jsonl"), tokenizer)
+    (one,), (other,) = task.prompts, again(task, tokenizer).prompts
+    assert (other.clean, other.clean_tokens) == (one.clean, one.clean_tokens)
+    plain = (
+        ",".join(("clean", "corrupted", "answer", "wrong"))
+        + '\n"'
+        + '","'.join(
+            (row["clean"].replace('"', '""'), row["corrupted"].replace('"', '""'), " John", " Mary")
+        )
+    )
+    assert tasks.build(file(plain + '"\n'), tokenizer).prompts[0].clean == one.clean
 
 
 def test_and_a_third_time_to_the_very_same_table(again, tokenizer):
