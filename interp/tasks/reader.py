@@ -58,8 +58,10 @@ class Reader:
         return self.begin(self.ids(text))
 
     def begin(self, ids: Sequence[int]) -> tuple[int, ...]:
-        """These tokens after the BOS."""
-        return tuple(ids) if self.bos is None else (self.bos, *ids)
+        """These tokens after the BOS, which those that begin with it are already."""
+        if self.bos is None or tuple(ids[:1]) == (self.bos,):
+            return tuple(ids)
+        return (self.bos, *ids)
 
     def after(self, text: str, more: str) -> tuple[int, ...] | None:
         """The tokens that `more` adds to a text, or None if it changes the text's own tokens."""

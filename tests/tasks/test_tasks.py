@@ -171,6 +171,18 @@ def test_a_task_without_bos_has_the_same_tokens_but_for_it(tokenizer):
         assert one.positions["END"] == other.positions["END"] + 1
 
 
+def test_a_runs_own_prompts_that_begin_with_the_bos_have_it_once_again(tokenizer, file, tmp_path):
+    lines = "clean,corrupted,answer,wrong,pos_name\n<|endoftext|>Mary is,John is, she, he,Mary\n"
+    made = tasks.build(file(lines), tokenizer)
+    (prompt,) = made.prompts
+    assert prompt.clean_tokens.count(made.bos) == prompt.corrupted_tokens.count(made.bos) == 1
+    until = prompt.clean_tokens[: prompt.positions["name"] + 1]
+    assert tokenizer.decode(until) == "<|endoftext|>Mary"
+    stored = tmp_path / "prompts.csv"
+    made.frame().to_csv(stored, index=False)
+    assert tasks.build(stored, tokenizer).prompts[0].clean_tokens == prompt.clean_tokens
+
+
 def test_a_path_names_a_task_file_as_its_text_does(tokenizer, file):
     path = file("clean,corrupted,answer,wrong\nMary is,John is, she, he\n")
     assert tasks.build(Path(path), tokenizer) == tasks.build(path, tokenizer)

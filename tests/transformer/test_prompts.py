@@ -36,6 +36,27 @@ def test_text_is_read_as_its_tokens(reader):
     assert reader.to_str_tokens(torch.tensor([5, 2])) == ["Mary", "<bos>"]
 
 
+def test_a_bos_is_never_there_twice(build, tokenizer):
+    from copy import deepcopy
+
+    from tokenizers.processors import TemplateProcessing
+
+    begins = deepcopy(tokenizer)
+    begins.backend_tokenizer.post_processor = TemplateProcessing(
+        single="<bos> $A", special_tokens=[("<bos>", 2)]
+    )
+    model = build({}, tokenizer=lambda: begins)
+    once = [[2, 5, 7]]
+    for text in ("Mary went", "<bos> Mary went", "<bos>Mary went"):
+        assert model.to_tokens(text).tolist() == once
+        assert model.to_tokens(text, prepend_bos=True).tolist() == once
+        assert model.run(text).tokens.tolist() == once
+        assert model.to_str_tokens(text)[0] == "<bos>"
+    assert model.to_tokens("Mary went", prepend_bos=False).tolist() == [[5, 7]]
+    assert model.run(["<bos> Mary went", "John"]).tokens.tolist() == [[2, 5, 7], [2, 6, 1]]
+    assert model.to_single_token("Mary") == 5
+
+
 def test_a_list_of_prompts_gives_a_list_of_texts_for_each(reader):
     both = [["Mary", " went"], ["John"]]
     assert reader.to_str_tokens(["Mary went", "John"]) == both
