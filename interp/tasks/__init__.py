@@ -45,6 +45,10 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
 def names() -> dict[str, str]:
     """Every built-in task with its question."""
     return {name: _question(name) for name in _TASKS}

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from interp.errors import UsageError
-from interp.lab.commands.run import Device, Dtype, Format, Revision, Seed
+from interp.lab.commands.run import Begin, Bos, Device, Dtype, Format, Revision, Seed
 from interp.lab.registry import discover, shown
 from interp.visible import one_line
 
 if TYPE_CHECKING:
     from interp.tasks import Gate, Task
+    from interp.transformer import Transformer
 
 
 def list_studies() -> None:
@@ -50,6 +51,7 @@ def tasks(
     device: Device = "cpu",
     dtype: Format = Dtype.float32,
     revision: Revision = None,
+    bos: Begin = Bos.auto,
     columns: Annotated[
         bool, typer.Option("--format", help="Show the columns of a file of your own prompts.")
     ] = False,
@@ -65,7 +67,9 @@ def tasks(
         for name, question in names().items():
             print(f"{name:<{width}}  {question}")
         return
-    _try(model, n, seed, device, dtype, revision)
+    from interp.lab import suite
+
+    _try(suite.load(model, dtype.value, device, revision, bos.value), n, seed)
 
 
 def _tell_columns() -> None:
@@ -80,20 +84,18 @@ def _tell_columns() -> None:
     print("\nRun it with: interp run task_check --task NAME.csv")
 
 
-def _try(model: str, n: int, seed: int, device: str, dtype: Dtype, revision: str | None) -> None:
+def _try(model: Transformer, n: int, seed: int) -> None:
     from interp import tasks as catalogue
-    from interp.lab import suite
 
-    loaded = suite.load(model, dtype.value, device, revision)
     width = max(map(len, catalogue.names()))
     print(f"{'task':<{width}}  accuracy   clean  corrupted  kept   (mean logit differences)")
     for name in catalogue.names():
         try:
-            task = catalogue.build(name, loaded.tokenizer, n=n, seed=seed)
+            task = catalogue.build(name, model.tokenizer, n=n, seed=seed, bos=model.bos_choice)
         except UsageError as error:
             print(f"{name:<{width}}  cannot be built: {one_line(error)}")
             continue
-        gate = catalogue.gate(loaded, task)
+        gate = catalogue.gate(model, task)
         print(f"{name:<{width}}  {_figures(gate, task)}")
 
 

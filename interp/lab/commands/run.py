@@ -43,6 +43,9 @@ Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1 or mps.")]
 Format = Annotated[Dtype, typer.Option(help="Number format of weights and activations.")]
 Revision = Annotated[str | None, typer.Option(help="Commit, branch or tag of a hub id.")]
 Out = Annotated[Path, typer.Option(help="Where reports go.")]
+Begin = Annotated[
+    Bos, typer.Option(help="BOS before every prompt: auto is as in training, so far as files say.")
+]
 Seed = Annotated[int, typer.Option(min=0, help="Decides every random choice.")]
 
 
@@ -77,10 +80,7 @@ def run(
     memory: Annotated[
         str | None, typer.Option(help="Most that sweeps take above the model, such as 2G or 500M.")
     ] = None,
-    bos: Annotated[
-        Bos,
-        typer.Option(help="BOS before every prompt: auto is as in training, so far as files say."),
-    ] = Bos.auto,
+    bos: Begin = Bos.auto,
     help_wanted: Annotated[
         bool, typer.Option("--help", help="Show this, or with a NAME the study's own settings.")
     ] = False,
