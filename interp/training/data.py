@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from interp import files
+from interp.errors import UnavailableError, UsageError, named, reason
 from interp.training import bpe, corpus, letters
 from interp.training.labelled import Line, Lines, checksum, prepared
 from interp.training.labelled import split as split_lines
@@ -18,6 +19,7 @@ from interp.training.objective import NEXT_TOKEN, Label, NextToken, Objective
 from interp.training.repeats import Repeats
 from interp.training.state import AGAIN
 from interp.training.stream import Stream, split
+from interp.weights.files import ordinary_file, read_json
 
 _TOKENS, _TOKENIZER, _IDENTITY = "tokens.npy", "tokenizer", "data.json"
 
@@ -56,8 +58,13 @@ def from_text(
             tokenizer.save_pretrained(folder / _TOKENIZER)
             np.save(folder / _TOKENS, tokens)
             (folder / _IDENTITY).write_text(json.dumps(identity), encoding="utf-8")
-    tokenizer = load_tokenizer(kept / _TOKENIZER)
-    tokens = np.load(kept / _TOKENS, mmap_mode="r")
+    try:
+        tokenizer = load_tokenizer(kept / _TOKENIZER)
+        tokens = np.load(ordinary_file(kept / _TOKENS), mmap_mode="r")
+    except Exception as error:  # what is damaged can raise anything
+        raise UsageError(
+            f"{named(kept)} is damaged: {reason(error)}; remove it and repeat the command"
+        ) from None
     stream = split(tokens, bpe.begin(tokenizer), n_ctx, seed, repeated)
     return _of_stream(stream, tokenizer, identity | {"repeated": repeated})
 
@@ -121,8 +128,8 @@ def load_tokenizer(folder: Path) -> Any:
 
 def _identity(kept: Path) -> dict[str, Any] | None:
     try:
-        return json.loads((kept / _IDENTITY).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return read_json(kept / _IDENTITY)
+    except UnavailableError:
         return None
 
 

@@ -7,6 +7,7 @@ ended, the model itself, loadable by the folder's name.
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,7 +17,8 @@ from typing import Any
 from torch import Tensor
 
 from interp import files
-from interp.errors import UsageError
+from interp.errors import UnavailableError, UsageError, brief, named
+from interp.ordinary import MB
 from interp.training.data import Data
 from interp.training.files import write_model
 from interp.training.loop import Step, optimizer, train
@@ -24,6 +26,7 @@ from interp.training.objective import mean_loss
 from interp.training.recipe import Recipe
 from interp.training.state import AGAIN, Standing, restore, save
 from interp.transformer import Transformer
+from interp.weights.files import read_json
 from interp.weights.zoo import SHORT_NAMES
 
 RECIPE, STATE, CHECKPOINTS = "recipe.json", "state.safetensors", "checkpoints"
@@ -67,9 +70,7 @@ def check(folder: Path) -> None:
 
 def snapshots(steps: int) -> list[int]:
     """The steps after which the weights are kept: none, 1, 2, 4, 8… and the last."""
-    return sorted(
-        {0, steps, *(1 << power for power in range(steps.bit_length()))} & {*range(steps + 1)}
-    )
+    return sorted({0, steps, *(1 << power for power in range(steps.bit_length()))})
 
 
 def agree(folder: Path, recipe: Recipe, what: dict[str, Any]) -> tuple[str, ...]:
@@ -81,15 +82,16 @@ def agree(folder: Path, recipe: Recipe, what: dict[str, Any]) -> tuple[str, ...]
     path = place(folder) / RECIPE
     wanted = json.loads(json.dumps({"recipe": recipe.to_dict(), **what}))
     notes: tuple[str, ...] = ()
-    if path.exists():
-        begun = json.loads(path.read_text(encoding="utf-8"))
+    if os.path.lexists(path):
+        begun = _begun(path)
         for name in sorted(begun.keys() | wanted.keys()):
             old, new = begun.get(name) or {}, wanted.get(name) or {}
             for key in sorted(old.keys() | new.keys()):
                 if old.get(key) != new.get(key) and key != "steps":
                     raise UsageError(
-                        f"{folder} holds a training with {key} {old.get(key)!r}, and {new.get(key)!r} "
-                        "was asked for; name another folder, or remove this one to begin anew"
+                        f"{named(folder)} holds a training with {named(key, 40)} "
+                        f"{brief(old.get(key))}, and {brief(new.get(key))} was asked for; name "
+                        "another folder, or remove this one to begin anew"
                     )
         before = begun["recipe"]["steps"]
         if before != recipe.steps:
@@ -97,6 +99,27 @@ def agree(folder: Path, recipe: Recipe, what: dict[str, Any]) -> tuple[str, ...]
     with files.writing(folder, AGAIN):
         files.write_text(path, json.dumps(wanted, indent=1) + "\n")
     return notes
+
+
+def _begun(path: Path) -> dict[str, dict[str, Any]]:
+    """What this file says was begun: parts, each with its settings."""
+    anew = "name another folder, or remove this one to begin anew"
+    try:
+        begun = read_json(path)
+    except UnavailableError as error:
+        raise UsageError(f"{error}; {anew}") from None
+    for name, part in begun.items():
+        if not isinstance(part, dict):
+            raise UsageError(
+                f"{named(path)}: {named(name, 40)} must be an object of settings, "
+                f"got {brief(part)}; {anew}"
+            )
+    steps = begun.get("recipe", {}).get("steps")
+    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
+        raise UsageError(
+            f"{named(path)}: recipe must have a number of steps, got {brief(steps)}; {anew}"
+        )
+    return begun
 
 
 def carry_on(
@@ -159,7 +182,7 @@ def carry_on(
 
 def results(folder: Path) -> dict[str, Any]:
     """What the training in this folder came to: its held-out loss and its loss curve."""
-    return dict(json.loads((place(folder) / _RESULTS).read_text(encoding="utf-8")))
+    return read_json(place(folder) / _RESULTS, most=64 * MB)
 
 
 def _keep(folder: Path, model: Transformer, data: Data, standing: Standing) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,9 @@ import torch
 from torch import Tensor
 
 from interp import files
-from interp.errors import UnavailableError
+from interp.errors import UnavailableError, brief, named, reason
 from interp.transformer import Transformer
+from interp.weights.files import ordinary_file
 
 _MOMENTS = ("exp_avg", "exp_avg_sq")
 # What to do where a training could not write something.
@@ -26,6 +28,17 @@ class Standing:
     step: int = 0
     log: list[dict[str, Any]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+
+    def check(self) -> None:
+        """Passes if all of it is of its kind, as what comes from a file need not be.
+
+        Raises  ValueError.
+        """
+        rows = isinstance(self.log, list) and all(isinstance(row, dict) for row in self.log)
+        texts = isinstance(self.notes, list) and all(isinstance(it, str) for it in self.notes)
+        whole = isinstance(self.step, int) and not isinstance(self.step, bool) and self.step >= 0
+        if not (rows and texts and whole):
+            raise ValueError("what it says of the steps that were done makes no sense")
 
 
 def save(
@@ -53,30 +66,38 @@ def restore(path: Path, model: Transformer, optimizer: torch.optim.Optimizer) ->
 
     Raises  UnavailableError for a file that is damaged or of another shape.
     """
-    from safetensors import SafetensorError, safe_open
+    from safetensors import safe_open
 
-    if not path.exists():
+    if not os.path.lexists(path):
         return Standing()
     try:
-        with safe_open(path, framework="pt") as file:
+        with safe_open(ordinary_file(path), framework="pt") as file:
             standing = Standing(**json.loads(file.metadata()["standing"]))
+            standing.check()
             names = set(file.keys())
             for name, parameter in model.named_parameters():
-                parameter.data.copy_(file.get_tensor(f"model.{name}"))
+                parameter.data.copy_(_like(parameter, file.get_tensor(f"model.{name}"), name))
                 if f"{_MOMENTS[0]}.{name}" in names:
                     optimizer.state[parameter] = {
                         # Where the fused optimizer keeps it: with the weights.
                         "step": torch.tensor(float(standing.step), device=parameter.device),
                         **{
                             moment: torch.empty_like(parameter).copy_(
-                                file.get_tensor(f"{moment}.{name}")
+                                _like(parameter, file.get_tensor(f"{moment}.{name}"), name)
                             )
                             for moment in _MOMENTS
                         },
                     }
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
+    except Exception as error:  # a damaged file can raise anything
         raise UnavailableError(
-            f"{path} cannot be gone on from: {reason}; remove its folder to begin anew"
+            f"{named(path)} cannot be gone on from: {reason(error)}; remove its folder to begin anew"
         ) from None
     return standing
+
+
+def _like(parameter: Tensor, stored: Tensor, name: str) -> Tensor:
+    if stored.shape != parameter.shape:
+        raise ValueError(
+            f"{name} must have shape {list(parameter.shape)}, got {brief(list(stored.shape))}"
+        )
+    return stored

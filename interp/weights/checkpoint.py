@@ -32,8 +32,8 @@ Named = Iterator[tuple[str, Tensor]]
 class Checkpoint:
     """A model that is ready to be built: its shape, its weights under our names, its tokenizer.
 
-    `weights` is called with the dtype and the device that they are to have: first with `meta`, for the
-    shapes alone, then for the values. `huggingface` is
+    `weights` is called with the dtype and the device that they are to have; with `meta` it gives the
+    shapes alone. `huggingface` is
     a folder from which Hugging Face's library loads the same model, where there is one. A model with
     `labels` has a classification head.
     """
@@ -67,6 +67,16 @@ class Checkpoint:
                 f"{named(self.origin.name)}: the weights do not fit the config: {error}"
             ) from None
         return model.eval()
+
+
+def check_shapes(weights: Callable[[torch.dtype, torch.device], Named]) -> None:
+    """Passes if the files have every tensor in the shape that the config says, before anything that takes
+    time or room is done with them.
+
+    Raises  UnavailableError as `Reader` does.
+    """
+    for _ in weights(torch.float32, torch.device("meta")):
+        pass
 
 
 def tokenizer_in(folder: Path, name: str) -> TokenizerLoader | None:

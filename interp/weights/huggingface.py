@@ -12,7 +12,7 @@ import torch
 from interp.errors import UnavailableError, UsageError, brief, named, reason
 from interp.transformer import Config, Origin, RotaryScaling, bounds
 from interp.weights import checksum
-from interp.weights.checkpoint import Checkpoint, Named, tokenizer_in
+from interp.weights.checkpoint import Checkpoint, Named, check_shapes, tokenizer_in
 from interp.weights.families import FAMILIES
 from interp.weights.files import open_tensors, read_json, weight_files
 from interp.weights.reader import Reader
@@ -50,12 +50,14 @@ def checkpoint(folder: Path, name: str, revision: str | None = None) -> Checkpoi
     """
     config, family = read_config(folder)
     files = weight_files(folder)
+    tensors = open_tensors(files)
 
     def weights(dtype: torch.dtype, device: torch.device) -> Named:
-        read = Reader(str(folder), open_tensors(files), dtype, device)
+        read = Reader(str(folder), tensors, dtype, device)
         yield from FAMILIES[family](config, read)
         read.close()
 
+    check_shapes(weights)
     origin = Origin(name, family, checksum.of_files(files), revision)
     return Checkpoint(config, origin, weights, tokenizer_in(folder, name), huggingface=folder)
 

@@ -59,6 +59,16 @@ class Settings:
         """Whether a setting is on, else as `integer`."""
         return self._typed(bounds.flag, name, default)
 
+    def one_of(self, name: str, known: Collection[str], default: str) -> Any:
+        """The name that a setting gives, `default` where it is not set.
+
+        Raises  UnavailableError for one that is not known.
+        """
+        value = self(name, default)
+        if not isinstance(value, str) or value not in known:
+            raise self.refuse(name)
+        return value
+
     def says(self, name: str) -> bool:
         """Whether the config itself has this setting, be it as null."""
         return name in self._values

@@ -18,7 +18,7 @@ from torch import Tensor
 from interp.errors import InterpError, UnavailableError, UsageError, brief, named
 from interp.transformer import Config, Origin, Transformer
 from interp.weights import checksum
-from interp.weights.checkpoint import Checkpoint, Named, tokenizer_in, tokenizer_of
+from interp.weights.checkpoint import Checkpoint, Named, check_shapes, tokenizer_in, tokenizer_of
 from interp.weights.families import FAMILIES
 from interp.weights.files import SAFE, open_tensors, ordinary_file, read_json
 from interp.weights.reader import Reader
@@ -95,17 +95,19 @@ def checkpoint(folder: Path, name: str) -> Checkpoint:
     except UsageError as error:
         raise UnavailableError(f"{where}: the config cannot be used: {error}") from None
     labels, notes = _texts(described, "labels", where), _texts(described, "notes", where)
-    sha256 = checksum.of_file(ordinary_file(folder / SAFE))
-    if sha256 != _recorded(described):
-        notes = (*notes, CHANGED)
+    tensors = open_tensors([ordinary_file(folder / SAFE)])
 
     def weights(dtype: torch.dtype, device: torch.device) -> Named:
-        read = Reader(str(folder), open_tensors([folder / SAFE]), dtype, device)
+        read = Reader(str(folder), tensors, dtype, device)
         yield from (_own if family == OWN else FAMILIES[family])(config, read)
         if labels:
             yield "head.W_C", read(HEAD, len(labels), config.d_model).T
         read.close()
 
+    check_shapes(weights)
+    sha256 = checksum.of_file(folder / SAFE)
+    if sha256 != _recorded(described):
+        notes = (*notes, CHANGED)
     origin = Origin(name, family, sha256, notes=notes)
     if family != OWN:
         own = tokenizer_in(folder, name)

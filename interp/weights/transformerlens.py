@@ -18,7 +18,7 @@ from torch import Tensor
 from interp.errors import UnavailableError, UsageError, named
 from interp.transformer import Config, Origin, RotaryScaling
 from interp.weights import checksum
-from interp.weights.checkpoint import Checkpoint, Named, tokenizer_of
+from interp.weights.checkpoint import Checkpoint, Named, check_shapes, tokenizer_of
 from interp.weights.files import open_tensors, ordinary_file, read_json
 from interp.weights.reader import Reader
 from interp.weights.settings import Settings
@@ -67,6 +67,7 @@ def checkpoint(folder: Path, name: str, config_path: Path) -> Checkpoint:
         read.ignore(_BUFFERS)
         read.close()
 
+    check_shapes(weights)
     family = named(str(values.get("original_architecture") or "hooked_transformer"), 40)
     notes = ("The weights of the norms were folded into the layers after them.",) if folded else ()
     origin = Origin(name, family, checksum.of_file(file), notes=notes)
@@ -99,17 +100,14 @@ def _config(settings: Settings, tensors: dict[str, Tensor]) -> tuple[Config, boo
     it was in the class: `normalization_type` LN, and None only where it says null."""
     d_model, d_head = settings.integer("d_model"), settings.integer("d_head")
     n_layers, n_ctx = settings.integer("n_layers"), settings.integer("n_ctx")
-    norm = settings("normalization_type", None if settings.says("normalization_type") else "LN")
-    if norm is not None and norm not in _NORMS:
-        raise settings.refuse("normalization_type")
+    unsaid = not settings.says("normalization_type")
+    norm = "LN" if unsaid else settings("normalization_type")
+    if norm is not None:
+        norm = settings.one_of("normalization_type", _NORMS, "LN")
     if settings.flag("final_rms", False) and norm not in ("RMS", "RMSPre"):
         raise settings.refuse("final_rms")
-    positions = settings("positional_embedding_type", "standard")
-    if positions not in _POSITIONS:
-        raise settings.refuse("positional_embedding_type")
-    direction = settings("attention_dir", "causal")
-    if direction not in ("causal", "bidirectional"):
-        raise settings.refuse("attention_dir")
+    positions = settings.one_of("positional_embedding_type", _POSITIONS, "standard")
+    direction = settings.one_of("attention_dir", ("causal", "bidirectional"), "causal")
     for cap in ("attn_scores_soft_cap", "output_logits_soft_cap"):
         if settings.number(cap, -1.0) > 0:
             raise settings.refuse(cap)

@@ -182,3 +182,73 @@ def test_a_killed_command_ends_with_the_same_weights(text, tmp_path):
     assert start("killed").wait() == 0
     assert kills >= 3
     assert weights(tmp_path / "killed") == weights(tmp_path / "whole")
+
+
+RECIPES = [
+    b"", b"{", b"[]", b"null", b"3", b"\xff\xfe", b"[" * 100_000, b'{"recipe": ' * 50_000, b"{}",
+    b'{"recipe": null}', b'{"recipe": {}}', b'{"recipe": {"steps": "24"}}', b'{"recipe": {"steps": -1}}',
+    b'{"recipe": {"steps": true}}', b'{"recipe": [24]}', b'{"recipe": {"steps": 24}, "shape": 3}',
+    b'{"recipe": {"steps": 24, "rate": "\\u001b[2J"}}', b'{"recipe": {"steps": 24}, "\\u001b[2J": "x"}',
+    b'{"recipe": {"steps": 24, "x": "' + b"y" * 9000 + b'"}}',
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("written", RECIPES, ids=[repr(each[:30]) for each in RECIPES])
+def test_a_recipe_of_another_kind_is_refused_in_a_sentence(written, training):
+    made = training()
+    path = session.place(made.folder) / session.RECIPE
+    session.agree(made.folder, made.recipe, {"shape": {"a": 1}})
+    assert session.agree(made.folder, made.recipe, {"shape": {"a": 1}}) == ()
+    path.write_bytes(written)
+    with pytest.raises(UsageError, match="or remove this one to begin anew") as refused:
+        session.agree(made.folder, made.recipe, {"shape": {"a": 1}})
+    assert len(str(refused.value)) < 600
+    assert str(refused.value).isprintable()
+    assert path.read_bytes() == written
+
+
+def test_a_recipe_that_is_no_file_is_not_waited_for(training):
+    made = training()
+    path = session.place(made.folder) / session.RECIPE
+    path.parent.mkdir(parents=True, exist_ok=True)
+    os.mkfifo(path)
+    with pytest.raises(UsageError, match="it is a pipe"):
+        session.agree(made.folder, made.recipe, {})
+
+
+@pytest.mark.parametrize(
+    "standing",
+    ["", "{", "[]", "{}x", '{"step": "3"}', '{"step": -1}', '{"step": 3, "log": 5}', '{"x": 1}',
+     '{"step": 3, "log": [5]}', '{"step": 3, "notes": [5]}', "[" * 100_000],
+)  # fmt: skip
+def test_a_state_that_says_nothing_sensible_is_refused_in_a_sentence(standing, training):
+    from safetensors.torch import load_file, save_file
+
+    made = training()
+    list(islice(made.events(0.0), 5))
+    path = session.place(made.folder) / session.STATE
+    save_file(load_file(path), path, metadata={"standing": standing})
+    with pytest.raises(
+        UnavailableError, match="cannot be gone on from: .* to begin anew"
+    ) as refused:
+        list(training().events())
+    assert len(str(refused.value)) < 600
+
+
+def test_a_state_of_other_shapes_is_refused(training):
+    from safetensors.torch import load_file, save_file
+
+    made = training()
+    list(islice(made.events(0.0), 5))
+    path = session.place(made.folder) / session.STATE
+    tensors = load_file(path)
+    name = next(name for name in tensors if name.startswith("model.") and tensors[name].ndim > 1)
+    tensors[name] = tensors[name][:1].clone()
+    save_file(tensors, path, metadata={"standing": '{"step": 3}'})
+    with pytest.raises(UnavailableError, match=r"must have shape \[.* got \[1,"):
+        list(training().events())
+
+
+def test_the_steps_kept_are_as_few_for_any_number_of_steps():
+    assert len(snapshots(10**9)) == 32
+    assert snapshots(1) == [0, 1]

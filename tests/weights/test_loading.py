@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 
 import interp
 from interp.errors import UnavailableError, UsageError
-from interp.weights import checksum
+from interp.weights import checksum, exporting, stored
 
 
 def storage_of(tensor):
@@ -216,7 +216,13 @@ def test_an_unknown_name_is_refused_with_near_names(name):
     ("options", "message"),
     [
         ({"dtype": torch.int64}, "dtype must be float64"),
+        ({"dtype": "int8"}, "dtype must be float64"),
+        ({"dtype": "double"}, "bfloat16 or float16, got 'double'"),
         ({"device": "warp:9"}, "device 'warp:9' cannot be used here"),
+        ({"device": "hpu"}, "device 'hpu' cannot be used here"),
+        ({"device": "cuda:99"}, "device 'cuda:99' cannot be used here"),
+        ({"device": "meta"}, "device 'meta' holds no numbers"),
+        ({"device": "cpu\x1b[2J"}, "cannot be used here"),
         ({"revision": "main"}, "no Hugging Face id and has none"),
     ],
 )
@@ -320,3 +326,115 @@ def test_hub_ids_come_from_the_cache_or_say_how_to_get_them_there(tmp_path, fold
     assert str(tmp_path / "hub") in missing
     assert "HF_HUB_OFFLINE is set" in missing
     assert "`hf download someone/no-such-model --revision v2`" in missing
+
+
+@pytest.mark.parametrize("name", ["tiny-llama", "tiny-attn-only"])
+def test_weights_replaced_under_a_description_are_seen(name, tmp_path, tokens):
+    import hashlib
+
+    exporting.write(tmp_path, interp.load(name))
+    path = tmp_path / "model.safetensors"
+    first = interp.load(tmp_path)
+    assert first.origin.weights_sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert first.origin.notes == ()
+    before, times = first.run(tokens).logits.clone(), path.stat()
+    tensors = {name: it.clone() for name, it in load_file(path).items()}
+    tensors[min(tensors)] += 1
+    del first
+    save_file(tensors, tmp_path / "other", metadata={"format": "pt"})
+    # In place, of the same size, and with the old time.
+    assert (tmp_path / "other").stat().st_size == times.st_size
+    with path.open("r+b") as file:
+        file.write((tmp_path / "other").read_bytes())
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    after = interp.load(tmp_path)
+    assert not torch.equal(after.run(tokens).logits, before)
+    assert after.origin.weights_sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert after.origin.notes == (stored.CHANGED,)
+
+
+def test_a_checksum_under_a_coarse_clock_is_not_trusted_within_a_tick(tmp_path, monkeypatch):
+    path = tmp_path / "weights"
+    path.write_bytes(b"one")
+    when = [path.stat().st_mtime_ns // 10**9 * 10**9] * 2
+    found = checksum._state
+    monkeypatch.setattr(checksum, "_state", lambda path: found(path) | {"times": when})
+    first = checksum.of_file(path)
+    path.write_bytes(b"two")
+    assert checksum.of_file(path) != first
+
+
+@pytest.mark.parametrize("dtype", ["float32", "torch.float64", torch.bfloat16, "float16"])
+def test_a_dtype_may_be_given_by_its_name(dtype):
+    model = interp.load("tiny-gpt2", dtype=dtype)
+    assert str(model.dtype).removeprefix("torch.") == str(dtype).removeprefix("torch.")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["~nobody-of-this-name/x", "~/nowhere\x1b[2J", "a\0b", "x" * 5000, "x/" * 5000, "/dev/null", "\ud800",
+     "../" * 100 + "dev/zero", "a b\n" * 400, "https://example.com/m", "-x", ".", "/proc/self/mem"],
+)  # fmt: skip
+def test_a_name_that_leads_nowhere_is_refused_in_a_sentence(name):
+    with pytest.raises(UnavailableError) as refused:
+        interp.load(name)
+    assert len(str(refused.value)) < 600
+    assert str(refused.value).isprintable()
+
+
+def test_tensors_wider_than_their_storage_are_refused_unread(saved):
+    folder = saved("llama")
+    tensors = load_file(folder / "model.safetensors")
+    (folder / "model.safetensors").unlink()
+    config = json.loads((folder / "config.json").read_text()) | {"vocab_size": 2 * 10**9}
+    (folder / "config.json").write_text(json.dumps(config))
+    for name in ("model.embed_tokens.weight", "lm_head.weight"):
+        tensors[name] = torch.ones(1, 36).expand(2 * 10**9, 36)
+    torch.save(tensors, folder / "pytorch_model.bin")
+    with pytest.raises(
+        UnavailableError, match="embed_tokens.weight has the shape .* only 36 numbers"
+    ):
+        interp.load(folder)
+
+
+def test_a_compressed_checkpoint_is_refused_unread(saved, tmp_path):
+    import zipfile
+
+    folder = saved("llama")
+    torch.save(load_file(folder / "model.safetensors"), tmp_path / "plain")
+    (folder / "model.safetensors").unlink()
+    with (
+        zipfile.ZipFile(tmp_path / "plain") as plain,
+        zipfile.ZipFile(folder / "pytorch_model.bin", "w", zipfile.ZIP_DEFLATED) as packed,
+    ):
+        for entry in plain.namelist():
+            packed.writestr(entry, plain.read(entry))
+    with pytest.raises(UnavailableError, match="is compressed; save it"):
+        interp.load(folder)
+
+
+def test_shapes_are_checked_before_a_value_is_read(saved, monkeypatch):
+    folder = saved("llama")
+    rewrite(folder, lambda t: t.update({"lm_head.weight": torch.ones(3, 36)}))
+    monkeypatch.setattr(checksum, "of_file_read", lambda path: pytest.fail("the weights were read"))
+    monkeypatch.setattr("interp.weights.reader._finite", lambda it: pytest.fail("values were read"))
+    with pytest.raises(UnavailableError, match=r"lm_head.weight must have shape \[61, 36\] by the"):
+        interp.load(folder)
+
+
+@pytest.mark.parametrize(
+    "part",
+    ["../../etc/passwd", "/etc/passwd", "..", ".", "", "a/b.bin", "a\\b.bin", "x\0.bin", 3, None, ["a"],
+     "\x1b[2J.bin", "config.json", "x" * 5000 + ".bin"],
+)  # fmt: skip
+def test_an_index_names_files_of_weights_in_its_folder_alone(part, saved):
+    folder = saved("llama")
+    (folder / "model.safetensors").unlink()
+    index = {"weight_map": {"lm_head.weight": part}}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    with pytest.raises(
+        UnavailableError, match="names a part outside its folder, or none"
+    ) as refused:
+        interp.load(folder)
+    assert len(str(refused.value)) < 600
+    assert str(refused.value).isprintable()

@@ -334,6 +334,40 @@ def test_rotary_pairs_of_versions_that_did_not_say_are_not_guessed(tmp_path):
     assert model.family == "GPTNeoXForCausalLM"
 
 
+# What a HookedTransformerConfig has where it is told nothing.
+MEANT = {
+    "n_heads": 4, "eps": 1e-5, "use_attn_scale": True, "attn_scale": 6**0.5, "use_local_attn": False,
+    "window_size": None, "attn_types": None, "normalization_type": "LN", "attention_dir": "causal",
+    "attn_only": False, "scale_attn_by_inverse_layer_idx": False, "gated_mlp": False,
+    "positional_embedding_type": "standard", "final_rms": False, "d_vocab_out": 31, "d_mlp": 96,
+    "parallel_attn_mlp": False, "n_key_value_heads": None, "rotary_base": 10000, "d_vocab": 31,
+    "tie_word_embeddings": False, "attn_scores_soft_cap": -1.0, "output_logits_soft_cap": -1.0,
+    "use_NTK_by_parts_rope": False, "original_architecture": None,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", [*MEANT, "all of them"])
+def test_what_a_config_does_not_say_is_what_the_class_had_there(name, tmp_path):
+    whole = BASE | MEANT | {"d_model": 24}
+    said = {each: it for each, it in whole.items() if each != name}
+    if name == "all of them":
+        said = {each: it for each, it in whole.items() if each not in MEANT}
+    state = draw(whole)
+    model = interp.load(save(tmp_path / "old", said, state), dtype=torch.float64)
+    tokens = [3, 30, 7, 7, 0, 12, 25]
+    expected = oracle(whole, state, tokens)
+    assert (model.run(torch.tensor(tokens)).logits[0] - expected).abs().max() <= 1e-9
+
+
+def test_no_norm_is_what_a_config_says_and_not_what_it_leaves_out(tmp_path):
+    config = BASE | {"normalization_type": None}
+    state = draw(config)
+    assert interp.load(save(tmp_path / "said", config, state)).config.norm == "none"
+    del config["normalization_type"]
+    with pytest.raises(UnavailableError, match=r"lacks the tensor 'blocks\.0\.ln1\.w'"):
+        interp.load(save(tmp_path / "unsaid", config, state))
+
+
 def test_a_bias_inside_a_gated_mlp_is_refused(tmp_path):
     config = BASE | CASES["rms-gated-rotary"]
     state = draw(config)
