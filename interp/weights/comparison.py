@@ -60,7 +60,7 @@ def reference(model: Transformer) -> Any:
 
     Raises  UsageError for a model that Hugging Face's library has no counterpart of.
     """
-    folder = find(model.name, model.origin.revision).huggingface
+    folder = find(model.origin.name, model.origin.revision).huggingface
     if folder is None:
         raise UsageError(
             f"{model.name} has no counterpart in Hugging Face's library to compare it with; "
