@@ -1,14 +1,15 @@
 """Where in the model, and when, is the information that decides the answer?
 
 Method  Denoising: run the corrupted prompt, restore one activation to its value on the clean prompt, and
-        measure the logit difference at END. First the stream, attn_out and mlp_out by layer and position,
-        then every head's z at all positions, then z, q, k, v and pattern of the strongest heads. Noising
-        puts the corrupted value into the clean run. Templates do not align, so positions are named ones,
-        with position 0 apart, or those of one template. The strongest heads are chosen on the discovery
-        half of the templates and estimated on the other.
-Units   Logits of answer minus wrong, patched minus corrupted, mean over prompts. recovery is a ratio of
-        means, mean(patched − corrupted) / mean(clean − corrupted). p by flipping the signs of whole
-        templates, corrected (Benjamini–Hochberg) over the patches of one site.
+        measure the logit difference at END. First the residual stream, attn_out and mlp_out by layer and
+        position, then every head's z at all positions, then z, q, k, v and pattern of the strongest heads.
+        Noising puts the corrupted value into the clean run. Templates do not align, so positions are named
+        ones, with position 0 apart, or those of one template. The strongest heads are chosen on the
+        discovery half of the screen, ranked on its other half among random heads of the same layers, and
+        confirmed on fresh prompts beside changes of equal norm in other directions.
+Units   Logits of answer minus wrong, patched minus corrupted, mean of templates' means. recovery is a
+        ratio of means, mean(patched − corrupted) / mean(clean − corrupted). p inverts the interval,
+        corrected (Benjamini–Hochberg) over the patches of one site.
 Source  Meng et al. 2022, arXiv:2202.05262; Wang et al. 2022, arXiv:2211.00593; Heimersheim & Nanda
         2024, arXiv:2404.15255.
 Limits  A patch shows what is enough (denoising) or needed (noising) in these pairs of prompts: what both
@@ -21,7 +22,8 @@ import numpy as np
 import pandas as pd
 
 from interp import sites, stats
-from interp.lab import Count, Heads, experiment, figures, scores
+from interp.lab import Count, Heads, experiment, figures, judged, scores, tested
+from interp.methods import controls, parts
 from interp.methods.batches import aligned
 from interp.methods.grid import (
     OF_A_HEAD,
@@ -35,7 +37,6 @@ from interp.methods.patch import (
     Patch,
     labels,
     patch,
-    random_patches,
     worst_error,
 )
 from interp.report import Chart, Check, Headline, Heatmap, Maps, Report, Section, Series, Table
@@ -46,8 +47,8 @@ ONE_TEMPLATE = ("resid_pre", "attn_out", "mlp_out")
 
 
 @experiment(
-    expects="The heads that recover most on one half of the templates recover on the other half too, more "
-    "than random heads of their layers and than random changes of equal length.",
+    expects="The heads that recover most on the discovery templates recover on held-out ones, more than "
+    "random heads of their layers and than changes of equal norm in other directions.",
     task="ioi",
     sweeps=True,
 )
@@ -56,10 +57,11 @@ def activation_patching(
     task,
     *,
     top: Heads = 10,
-    draws: Count = 2,
+    draws: Count = 1,
     noising: Literal["resid_pre", "all"] = "resid_pre",
     seed: int = 0,
 ) -> Report:
+    scores.held_apart(task)
     config = model.config
     kinds = [kind for kind in STREAM if sites.Site(kind, 0) in model.sites]
     places = labels(task)
@@ -77,48 +79,45 @@ def activation_patching(
 
     chosen = scores.choose(heads.effects, task, min(top, len(names)))
     best = [heads.patches[row] for row in chosen.rows]
-    changes = random_patches(model, task, best, draws, seed).reshape(-1, task.n)
-    contests = [
-        scores.contest("random changes of equal length", heads.effects, chosen, changes, task)
-    ]
-    others = scores.peers(chosen, names["layer"].to_numpy(), seed)
-    if len(others):
-        control = heads.effects[others]
-        contests.insert(
-            0,
-            scores.contest("random heads of the same layers", heads.effects, chosen, control, task),
-        )
+    fresh = task.confirmation
+    restored = [parts.head(each.site.layer, each.head) for each in best]
+    confirmed = controls.on_fresh_prompts(model, fresh, restored, "denoise", draws=draws, seed=seed)
+    test = tested.judge(
+        "heads", names, heads.effects, task, chosen, names["layer"].to_numpy(), fresh,
+        confirmed.effects, confirmed.controls, seed=seed,
+    )  # fmt: skip
 
-    gap = stats.mean(heads.gap, task.clusters, seed=seed)
+    gap = stats.mean(heads.gap, task.clusters, task.items, seed=seed)
     top_table = scores.held_out(names, heads.effects, task, chosen, seed)
-    top_table["recovery"] = top_table["effect"] / heads.gap[chosen.held_out].mean()
-    first = top_table.iloc[0]
+    held_gap = stats.mean(heads.gap[chosen.held_out], task.clusters[chosen.held_out], seed=seed)
+    top_table["recovery"] = top_table["effect"] / float(held_gap.value)
+    first = test.first
+    recovered = first.effect / float(stats.mean(confirmed.gap, fresh.clusters, seed=seed).value)
     at_end = recoveries(stream["resid_pre"]).reshape(config.n_layers, -1)[:, -1]
     over_half = np.flatnonzero(at_end >= 0.5)
     arrives = f"from layer {over_half[0]} on" if len(over_half) else "only after the last layer"
     return Report(
-        answer=f"In {model.name} the stream at END holds more than half of what {task.name} needs "
+        answer=f"In {model.name} the residual stream at END holds more than half of what {task.name} needs "
         f"{arrives}. The strongest of {len(names)} heads, {name_of(best[0])}, alone recovers "
-        f"{first.recovery:.0%} of the gap of {float(gap.value):.2f} logits on templates that had no "
-        "say in the choice.",
-        verdict=scores.verdict(contests),
+        f"{recovered:.0%} of the gap between clean and corrupted prompts on {fresh.n} fresh ones. "
+        f"{test.sentence('restore')}",
+        verdict=test.verdict,
         headlines=[
             figures.headline("clean − corrupted", gap, "logits"),
             Headline("END carries half", arrives, note="recovery at resid_pre"),
-            figures.chosen(
-                f"{name_of(best[0])}, restored", first, f"recovery {first.recovery:.2f}"
-            ),
+            *test.headlines(),
         ],
         sections=[
             named_section(stream, noised_stream, places, config.n_layers, task, seed),
             template_section(model, task, [kind for kind in ONE_TEMPLATE if kind in kinds]),
-            head_section(names, heads, noised_heads, chosen, top_table, task, config, seed),
+            head_section(names, heads, noised_heads, chosen, top_table, test, task, config, seed),
             detail_section(model, task.only(chosen.held_out), best, places),
             order_section(stream, heads, names, places, task, config.n_layers, seed),
         ],
-        controls=[scores.contest_table(contests)],
+        controls=judged.controls([test]),
+        not_run=test.not_run,
         checks=checks(model, task, heads, stream["resid_pre"], done.only(slice(-1, None)), seed),
-        files={kind: cell_table(each, task) for kind, each in stream.items()},
+        files={kind: cell_table(each, task) for kind, each in stream.items()} | test.files,
     )
 
 
@@ -215,9 +214,8 @@ def template_section(model, task, kinds) -> Section:
     )
 
 
-def head_section(names, heads, noised, chosen, top_table, task, config, seed: int) -> Section:
+def head_section(names, heads, noised, chosen, top_table, test, task, config, seed: int) -> Section:
     table = scores.estimates(names, heads.effects, task, seed).assign(recovery=recoveries(heads))
-    best = [name_of(heads.patches[row]) for row in chosen.rows]
     maps = [scores.head_map("recovery by z", recoveries(heads), config.n_layers)]
     tables = [
         Table(
@@ -236,10 +234,12 @@ def head_section(names, heads, noised, chosen, top_table, task, config, seed: in
         "Every head",
         [
             Maps(maps),
-            *figures.strongest(
-                "top_heads", "Restored z", best, heads.effects, top_table, task, chosen
+            test.confirmed(),
+            test.per_prompt("Restored z, prompt by prompt"),
+            Table(
+                "top_heads", top_table, title="The same heads on the held-out half of the screen"
             ),
-            scores.halves_table({"z": heads.effects}, chosen, len(best)),
+            scores.halves_table({"z": heads.effects}, chosen, len(chosen.rows)),
             *tables,
         ],
         intro="z of one head restored at all positions.",
@@ -304,7 +304,7 @@ def order_section(stream, heads, names, places, task, n_layers: int, seed: int) 
         "Order by order",
         [
             Maps(maps, note="recovery at resid_pre, for the prompts of each order by themselves."),
-            Chart("The stream at END", "line", series, "layer", "recovery"),
+            Chart("The residual stream at END", "line", series, "layer", "recovery"),
             Table("resid_pre_by_order", scores.by_order(labelled, done.effects, task, seed)),
             Table("heads_by_order", scores.by_order(names, heads.effects, task, seed)),
         ],

@@ -1,9 +1,11 @@
-"""Where do the heads with the largest direct effects look on real prompts?
+"""Where do the heads with the largest direct effects attend to on real prompts?
 
-Method  The heads whose direct effect on the logit difference is largest, and as many heads drawn at
-        random, run on the task's prompts; their attention from each named position to each earlier one
-        is averaged over prompts, with an interval that resamples whole clusters of prompts.
-Units   Attention in shares of 1. `even` is what a head that looks evenly at all it may see would have.
+Method  The heads whose direct effect on the logit difference is largest are chosen on the discovery half of
+        the screen; their attention from each named position to each earlier one is averaged over prompts.
+        What they give from END to named words is ranked on the other half of the screen among random heads
+        of the same layers, and confirmed on fresh prompts beside an even spread over all that may be seen.
+Units   Attention in shares of 1, mean of templates' means. `even` is what a head that attends evenly to all
+        it may see would have.
 Source  Wang et al. 2022, arXiv:2211.00593 (attention between named positions).
 Limits  Heads that act through other heads are not among those chosen. Attention to a position is not
         use of what is there.
@@ -16,87 +18,92 @@ import pandas as pd
 import torch
 
 from interp import sites, stats
-from interp.lab import Heads, experiment, figures
+from interp.errors import NotApplicable
+from interp.lab import Heads, experiment, figures, judged, scores, tested
 from interp.methods import attribute
 from interp.methods.asked import asked, places
 from interp.methods.attention import between
 from interp.report import Attention, Check, Heatmap, Maps, Report, Section, Table
 
 SHOWN = 4
+EVEN = "an even spread"
 
 
 @experiment(
-    expects="From the last token the largest heads look at named positions other than the first and the "
-    "last more than heads drawn at random do.",
+    expects="From the last token the heads with the largest direct effects attend to named positions other "
+    "than the first and the last, on held-out templates, more than random heads of their layers do and more "
+    "than an even spread would.",
     task="ioi",
     also="induction",
 )
 def attention_patterns(model, task, *, seed: int = 0, top: Heads = 8) -> Report:
+    chosen_from = scores.held_apart(task)
+    named = places(task)
+    inner = [name for name in named if name not in ("BOS", "END")]
+    if not inner:
+        raise NotApplicable(
+            f"the prompts of {task.name} name no position but the first and the last, so there is nothing to "
+            "attend to; a file names positions in columns pos_NAME"
+        )
     prompts = asked(model, task)
     layers = range(model.config.n_layers)
     run = prompts.run(
         model, keep={*attribute.wanted(model), *(sites.pattern(layer) for layer in layers)}
     )
-    effects = attribute.attribute(model, run, prompts).of("head").mean(-1)
-    order = effects.abs().argsort(descending=True).tolist()
-    chosen = order[: min(top, len(order) // 2)]
-    generator = torch.Generator().manual_seed(seed)
-    rest = order[len(chosen) :]
-    drawn = [
-        rest[i] for i in torch.randperm(len(rest), generator=generator)[: len(chosen)].tolist()
-    ]
-    named = places(task)
     visible = sum(run.cache[sites.pattern(layer)].sum(-1).amin() for layer in layers) / len(layers)
+    direct = attribute.attribute(model, run, prompts).of("head").double().cpu().numpy()
+    names = scores.head_names(model.config)
+    every = [(row.layer, row.head) for row in names.itertuples()]
+    chosen = scores.choose(direct, task, min(top, max(1, len(every) // 2)))
+    heads = [every[row] for row in chosen.rows]
+    test = _tested(model, task, run, chosen, heads, inner, seed)
 
-    heads = [divmod(index, model.config.n_heads) for index in chosen]
-    controls = [divmod(index, model.config.n_heads) for index in drawn]
     pairs, found = between(_of(run, heads), named)
-    _, other = between(_of(run, controls), named)
     even = _even(model, prompts, named, pairs)
-    table = _table(pairs, found, heads, even, task.clusters, seed)
-    inner = [
-        row
-        for row, (query, key) in enumerate(pairs)
-        if query == "END" and key not in ("BOS", "END")
-    ]
-    largest, drawn_look = (_looks(each[inner], task.n) for each in (found, other))
-    looks, by_chance, more = (
-        stats.mean(each, task.clusters, seed=seed)
-        for each in (largest, drawn_look, largest - drawn_look)
-    )
-    looks, by_chance = _bounded(looks), _bounded(by_chance)
-    verdict = "inconclusive"
-    if inner and more.low > 0:
-        verdict = "supported"
-    elif inner and more.high < 0:
-        verdict = "not supported"
-    strongest = _strongest(table)
+    table = _table(pairs, found, heads, even, task, seed)
+    random = [every[row] for row in scores.others(chosen, names["layer"].to_numpy(), seed)]
+    looks = _bounded(test.confirmation.chosen)
+    spread = _bounded(test.confirmation.controls[EVEN])
     return Report(
-        answer=f"From END the {len(heads)} heads of {model.name} with the largest direct effects give "
-        f"named words {looks.value:.2f} of their attention, random heads {by_chance.value:.2f}; "
-        f"{strongest}.",
-        verdict=verdict,
+        answer=f"From END the {len(heads)} heads of {model.name} with the largest direct effects give named "
+        f"words {looks.value:.2f} of their attention on {test.fresh.n} fresh prompts, where an even spread "
+        f"would give {spread.value:.2f}; {_strongest(table)} on the screen. {_ranked(test)}",
+        verdict=test.verdict,
         headlines=[
-            figures.headline("attention on named words, largest heads", looks),
-            figures.headline("the same, random heads", by_chance),
-            figures.headline("difference", more),
+            figures.headline("attention on named words, chosen heads", looks),
+            figures.headline("an even spread", spread),
+            *test.headlines()[2:],
         ],
         sections=[
-            _grid(pairs, found, heads, effects, model.config),
+            _grid(pairs, found, heads, direct[:, chosen_from], model.config),
             Section(
                 "As numbers",
-                [Table("between", table, title="Mean attention between named positions")],
+                [
+                    Table("between", table, title="Mean attention between named positions"),
+                    test.confirmed(),
+                ],
             ),
             _patterns(model, task, run, heads),
         ],
         controls=[
-            Table(
-                "random_heads",
-                _table(pairs, other, controls, even, task.clusters, seed),
-                title="The same for heads drawn at random",
-                first_rows=10,
-            )
+            *judged.controls([test]),
+            *(
+                [
+                    Table(
+                        "random_heads",
+                        _table(
+                            pairs, between(_of(run, random), named)[1], random, even, task, seed
+                        ),
+                        title="The same for random heads of the same layers",
+                        first_rows=10,
+                    )
+                ]
+                if random
+                else []
+            ),
         ],
+        not_run=test.not_run,
+        files=test.files,
         checks=[
             Check(
                 "attention over all keys adds up to 1, largest error", abs(1 - float(visible)), 1e-5
@@ -110,11 +117,57 @@ def _of(run, heads) -> torch.Tensor:
     return torch.stack([run.cache[sites.pattern(layer)][:, head] for layer, head in heads], 1)
 
 
-def _looks(found, n: int) -> np.ndarray:
-    """For each prompt the mean over heads of the attention on all these keys together."""
-    if not len(found):
-        return np.zeros(n)
-    return found.sum(0).mean(0).double().cpu().numpy()
+def _tested(model, task, run, chosen, heads, inner, seed: int) -> tested.Tested:
+    """The attention that the chosen heads give to named words, on fresh prompts."""
+    names = scores.head_names(model.config)
+    fresh = task.confirmation
+    prompts = asked(model, fresh)
+    again = prompts.run(model, keep={sites.pattern(layer) for layer, _ in heads})
+    on_screen = _given(run, [*zip(names["layer"], names["head"], strict=True)], places(task), inner)
+    given = _given(again, heads, places(fresh), inner)
+    spread = _spread(model, prompts, places(fresh), inner)
+    # Attention has one direction.
+    upwards = replace(chosen, signs=np.ones_like(chosen.signs))
+    return tested.judge(
+        "heads", names, on_screen, task, upwards, names["layer"].to_numpy(), fresh, given,
+        {EVEN: np.broadcast_to(spread, given.shape)}, directed=np.ones_like(on_screen), unit="of attention",
+        seed=seed,
+    )  # fmt: skip
+
+
+def _given(run, heads, named, inner) -> np.ndarray:
+    """For each head and prompt its attention from END to all these names together."""
+    rows = np.arange(len(run.tokens))
+    places_ = np.array([named[name] for name in inner])
+    end = np.array(named["END"])
+    total = []
+    for layer, head in heads:
+        pattern = run.cache[sites.pattern(layer)][:, head].double().cpu().numpy()
+        total.append(
+            sum(pattern[rows, end, at] * _first(places_, n) for n, at in enumerate(places_))
+        )
+    return np.stack(total)
+
+
+def _first(named: np.ndarray, row: int) -> np.ndarray:
+    """1 where no earlier name is at the same position, so that none counts twice."""
+    return ~(named[:row] == named[row]).any(0) if row else np.ones(named.shape[1], dtype=bool)
+
+
+def _spread(model, prompts, named, inner) -> np.ndarray:
+    """What an even spread from END would give to all these names together, for every prompt."""
+    mask = model.surroundings(prompts.real, model.embed.W_E).mask(0)[:, 0]
+    share = (mask.double() / mask.sum(-1, keepdim=True)).expand(len(prompts.real), -1, -1)
+    share = share.cpu().numpy()
+    rows, places_ = np.arange(len(share)), np.array([named[name] for name in inner])
+    end = np.array(named["END"])
+    return sum(share[rows, end, at] * _first(places_, n) for n, at in enumerate(places_))
+
+
+def _ranked(test) -> str:
+    if not test.ranking.ran:
+        return ""
+    return f"Among random heads of the same layers they rank p = {test.ranking.p:.2g}."
 
 
 def _even(model, prompts, named, pairs) -> list[float]:
@@ -133,8 +186,8 @@ def _bounded(estimate: stats.Estimate) -> stats.Estimate:
     return replace(estimate, low=low, high=high)
 
 
-def _table(pairs, found, heads, even, clusters, seed: int) -> pd.DataFrame:
-    estimate = _bounded(stats.mean(found.double().cpu().numpy(), clusters, seed=seed))
+def _table(pairs, found, heads, even, task, seed: int) -> pd.DataFrame:
+    estimate = _bounded(stats.mean(found.double().cpu().numpy(), task.clusters, seed=seed))
     rows = [
         [
             layer,
@@ -160,9 +213,9 @@ def _table(pairs, found, heads, even, clusters, seed: int) -> pd.DataFrame:
 def _strongest(table: pd.DataFrame) -> str:
     rows = table[~table["key"].isin(["BOS", "END"]) & (table["query"] == "END")]
     if rows.empty:
-        return "the task names no word to look at"
+        return "the task names no word to attend to"
     best = rows.iloc[0]
-    return f"L{best['layer']}H{best['head']} looks from END at {best['key']} with {best['attention']:.2f}"
+    return f"L{best['layer']}H{best['head']} attends from END to {best['key']} with {best['attention']:.2f}"
 
 
 def _grid(pairs, found, heads, effects, config) -> Section:
@@ -172,7 +225,7 @@ def _grid(pairs, found, heads, effects, config) -> Section:
     names = [f"L{layer}H{head}" for layer, head in heads]
     keys = [pairs[row][1] for row in rows]
     direct = ", ".join(
-        f"{name} {effects[layer * config.n_heads + head]:+.2f}"
+        f"{name} {effects[layer * config.n_heads + head].mean():+.2f}"
         for name, (layer, head) in zip(names, heads, strict=True)
     )
     block = Heatmap(
@@ -185,9 +238,9 @@ def _grid(pairs, found, heads, effects, config) -> Section:
         scale="sequential",
         low=0,
         high=1,
-        note=f"Direct effects, in logits: {direct}.",
+        note=f"Direct effects on the discovery half, in logits: {direct}.",
     )
-    return Section("What they look at from the last token", [Maps([block])])
+    return Section("What they attend to from the last token", [Maps([block])])
 
 
 def _patterns(model, task, run, heads) -> Section:

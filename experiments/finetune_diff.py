@@ -3,14 +3,15 @@
 Method  The model that --model names, beside the one that its training began with (--before), on the same
         prompts. Weights: how far each head, MLP and norm moved, as a share of its norm before. Direct
         effects: what each part adds to the logit difference along the stream, in each model with its
-        own final norm and unembedding. Ablation: each head and MLP replaced by its mean over the
-        corrupted prompts of the same template, in each model by its own mean, and the change of the
-        logit difference at END. Every difference is after minus before, prompt by prompt. The parts
-        that changed most are chosen on the discovery half of the templates and estimated on the other.
+        own final norm and unembedding. Ablation: each head and MLP replaced by its value on the paired
+        corrupted prompt, in each model by its own, and the change of the logit difference at END. Every
+        difference is after minus before, prompt by prompt. The parts that changed most are chosen on the
+        discovery half of the screen, ranked on its other half among random parts of the same layers, and
+        confirmed on fresh prompts.
 Units   Logits of answer minus wrong; weights in shares of their norm before; KL from the model before
-        to the model after in nats a token. p by flipping the signs of whole templates, corrected
-        (Benjamini–Hochberg) over all heads and MLPs.
-Source  Wang et al. 2022, arXiv:2211.00593 (mean ablation and direct effects); Prakash et al. 2024,
+        to the model after in nats a token. p inverts the interval, corrected (Benjamini–Hochberg) over
+        all heads and MLPs.
+Source  Wang et al. 2022, arXiv:2211.00593 (ablation and direct effects); Prakash et al. 2024,
         Fine-Tuning Enhances Existing Mechanisms, arXiv:2402.14811.
 Limits  One training, whose chance choices are not repeated here: intervals are over prompts alone. A
         part can change what it does because its input changed; the distance of its weights tells apart.
@@ -25,7 +26,7 @@ import torch
 import interp
 from interp import stats
 from interp.errors import UsageError
-from interp.lab import Components, ablations, experiment, figures, scores
+from interp.lab import Components, ablations, experiment, figures, judged, scores, tested
 from interp.methods import attribute, parts
 from interp.methods.ablate import ablate
 from interp.methods.asked import asked
@@ -37,8 +38,9 @@ SIDES = ("before", "after")
 
 
 @experiment(
-    expects="The parts whose ablation effect changed most on one half of the templates changed on the "
-    "other half too, more than random parts of their layers.",
+    expects="The parts whose ablation effect changed most on the discovery templates changed on "
+    "held-out ones "
+    "too, more than random parts of their layers.",
     task="ioi",
     sweeps=True,
     default=False,
@@ -51,17 +53,19 @@ def finetune_diff(model, task, *, before: str = "", top: Components = 8, seed: i
     names = pd.DataFrame({"part": map(str, everything), "layer": [it.layer for it in everything]})
 
     moved = distances(*models.values())
-    done = {side: ablate(each, task, everything, kinds=("mean",)) for side, each in models.items()}
-    effects = {side: each.effects["mean"] for side, each in done.items()}
+    done = {side: ablate(each, task, everything, ("resample",)) for side, each in models.items()}
+    effects = {side: each.effects["resample"] for side, each in done.items()}
     change = effects["after"] - effects["before"]
     chosen = scores.choose(change, task, min(top, len(everything)))
-    others = scores.peers(chosen, names["layer"].to_numpy(), seed)
-    contests = []
-    if len(others):
-        name = "random parts of the same layers"
-        contests = [scores.contest(name, change, chosen, change[others], task)]
-    top_table = scores.held_out(names, change, task, chosen, seed)
-    first, best = top_table.iloc[0], [str(everything[row]) for row in chosen.rows]
+    best, fresh = [everything[row] for row in chosen.rows], task.confirmation
+    again = [
+        ablate(each, fresh, best, ("resample",)).effects["resample"] for each in models.values()
+    ]
+    test = tested.judge(
+        "parts", names, change, task, chosen, names["layer"].to_numpy(), fresh, again[1] - again[0], {},
+        labels=list(map(str, best)), seed=seed,
+    )  # fmt: skip
+    top_table, first = scores.held_out(names, change, task, chosen, seed), test.first
 
     # In the order of `everything`.
     distance = np.array(
@@ -75,13 +79,13 @@ def finetune_diff(model, task, *, before: str = "", top: Components = 8, seed: i
         answer=f"From {models['before'].name} to {model.name} the weights of {moved_most(moved)} moved "
         f"most. On {task.n} {task.name} prompts the logit difference went from "
         f"{done['before'].clean.mean():.2f} to {done['after'].clean.mean():.2f}. The part whose ablation "
-        f"effect changed most, {best[0]}, changed by {first.effect:+.2f} on templates that had no say in "
-        "the choice.",
-        verdict=scores.verdict(contests) if contests else "inconclusive",
+        f"effect changed most, {best[0]}, changed by {first.effect:+.2f} on {fresh.n} fresh prompts. "
+        f"{test.sentence('changed by')}",
+        verdict=test.verdict,
         headlines=[
             figures.headline("change of the logit difference", gain, "logits"),
             figures.headline("KL from before to after", apart, "nats a token"),
-            figures.chosen(f"{best[0]}, change of its ablation effect", first),
+            *test.headlines(),
             *together(distance, change),
         ],
         sections=[
@@ -111,14 +115,12 @@ def finetune_diff(model, task, *, before: str = "", top: Components = 8, seed: i
                         model.config.n_layers,
                         note="Below zero: the model does worse without the head.",
                     ),
-                    *figures.strongest(
+                    test.confirmed(),
+                    test.per_prompt("Change of the effect of ablation, prompt by prompt"),
+                    Table(
                         "changed_most",
-                        "Change of the effect of mean ablation",
-                        best,
-                        change,
                         top_table,
-                        task,
-                        chosen,
+                        title="The same parts on the held-out half of the screen",
                     ),
                     Table(
                         "ablation",
@@ -130,7 +132,8 @@ def finetune_diff(model, task, *, before: str = "", top: Components = 8, seed: i
                 ],
             ),
         ],
-        controls=[scores.contest_table(contests)] if contests else [],
+        controls=judged.controls([test]),
+        not_run=test.not_run,
         checks=[
             *(
                 Check(f"{check.name}, {side}", check.value, check.tolerance)
@@ -144,7 +147,7 @@ def finetune_diff(model, task, *, before: str = "", top: Components = 8, seed: i
             ),
         ],
         warnings=unable(models, done, task),
-        files={"weights": pd.DataFrame(map(asdict, moved))},
+        files={"weights": pd.DataFrame(map(asdict, moved)), **test.files},
     )
 
 

@@ -1,14 +1,15 @@
 """Which attention heads does the model need for the task, and does it matter how they are removed?
 
 Method  Replace one head's z at all positions of the clean prompt and measure the logit difference at
-        END: `zero` puts zeros, `mean` the mean over the corrupted prompts of the same template,
+        END: `zero` puts zeros, `mean` the mean over other corrupted prompts of the same template,
         position by position, `resample` the value on the paired corrupted prompt. The direct effect
         passes the same replacement along the residual stream alone, final norm computed again; what
         is left of the total is split into later heads, later MLPs and the final norm's new scale. The
-        strongest heads are chosen on the discovery half of the templates and estimated on the other.
-Units   Logits of answer minus wrong, ablated minus clean, mean over prompts. Negative: the head helps.
-        p by flipping the signs of whole templates, corrected (Benjamini–Hochberg) over the heads of
-        one ablation.
+        strongest heads are chosen by `resample` on the discovery half of the screen, ranked on its other
+        half among random heads of the same layers, and confirmed on fresh prompts beside changes of
+        equal norm: in random directions, and along differences of unrelated prompts.
+Units   Logits of answer minus wrong, ablated minus clean, mean of templates' means. Negative: the head
+        helps. p inverts the interval, corrected (Benjamini–Hochberg) over the heads of one ablation.
 Source  Wang et al. 2022, Interpretability in the Wild, arXiv:2211.00593; McGrath et al. 2023, The
         Hydra Effect, arXiv:2307.15771.
 Limits  One head at a time: heads that stand in for each other look unimportant. Zero ablation takes
@@ -17,72 +18,52 @@ Limits  One head at a time: heads that stand in for each other look unimportant.
 
 import numpy as np
 
-from interp.lab import Count, Heads, ablations, experiment, figures, scores
-from interp.methods import parts
-from interp.methods.ablate import ablate, random_changes
+from interp.lab import Count, Heads, ablations, experiment, figures, judged, scores, tested
+from interp.methods import controls, parts
+from interp.methods.ablate import ablate
 from interp.methods.offsets import offsets
-from interp.report import (
-    Chart,
-    Check,
-    Formula,
-    Headline,
-    Maps,
-    Report,
-    Section,
-    Series,
-    Table,
-)
+from interp.report import Chart, Check, Formula, Headline, Maps, Report, Section, Series, Table
 
 
 @experiment(
-    expects="The heads that matter most on one half of the templates matter on the other half too, "
-    "more than random heads of their layers and than random changes of equal length.",
+    expects="The heads that matter most on the discovery templates matter on held-out ones, more than "
+    "random heads of their layers and than changes of equal norm in other directions.",
     task="ioi",
     sweeps=True,
 )
-def head_ablation(model, task, *, top: Heads = 10, draws: Count = 4, seed: int = 0) -> Report:
+def head_ablation(model, task, *, top: Heads = 10, draws: Count = 1, seed: int = 0) -> Report:
     config = model.config
     heads = parts.heads(model)
     names = scores.head_names(config)
+    scores.held_apart(task)
     done = ablate(model, task, heads)
-    mean = done.effects["mean"]
-    chosen = scores.choose(mean, task, min(top, len(heads)))
+    resample = done.effects["resample"]
+    chosen = scores.choose(resample, task, min(top, len(heads)))
     best = [heads[row] for row in chosen.rows]
-    split = offsets(model, task, best, "mean")
-    changes = random_changes(model, task, best, draws, seed)
-    contests = [scores.contest("random changes of equal length", mean, chosen, changes, task)]
-    others = scores.peers(chosen, names["layer"].to_numpy(), seed)
-    if len(others):
-        contests.insert(
-            0, scores.contest("random heads of the same layers", mean, chosen, mean[others], task)
-        )
-
-    top_table = scores.held_out(names, mean, task, chosen, seed)
-    first = top_table.iloc[0]
-    verdict = scores.verdict(contests)
-    clean = float(done.clean.mean())
-    agreement = scores.agreement_table(done.effects)
+    fresh = task.confirmation
+    confirmed = controls.on_fresh_prompts(model, fresh, best, draws=draws, seed=seed)
+    test = tested.judge(
+        "heads", names, resample, task, chosen, names["layer"].to_numpy(),
+        fresh, confirmed.effects, confirmed.controls, seed=seed,
+    )  # fmt: skip
+    split = offsets(model, task, best, "resample")
+    clean, first = float(done.clean.mean()), test.first
     return Report(
         answer=f"Of {len(heads)} heads of {model.name}, {best[0]} matters most to {task.name}: "
-        f"without it the logit difference of {clean:.2f} changes by {first.effect:+.2f} on templates "
-        f"that had no say in the choice. The {len(best)} strongest move it by "
-        f"{float(contests[0].chosen.value):.2f} each there, the way they did where they were chosen; "
-        f"{contests[0].control} by {float(contests[0].controls.value):.2f}.",
-        verdict=verdict,
+        "with its value "
+        f"on the corrupted prompt the logit difference of {clean:.2f} changes by {first.effect:+.2f} on "
+        f"{fresh.n} fresh prompts. {test.sentence()}",
+        verdict=test.verdict,
         headlines=[
             Headline("clean logit difference", clean, "logits", n=task.n),
-            figures.chosen(f"{best[0]}, mean-ablated", first),
-            *(
-                figures.headline(f"chosen above {each.control}", each.difference, "logits")
-                for each in contests
-            ),
+            *test.headlines(),
         ],
         sections=[
             Section(
-                "Every head, removed in three ways",
+                "Every head, removed in different ways",
                 [
-                    scores.head_maps(done.effects, config.n_layers),
-                    agreement,
+                    scores.head_maps(done.effects, config.n_layers, note=ablations.mean_note(task)),
+                    scores.agreement_table(done.effects),
                     Table(
                         "heads",
                         ablations.every_effect(names, done, task, seed),
@@ -95,14 +76,12 @@ def head_ablation(model, task, *, top: Heads = 10, draws: Count = 4, seed: int =
             Section(
                 "The strongest heads",
                 [
-                    *figures.strongest(
+                    test.confirmed(),
+                    test.per_prompt("Resample ablation, prompt by prompt"),
+                    Table(
                         "top_heads",
-                        "Mean ablation",
-                        list(map(str, best)),
-                        mean,
-                        top_table,
-                        task,
-                        chosen,
+                        scores.held_out(names, resample, task, chosen, seed),
+                        title="The same heads on the held-out half of the screen",
                     ),
                     scores.halves_table(done.effects, chosen, len(best)),
                 ],
@@ -110,7 +89,7 @@ def head_ablation(model, task, *, top: Heads = 10, draws: Count = 4, seed: int =
             directly(done, split, names, chosen, config.n_layers),
             by_order(names, done, task, config.n_layers, seed),
         ],
-        controls=[scores.contest_table(contests)],
+        controls=judged.controls([test]),
         checks=[
             *ablations.checks(model, task, done, seed),
             Check(
@@ -119,12 +98,14 @@ def head_ablation(model, task, *, top: Heads = 10, draws: Count = 4, seed: int =
                 scores.tolerance(model),
             ),
         ],
+        not_run=[*test.not_run, *ablations.not_run(task)],
+        files=test.files,
     )
 
 
 def directly(done, split, names, chosen, n_layers: int) -> Section:
     """Direct effect beside total effect, and where the difference comes from for the top heads."""
-    total, direct = done.effects["mean"].mean(-1), done.direct["mean"].mean(-1)
+    total, direct = done.effects["resample"].mean(-1), done.direct["resample"].mean(-1)
     terms = {
         name: getattr(split, name)[:, chosen.held_out].mean(-1)
         for name in ("total", "direct", "later_heads", "later_mlps", "rescaling", "offset")
@@ -143,7 +124,7 @@ def directly(done, split, names, chosen, n_layers: int) -> Section:
         "Direct effect, and what comes after",
         [
             Formula("total = direct + later heads + later MLPs + rescaling by the final norm"),
-            Maps(maps, note="Mean ablation. The total is the middle map above."),
+            Maps(maps, note="Resample ablation, as in its map above."),
             Chart(
                 "Direct and total effect of every head",
                 "scatter",
@@ -156,7 +137,7 @@ def directly(done, split, names, chosen, n_layers: int) -> Section:
             Table(
                 "offsets",
                 frame,
-                title="The strongest heads of the discovery half, on the other half",
+                title="The strongest heads of the discovery half, on the screen's other half",
                 note="self_repair is the offset where the head helped directly and what comes after "
                 "makes up for it; elsewhere there is nothing to repair.",
             ),
@@ -167,12 +148,13 @@ def directly(done, split, names, chosen, n_layers: int) -> Section:
 def by_order(names, done, task, n_layers: int, seed: int) -> Section:
     orders = scores.orders(task)
     maps = {
-        order or "all prompts": done.effects["mean"][:, task.where(order=order)] for order in orders
+        order or "all prompts": done.effects["resample"][:, task.where(order=order)]
+        for order in orders
     }
     return Section(
         "Order by order",
         [
-            scores.head_maps(maps, n_layers, note="Mean ablation."),
+            scores.head_maps(maps, n_layers, note="Resample ablation."),
             Table("heads_by_order", ablations.by_order(names, done, task, seed)),
         ],
         intro="The same effects for the prompts of each order by themselves.",

@@ -3,8 +3,9 @@
 Method  A head's OV circuit says what reading a token does to the logits, its QK circuit which tokens it
         looks for. The copying score is Σλ/Σ|λ| over the eigenvalues of tokens → OV → logits, computed
         on a d_head × d_head product; copying accuracy is the share of sampled tokens that raise
-        themselves above all others of the sample. Both are taken for tokens as embedded and after the
-        first MLP. The matching score is the same sum for tokens → QK → tokens at a stated distance Δ
+        themselves above all others of the sample. A head is called a copying head only if its score lies
+        beyond every control and its accuracy above one half. Both are taken for tokens as embedded and
+        after the first MLP. The matching score is the same sum for tokens → QK → tokens at a distance Δ
         (rotary models: W_Q R(Δ) W_Kᵀ). Composition is ‖W_OV · W‖ / (‖W_OV‖ ‖W‖) for an earlier head's OV
         and a later head's W_QK (Q), W_QKᵀ (K) or W_OV (V). As controls tokens are paired with other
         tokens, and the stream between two heads is turned at random.
@@ -22,7 +23,7 @@ import torch
 
 from interp import sites, stats
 from interp.errors import NotApplicable
-from interp.lab import Range, Tokens, experiment, progress
+from interp.lab import Range, Tokens, experiment, judged, progress
 from interp.methods import circuits, composition
 from interp.report import (
     Check,
@@ -41,13 +42,19 @@ from interp.report import (
 from interp.tasks import prompt_tokens
 
 OFFSETS = [0, 1]
+# The share of sampled tokens that a copying head raises above all others, and the share of pairs that
+# compose beyond every turned one.
+HALF, COMPOSED = 0.5, 0.02
 PROMPT = "When Mary and John went to the store, John gave a drink to"
 STARTS = {"embedding": "W_E", "first_mlp": "after the first MLP"}
 
 
 @experiment(
-    expects="Some heads copy: their score lies above that of every head whose tokens are paired at "
-    "random; and more pairs of heads compose than would if the stream were turned between them.",
+    expects="Some heads copy: their score lies above that of every head whose tokens are paired "
+    "at random, and "
+    "most tokens that they read raise themselves above all others; and more pairs of heads "
+    "compose than would "
+    "if the residual stream were turned between them.",
     task=None,
 )
 def head_circuits(
@@ -74,15 +81,20 @@ def head_circuits(
     scores = heads.copying_embedding.to_numpy()
     standing = stats.against_controls(scores, control)
     beyond = int(((standing.share >= 1) & (scores > 0)).sum())
+    copies = (standing.share >= 1) & (scores > 0) & (heads.accuracy_embedding.to_numpy() > HALF)
     over = {kind: _over(found) for kind, found in composed.items()}
-    holds = beyond > 0 and max(over.values(), default=0) > 0.02
+    holds = copies.any() and max(over.values(), default=0) > COMPOSED
     best = heads.sort_values("copying_embedding", ascending=False).iloc[0]
     strongest = pairs.iloc[0] if len(pairs) else None
     wide = 1e-9 if model.dtype is torch.float64 else 1e-5
     return Report(
-        answer=f"{beyond} of {len(heads)} heads of {model.name} copy more than any head does for randomly "
-        f"paired tokens, most of all L{int(best['layer'])}H{int(best['head'])} "
-        f"({best.copying_embedding:+.2f})"
+        answer=f"{int(copies.sum())} of {len(heads)} heads of {model.name} copy: their score "
+        "lies beyond every "
+        "control, and more than half of the sampled tokens raise themselves above all others. "
+        f"{beyond - int(copies.sum())} more have such a score without that: they raise what they "
+        "read, and other "
+        f"tokens more. The largest score is that of L{int(best['layer'])}H{int(best['head'])} "
+        f"({best.copying_embedding:+.2f}, accuracy {best.accuracy_embedding:.0%})"
         + (
             f"; the strongest composition is {strongest['kind']}: L{strongest['from_layer']}H"
             f"{strongest['from_head']} → L{strongest['layer']}H{strongest['head']} ({strongest.score:.2f})."
@@ -92,7 +104,12 @@ def head_circuits(
         verdict="supported" if holds else "not supported",
         inputs=[Text(model.bos.sentence)],
         headlines=[
-            Headline("heads that copy", str(beyond), note=f"of {len(heads)}, beyond every control"),
+            Headline(
+                "heads that copy",
+                str(int(copies.sum())),
+                note=f"of {len(heads)}, score and accuracy",
+            ),
+            Headline("score beyond every control", str(beyond), note=f"of {len(heads)}"),
             Headline("largest copying score", best.copying_embedding, note="tokens as embedded"),
             *(
                 Headline(
@@ -106,6 +123,18 @@ def head_circuits(
             *_composition(composed, pairs, model.config),
         ],
         controls=[
+            judged.rule(
+                "tokens paired at random (one pairing of the whole vocabulary, the scores of all "
+                "heads), and the "
+                "residual stream turned at random between two heads. Supported: at least one head copies in "
+                f"both senses, and more than {COMPOSED:.0%} of some kind of pairs compose beyond "
+                "every turned one.",
+                f"the heads of {model.name}; weights are not sampled, the "
+                f"{min(sample, model.config.d_vocab)} tokens "
+                "of the accuracy are.",
+                f"an accuracy from {min(sample, model.config.d_vocab)} tokens is known to ± "
+                f"{0.98 / min(sample, model.config.d_vocab) ** 0.5:.1%} at one half, 95 times in 100.",
+            ),
             Text(
                 f"With every token paired with another one, copying scores lie between {control.min():+.2f} "
                 f"and {control.max():+.2f}. Copying accuracy by chance is one in "

@@ -8,6 +8,7 @@ Method  Random tokens that are not special, twice after the task's BOS, leave no
         see. Prefix matching and copying are measured on shorter sequences repeated four times: the
         attention on all tokens that followed earlier occurrences, and the share of what the head's
         values raise among the sequence's tokens that is the token read.
+        The clearest heads are picked on these sequences and confirmed on as many others, at least twelve.
 Units   Attention and shares of 1; loss in nats per token; intervals over sequences.
 Source  Olsson et al. 2022, In-context Learning and Induction Heads, arXiv:2209.11895.
 Limits  Attention says where a head looks, not what it does; random tokens are far from text.
@@ -19,7 +20,7 @@ import numpy as np
 import pandas as pd
 
 from interp import stats
-from interp.lab import Heads, Range, experiment, figures
+from interp.lab import Heads, Range, experiment, figures, judged
 from interp.methods import induction
 from interp.report import (
     Attention,
@@ -35,6 +36,8 @@ from interp.report import (
     Text,
 )
 
+# What a head of a kind must give to where its kind attends; and the fewest sequences that confirm.
+HALF, LEAST = 0.5, 12
 COLUMNS = (
     "induction",
     "previous_token",
@@ -87,11 +90,8 @@ def induction_heads(
     }
     follower, before = best["induction"], best["previous_token"]
     earlier = heads[heads.layer < follower["layer"]]
-    enough = [
-        bool(follower["induction"] > 0.5),
-        bool(len(earlier) and earlier.previous_token.max() > 0.5),
-        bool(gain.low > 0),
-    ]
+    feeds = earlier.sort_values("previous_token", ascending=False, kind="stable").head(1)
+    confirmed, gained = _confirmed(model, length, sequences, follower, feeds, seed)
     shown = induction.repetition(model, length=min(length, 12), copies=2, count=1, seed=seed)
     one = next(iter(induction.runs(model, shown, ("pattern",))))
     top_heads = heads.sort_values("induction", ascending=False, kind="stable").head(top)
@@ -99,20 +99,21 @@ def induction_heads(
         answer=f"{_name(follower)} is {model.name}'s clearest induction head ({follower['induction']:.2f}), "
         f"{_name(before)} its clearest previous-token head ({before['previous_token']:.2f}); the second "
         f"copy of random tokens costs {gain.value:.1f} nats a token less than the first.",
-        verdict="supported" if all(enough) else "not supported",
+        verdict=_verdict(confirmed, gained),
         inputs=[Text(model.bos.sentence)],
         headlines=[
             figures.headline(
                 f"induction, {_name(follower)}",
-                estimates["induction"],
+                confirmed["induction"],
                 "attention",
-                at=(int(follower["layer"]), int(follower["head"])),
-                note=f"chance {float(chance['induction'][int(follower['layer'])]):.3f}",
+                note=f"chance {float(chance['induction'][int(follower['layer'])]):.3f}; on fresh sequences",
             ),
             Headline(
                 "heads above one half", str(int((heads.induction > 0.5).sum())), note="induction"
             ),
-            figures.headline("gained on the second copy", gain, "nats"),
+            figures.headline(
+                "gained on the second copy", gained, "nats", note="on fresh sequences"
+            ),
         ],
         sections=[
             _maps(estimates),
@@ -120,12 +121,64 @@ def induction_heads(
             _loss(loss, twice, gain, seed),
             _pattern(model, shown, one, top_heads),
         ],
-        controls=[_chance(estimates, chance)],
+        controls=[_rule(confirmed, gained, follower, feeds), _chance(estimates, chance)],
         checks=[
             Check("attention over all keys adds up to 1, largest error", _row_error(one), 1e-5)
         ],
         files={"heads": heads},
     )
+
+
+def _confirmed(model, length: int, sequences: int, follower, feeds, seed: int):
+    """On fresh sequences: the picked heads' attention (the induction head's, and that of the head of an
+    earlier layer that attends most to the token before), and the gain on the second copy."""
+    fresh = induction.repetition(
+        model, length=length, copies=2, count=max(LEAST, sequences), seed=seed + 2
+    )
+    scores, loss = induction.head_scores(model, fresh)
+    picked = {"induction": follower}
+    if len(feeds):
+        picked["previous_token"] = feeds.iloc[0]
+    found = {
+        name: stats.mean(
+            scores.values[name][int(head["layer"]), int(head["head"])].double().cpu().numpy(),
+            seed=seed,
+        )
+        for name, head in picked.items()
+    }
+    return found, _gain(loss, fresh, seed)
+
+
+def _verdict(confirmed, gained):
+    if "previous_token" not in confirmed:
+        # No earlier layer: there is no pair of heads to find.
+        return "not supported"
+    found = {
+        judged.against(HALF, confirmed["induction"], confirmed["previous_token"]),
+        judged.against(0.0, gained),
+    }
+    if found == {"supported"}:
+        return "supported"
+    return "not supported" if "not supported" in found else "inconclusive"
+
+
+def _rule(confirmed, gained, follower, feeds):
+    values = ", ".join(f"{name.replace('_', ' ')} {float(each.value):.2f} [{float(each.low):.2f}, "
+                       f"{float(each.high):.2f}]" for name, each in confirmed.items())  # fmt: skip
+    who = _name(follower) + (f" and {_name(feeds.iloc[0])}" if len(feeds) else "")
+    return judged.rule(
+        f"no head attends more than half to where its kind would; picked on other sequences, {who} are "
+        f"estimated on fresh ones: {values}. Supported: both intervals above {HALF}, and the "
+        "gain's above zero; "
+        "not supported: one of them below.",
+        f"sequences of random tokens like the {gained.n} fresh ones; these heads of this model, not others.",
+        f"an interval of attention is {_longest(confirmed):.2g} long at most, so a head that attends "
+        f"{HALF + _longest(confirmed):.2f} is found; for the gain, {judged.least(gained)} nats.",
+    )  # fmt: skip
+
+
+def _longest(confirmed) -> float:
+    return max(float(each.high - each.low) for each in confirmed.values())
 
 
 def _name(head) -> str:

@@ -25,7 +25,7 @@ import pandas as pd
 
 import interp
 from interp import stats
-from interp.lab import Count, Range, Steps, experiment, figures, meter, progress
+from interp.lab import Count, Range, Steps, experiment, figures, judged, meter, progress
 from interp.report import Chart, Headline, Report, Section, Series, Table
 from interp.training import bpe
 from interp.training import languages as shipped
@@ -108,6 +108,7 @@ def languages(
             Section("How the tokenizers cut each language", [Table("tokenizers", fits)]),
             Section("Every measurement", [Table("curves", curve)]),
         ],
+        controls=[_rule(differences)],
     )  # fmt: skip
 
 
@@ -232,6 +233,21 @@ def _verdict(fits: pd.DataFrame, differences: pd.DataFrame):
     if (fits.tokens_per_word <= fits.own_tokens_per_word).any() or (gained.ci_low > 0).any():
         return "not supported"
     return "supported" if (gained.ci_high < 0).all() else "inconclusive"
+
+
+def _rule(differences: pd.DataFrame):
+    gained = differences[differences.second == GIVEN]
+    longest = float((gained.ci_high - gained.ci_low).max())
+    return judged.rule(
+        f"training gains nothing over {GIVEN}. Supported: every language's own tokenizer needs fewer tokens, "
+        "and every interval of a difference lies below zero; not supported: one tokenizer needs "
+        "no fewer, or an "
+        "interval lies above zero.",
+        f"blocks of ten held-out lines of these texts ({int(gained.n.min())} or more a "
+        "language); one training a "
+        "way, whose chance choices are not repeated.",
+        f"the longest interval is {longest:.2g} bits a byte, so a difference of that size is told from zero.",
+    )
 
 
 def _chart(name: str, curve: pd.DataFrame, found) -> Chart:

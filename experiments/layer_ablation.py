@@ -1,13 +1,16 @@
 """Which whole layers does the model need for the task: attention, MLP, both, or a group of heads?
 
-Method  Replace everything that an attention layer, an MLP or a whole block writes to the stream, at all
-        positions of the clean prompt, and measure the logit difference at END: by zeros, by the mean
-        over the corrupted prompts of the same template, or by the value on the paired corrupted prompt.
-        The heads that share a key/value head are removed together in the same three ways. The direct
-        effect passes the same replacement along the residual stream alone, final norm computed again.
-Units   Logits of answer minus wrong, ablated minus clean, mean over prompts. Negative: the layer helps.
-        p by flipping the signs of whole templates, corrected (Benjamini–Hochberg) over the parts of
-        one kind and ablation.
+Method  Replace everything that an attention layer, an MLP or a whole block writes to the residual
+        stream, at all positions of the clean prompt, and measure the logit difference at END: by zeros, by
+        the mean over other corrupted prompts of the same template, or by the value on the paired corrupted
+        prompt (resample). The heads that share a key/value head are removed together in the same ways. The
+        direct effect passes the same replacement along the residual stream alone, final norm computed
+        again. The strongest attention layers are chosen by resample ablation on the discovery half of the
+        screen, ranked on its other half among random sets of attention layers, and confirmed on fresh
+        prompts beside changes of equal norm in other directions.
+Units   Logits of answer minus wrong, ablated minus clean, mean of templates' means. Negative: the layer
+        helps. p inverts the interval, corrected (Benjamini–Hochberg) over the parts of one kind and
+        ablation.
 Source  Wang et al. 2022, arXiv:2211.00593; Veit et al. 2016, Residual Networks Behave Like Ensembles,
         arXiv:1605.06431.
 Limits  One part at a time. Removing a block under zero ablation also removes its biases.
@@ -16,32 +19,23 @@ Limits  One part at a time. Removing a block under zero ablation also removes it
 import numpy as np
 import pandas as pd
 
-from interp.lab import Count, Layers, ablations, experiment, figures, scores
-from interp.methods import parts
-from interp.methods.ablate import KINDS, ablate, random_changes
-from interp.report import (
-    Chart,
-    Headline,
-    Heatmap,
-    Maps,
-    NotRun,
-    Report,
-    Section,
-    Series,
-    Table,
-)
+from interp.lab import Count, Layers, ablations, experiment, figures, judged, scores, tested
+from interp.methods import controls, parts
+from interp.methods.ablate import ablate
+from interp.report import Chart, Headline, Heatmap, Maps, Report, Section, Series, Table
 
 ESTIMATE = ("effect", "ci_low", "ci_high", "p_corrected")
 
 
 @experiment(
-    expects="The attention layers that matter most on one half of the templates matter on the other half "
-    "too, more than random changes of equal length.",
+    expects="The attention layers that matter most on the discovery templates matter on held-out ones, more "
+    "than random sets of attention layers and than changes of equal norm in other directions.",
     task="ioi",
     sweeps=True,
     default=False,
 )
-def layer_ablation(model, task, *, top: Layers = 5, draws: Count = 4, seed: int = 0) -> Report:
+def layer_ablation(model, task, *, top: Layers = 5, draws: Count = 1, seed: int = 0) -> Report:
+    scores.held_apart(task)
     kinds_of_part = {"attention": parts.attentions(model), "block": parts.blocks(model)}
     if model.config.d_mlp:
         kinds_of_part["mlp"] = parts.mlps(model)
@@ -52,30 +46,33 @@ def layer_ablation(model, task, *, top: Layers = 5, draws: Count = 4, seed: int 
     )
     done = ablate(model, task, everything)
     number = len(kinds_of_part["attention"])
-    mean = done.effects["mean"][:number]
-    chosen = scores.choose(mean, task, min(top, number))
+    resample = done.effects["resample"][:number]
+    chosen = scores.choose(resample, task, min(top, number))
     best = [everything[row] for row in chosen.rows]
-    changes = random_changes(model, task, best, draws, seed)
-    contests = [scores.contest("random changes of equal length", mean, chosen, changes, task)]
+    fresh = task.confirmation
+    confirmed = controls.on_fresh_prompts(model, fresh, best, draws=draws, seed=seed)
+    test = tested.judge(
+        "attention layers", names[:number], resample, task, chosen, np.zeros(number, dtype=int), fresh,
+        confirmed.effects, confirmed.controls, matched="of any layer", labels=list(map(str, best)), seed=seed,
+    )  # fmt: skip
     groups = ablate(model, task, parts.head_groups(model))
 
     table = layers_table(names, done, task, seed)
-    top_table = scores.held_out(names[:number], mean, task, chosen, seed)
-    first, clean = top_table.iloc[0], float(done.clean.mean())
+    first, clean = test.first, float(done.clean.mean())
     return Report(
         answer=f"Of {number} attention layers of {model.name}, layer {chosen.rows[0]} matters most to "
-        f"{task.name}: with its mean in its place the logit difference of {clean:.2f} changes by "
-        f"{first.effect:+.2f} on templates that had no say in the choice.",
-        verdict=scores.verdict(contests),
+        f"{task.name}: with its value on the corrupted prompt the logit difference of {clean:.2f} changes by "
+        f"{first.effect:+.2f} on {fresh.n} fresh prompts. {test.sentence()}",
+        verdict=test.verdict,
         headlines=[
             Headline("clean logit difference", clean, "logits", n=task.n),
-            figures.chosen(f"{best[0]}, mean-ablated", first),
+            *test.headlines(),
         ],
         sections=[
             Section(
-                "Every layer, removed in three ways",
+                "Every layer, removed in different ways",
                 [
-                    *(chart(table, kind) for kind in KINDS),
+                    *(chart(table, kind) for kind in done.effects),
                     Table(
                         "layers",
                         table,
@@ -84,21 +81,19 @@ def layer_ablation(model, task, *, top: Layers = 5, draws: Count = 4, seed: int 
                     ),
                     scores.agreement_table(done.effects),
                 ],
-                intro="Below zero: the model does worse without it.",
+                intro=f"Below zero: the model does worse without it. {ablations.mean_note(task)}",
             ),
             Section(
                 "The strongest attention layers",
                 [
-                    *figures.strongest(
+                    test.confirmed(),
+                    test.per_prompt("Resample ablation, prompt by prompt"),
+                    Table(
                         "top_layers",
-                        "Mean ablation",
-                        list(map(str, best)),
-                        mean,
-                        top_table,
-                        task,
-                        chosen,
+                        scores.held_out(names[:number], resample, task, chosen, seed),
+                        title="The same layers on the held-out half of the screen",
                     ),
-                    scores.halves_table({"mean": mean}, chosen, len(best)),
+                    scores.halves_table({"resample": resample}, chosen, len(best)),
                 ],
             ),
             group_section(model, groups, task, seed),
@@ -107,16 +102,17 @@ def layer_ablation(model, task, *, top: Layers = 5, draws: Count = 4, seed: int 
                 [Table("layers_by_order", ablations.by_order(names, done, task, seed))],
             ),
         ],
-        controls=[scores.contest_table(contests)],
+        controls=judged.controls([test]),
         checks=ablations.checks(model, task, done, seed),
-        not_run=[NotRun("random attention layers of the same layers", "a layer has one")],
+        not_run=[*test.not_run, *ablations.not_run(task)],
+        files=test.files,
     )
 
 
 def layers_table(names, done, task, seed: int) -> pd.DataFrame:
     """layers.csv: one row a layer, part and ablation."""
     frames = []
-    for kind in KINDS:
+    for kind in done.effects:
         for part in names["part"].unique():
             where = (names["part"] == part).to_numpy()
             frame = scores.estimates(names[where], done.effects[kind][where], task, seed)
@@ -154,7 +150,7 @@ def group_section(model, groups, task, seed: int) -> Section:
             "kv_head",
             unit="logits",
         )
-        for kind in KINDS
+        for kind in groups.effects
     ]
     return Section(
         "Groups of heads",

@@ -92,13 +92,14 @@ def layernorm(model, task, *, seed: int = 0) -> Report:
     corrupted = _frozen_run(model, task, prompts, run, places, seed)
     share = mean_share(run.cache[attribute.stream_end(model)])[run.real]
     rank = stats.rank_correlation(frozen.mean(-1), anew.mean(-1))
-    slope = float((frozen.mean(-1) * anew.mean(-1)).sum() / (frozen.mean(-1) ** 2).sum())
+    square = float((frozen.mean(-1) ** 2).sum())
+    slope = float((frozen.mean(-1) * anew.mean(-1)).sum()) / square if square else float("nan")
     removes = "removes" if model.config.norm == "layernorm" else "would remove"
     holds = all(check.passed for check in checks)
     return Report(
         answer=f"Folding every norm's weight into its readers changes no log-probability of {model.name} "
-        f"by more than {folding:.0e}. Heads' direct effects with the scale frozen and anew agree in rank "
-        f"to {float(rank.value):.3f}; centring {removes} {float(share.mean()):.1%} of the final stream's "
+        f"by more than {folding:.0e}. {_ranks(rank, slope)}; centring {removes} "
+        f"{float(share.mean()):.1%} of the final stream's "
         "squared length.",
         verdict="supported" if holds else "not supported",
         headlines=[
@@ -179,6 +180,16 @@ def _frozen_run(model, task, prompts, run, places, seed: int) -> pd.DataFrame:
             "ci_high": estimate.high,
             "n": estimate.n,
         }
+    )
+
+
+def _ranks(rank, slope: float) -> str:
+    """How the two ways of measuring heads' direct effects compare, as far as that can be said."""
+    if np.isnan(float(rank.value)):
+        return "There are too few heads to rank their direct effects with the scale frozen and anew"
+    return (
+        "Between the scale frozen and computed anew the rank correlation of heads' direct effects is "
+        f"{float(rank.value):.2f} [{float(rank.low):.2f}, {float(rank.high):.2f}], their slope {slope:.2f}"
     )
 
 

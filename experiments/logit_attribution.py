@@ -1,13 +1,14 @@
 """Which heads and MLPs push the right answer's logit above the wrong one's, and from where?
 
-Method  The stream before the final norm is the sum of what the embedding, every head, every MLP and
-        the biases wrote. With the norm's scale held at its value, the logit difference at the last
-        token reads that sum along one direction, and each part's dot product with it is its direct
-        effect. A head's part splits further by the position that it looks at, and its attention score
-        by the parts written before it. As a control the same heads are read along two tokens drawn at
-        random for each prompt. p-values flip signs of whole clusters of prompts and are corrected for
-        the number of components (Benjamini–Hochberg).
-Units   Logits of answer minus wrong, mean over prompts; scores as they enter the softmax.
+Method  The residual stream before the final norm is the sum of what the embedding, every head, every
+        MLP and the biases wrote. With the norm's scale frozen at its value, the logit difference at the
+        last token reads that sum along one direction, and each part's dot product with it is its direct
+        effect. A head's part splits further by the position that it attends to, and its attention score
+        by the parts written before it. The strongest heads are chosen on the discovery half of the
+        screen, ranked on its other half among random heads of the same layers, and confirmed on fresh
+        prompts, beside the same heads read along two random tokens and along the answers of unrelated
+        prompts. p inverts the interval, corrected for the number of components (Benjamini–Hochberg).
+Units   Logits of answer minus wrong, mean of templates' means; scores as they enter the softmax.
 Source  Elhage et al. 2021, A Mathematical Framework for Transformer Circuits; Wang et al. 2022,
         arXiv:2211.00593.
 Limits  Direct effects only: a head that works through later layers shows nothing here, and a large
@@ -19,14 +20,13 @@ import numpy as np
 import pandas as pd
 
 from interp import sites, stats
-from interp.lab import Heads, experiment, figures
+from interp.lab import Heads, experiment, figures, judged, tested
 from interp.lab import scores as scored
-from interp.methods import attention, attribute, neurons
+from interp.methods import attention, attribute, neurons, readings
 from interp.methods.asked import asked, places
 from interp.report import (
     Check,
     Flow,
-    Headline,
     Heatmap,
     Maps,
     Report,
@@ -35,86 +35,82 @@ from interp.report import (
     Text,
 )
 
-DRAWS = 20
 KEYS = ["component", "layer", "head"]
 
 
 @experiment(
-    expects="The parts add up to the logit difference, and the head that contributes most on one half "
-    "of the prompts contributes with an interval above zero on the other half.",
+    expects="The parts add up to the logit difference, and the heads that contribute most on the discovery "
+    "templates contribute on held-out ones, more than random heads of their layers and than along other "
+    "directions of equal norm.",
     task="ioi",
     also="induction",
 )
 def logit_attribution(model, task, *, seed: int = 0, top: Heads = 10, scores: Heads = 3) -> Report:
+    scored.held_apart(task)
     prompts = asked(model, task)
     layers = range(model.config.n_layers)
-    looked_at = [site(layer) for layer in layers for site in (sites.pattern, sites.v)]
-    run = prompts.run(model, keep={*attribute.wanted(model), *looked_at})
+    attended = [site(layer) for layer in layers for site in (sites.pattern, sites.v)]
+    run = prompts.run(model, keep={*attribute.wanted(model), *attended})
     found = attribute.attribute(model, run, prompts)
-    table = _components(found, task.clusters, seed)
+    table = _components(found, task, seed)
     heads = table[table.component == "head"].sort_values("contribution", key=abs, ascending=False)
     best = [(int(row["layer"]), int(row["head"])) for _, row in heads.head(top).iterrows()]
-    chosen, held_out = _held_out(found, task, seed)
-    control = attribute.random_answers(model, run, prompts, DRAWS, seed).double().cpu().numpy()
-    is_head = np.array([each.kind == "head" for each in found.components])
-    standing = stats.against_controls(heads.contribution.to_numpy(), control[is_head])
+    test = _tested(model, task, found, top, seed)
 
     tolerance = 1e-8 if found.contributions.element_size() == 8 else 1e-4
     check = Check("the parts add up to the logit difference, worst prompt", found.error, tolerance)
-    verdict = "inconclusive"
-    if not check.passed or held_out.high < 0:
-        verdict = "not supported"
-    elif held_out.low > 0:
-        verdict = "supported"
-    total = stats.mean(found.logit_difference.double().cpu().numpy(), task.clusters, seed=seed)
-    first = heads.iloc[0]
+    total = stats.mean(
+        found.logit_difference.double().cpu().numpy(), task.clusters, task.items, seed=seed
+    )
     return Report(
         answer=f"On {task.n} {task.name} prompts {model.name} prefers the answer by {total.value:.2f} "
-        f"logits. Largest direct effects: {_named(heads.head(3))}. {chosen}, chosen on one half, "
-        f"contributes {held_out.value:+.2f} [{held_out.low:+.2f}, {held_out.high:+.2f}] on the other.",
-        verdict=verdict,
-        headlines=[
-            figures.headline("logit difference", total, "logits"),
-            Headline(
-                f"largest head, L{int(first['layer'])}H{int(first['head'])}",
-                float(first.contribution),
-                "logits",
-                *((None, None) if np.isnan(first.ci_low) else (first.ci_low, first.ci_high)),
-                task.n,
-            ),
-            figures.headline(
-                f"{chosen} on the held-out half",
-                held_out,
-                "logits",
-                note="chosen on the other half",
-            ),
-        ],
+        f"logits. Largest direct effects: {_named(heads.head(3))}. {test.labels[0]}, chosen on the discovery "
+        f"half, contributes {test.first.effect:+.2f} on {test.fresh.n} fresh prompts. "
+        f"{test.sentence('contribute')}",
+        verdict=test.verdict,
+        headlines=[figures.headline("logit difference", total, "logits"), *test.headlines()],
         sections=[
-            _parts(found, table, model.config, task, seed),
+            _parts(found, table, test, model.config, task, seed),
             _sources(model, task, run, prompts, best, seed),
             _queries(model, task, prompts, best[:scores], seed),
             *_neurons(model, task, run, prompts, seed, top),
         ],
-        controls=[
-            Text(
-                f"The same heads read along {DRAWS} random pairs of tokens: the largest mean effect of "
-                f"any head in any draw is {standing.largest:.2f}, the median {standing.median:.3f}. "
-                f"{int((standing.share >= 1).sum())} heads lie beyond all of them on the task's answers."
-            )
-        ],
+        controls=judged.controls([test]),
+        not_run=test.not_run,
         checks=[check],
-        files={"components": table[[*KEYS, "contribution", "ci_low", "ci_high"]]},
+        files={"components": table[[*KEYS, "contribution", "ci_low", "ci_high"]], **test.files},
     )
 
 
-def _components(found, clusters, seed: int) -> pd.DataFrame:
+def _components(found, task, seed: int) -> pd.DataFrame:
     """One row a component, the biases of a layer taken together, with interval and p-value."""
     effects = found.pooled()
     frame = pd.DataFrame(list(effects), columns=KEYS)
-    measured = stats.table(np.stack(list(effects.values())), clusters, seed=seed)
+    measured = stats.table(np.stack(list(effects.values())), task.clusters, task.items, seed=seed)
     return frame.join(measured.rename(columns={"effect": "contribution"})).astype(
         {"layer": "Int64", "head": "Int64"}
     )
+
+
+def _tested(model, task, found, top: int, seed: int) -> tested.Tested:
+    """The heads with the largest effects on the discovery half, on fresh prompts."""
+    effects = found.of("head").double().cpu().numpy()
+    names = scored.head_names(model.config)
+    chosen = scored.choose(effects, task, min(top, len(effects)))
+    fresh = task.confirmation
+    prompts = asked(model, fresh)
+    run = prompts.run(model, keep=attribute.wanted(model))
+
+    def read(given) -> np.ndarray:
+        each = attribute.attribute(model, run, given).of("head")[chosen.rows]
+        return each.double().cpu().numpy()
+
+    others = readings.others(model, fresh, run, prompts, seed)
+    controls = {name: read(it.asked) * it.scale.cpu().numpy() for name, it in others.items()}
+    return tested.judge(
+        "heads", names, effects, task, chosen, names["layer"].to_numpy(), fresh, read(prompts), controls,
+        seed=seed,
+    )  # fmt: skip
 
 
 def _named(rows: pd.DataFrame) -> str:
@@ -124,21 +120,7 @@ def _named(rows: pd.DataFrame) -> str:
     )
 
 
-def _held_out(found, task, seed: int):
-    """The head with the largest mean on the discovery half, measured on the other."""
-    heads = found.of("head").double().cpu().numpy()
-    names = [str(each) for each in found.components if each.kind == "head"]
-    here = task.where(half="discovery")
-    if here.all() or not here.any():
-        here = np.ones(task.n, dtype=bool)
-        there = here
-    else:
-        there = ~here
-    best = int(heads[:, here].mean(-1).argmax())
-    return names[best], stats.mean(heads[best, there], task.clusters[there], seed=seed)
-
-
-def _parts(found, table, config, task, seed: int) -> Section:
+def _parts(found, table, test, config, task, seed: int) -> Section:
     """By head, by layer, and for each order of the sentence apart."""
     orders = sorted({prompt.order for prompt in task.kept} - {""})
     grids = [("all prompts", np.ones(task.n, dtype=bool))]
@@ -189,9 +171,11 @@ def _parts(found, table, config, task, seed: int) -> Section:
             table.sort_values("contribution", key=abs, ascending=False).head(40),
             title="The largest parts",
             first_rows=15,
-            note="p: sign flips of whole clusters; p_corrected: for all components together. With few "
-            "clusters no p can be small, and the interval says more.",
+            note="p inverts the interval; p_corrected: for all components together. These are the largest on "
+            "these very prompts, which flatters them; the confirmed ones below are estimated on others.",
         ),
+        test.confirmed(),
+        test.per_prompt("Direct effects of the chosen heads, prompt by prompt"),
     ]
     if len(orders) > 1:
         heads = found.of("head").double().cpu().numpy()
@@ -238,7 +222,7 @@ def _sources(model, task, run, prompts, best, seed: int) -> Section:
             ),
             Table("sources", pd.DataFrame(rows, columns=columns)),
         ],
-        intro="A head's z is a sum over the positions that it looks at from the last token, so its "
+        intro="A head's z is a sum over the positions that it attends to from the last token, so its "
         "direct effect is too.",
     )
 
@@ -261,7 +245,7 @@ def _queries(model, task, prompts, best, seed: int) -> Section:
         key = prompts.end.new_tensor(named[place])
         parts = attention.score_parts(model, run, layer, head, prompts.end, key)
         text.append(
-            f"- **L{layer}H{head}** looks from END most at {place} ({weight[place]:.2f}); its score "
+            f"- **L{layer}H{head}** attends from END most to {place} ({weight[place]:.2f}); its score "
             f"there is {float(parts.contrast.mean()):+.2f} above that of the other keys "
             f"(sums agree to {parts.error:.0e} of it)."
         )
@@ -314,6 +298,6 @@ def _neurons(model, task, run, prompts, seed: int, top: int) -> list[Section]:
     )
     note = (
         "Chosen among all neurons on the same prompts, so their size flatters them; the study "
-        "mlp_neurons chooses on one half and measures on the other."
+        "mlp_neurons chooses on one half and measures on fresh prompts."
     )
     return [Section("The largest neurons", [Table("neurons", frame, note=note)])]

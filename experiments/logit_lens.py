@@ -1,14 +1,15 @@
 """At which layer does the model know the answer?
 
-Method  The stream that each layer receives, and the last one, are read as if they were the last: final
-        norm, with the stream's own statistics, and unembedding. Shown for every layer and position of
-        one prompt, and over all prompts at the last token, beside the wrong answer and a token drawn
-        at random for each prompt as control.
+Method  The residual stream that each layer receives, and the last one, are read as if they were the last:
+        final norm, with the stream's own statistics, and unembedding. Shown for every layer and position
+        of one prompt, and over all prompts at the last token, beside the wrong answer and a token drawn
+        at random for each prompt as control. The verdict is about layers named beforehand, so nothing is
+        chosen: it is estimated on the task's fresh prompts.
 Units   Nats; rank 1 is the most likely token. KL is from the model's own next-token distribution to the
         lensed one. Layer l is the stream after l layers: 0 is the embedding, the last the model itself.
 Source  nostalgebraist 2020, Interpreting GPT: the logit lens.
-Limits  The lens reads early streams with the last layer's eyes: what it does not show may be there in
-        another form. With tied embeddings early streams tend to echo the token they started from.
+Limits  The lens reads early layers as if they were the last: what it does not show may be there in another
+        form. With tied embeddings early streams tend to echo the token they started from.
 """
 
 import numpy as np
@@ -16,7 +17,7 @@ import pandas as pd
 import torch
 
 from interp import stats
-from interp.lab import Example, experiment, figures
+from interp.lab import Example, experiment, figures, judged, tested
 from interp.methods.asked import asked, places
 from interp.methods.lens import entries, lens
 from interp.report import (
@@ -25,6 +26,7 @@ from interp.report import (
     Headline,
     Heatmap,
     Maps,
+    NotRun,
     Report,
     Section,
     Series,
@@ -32,6 +34,9 @@ from interp.report import (
     Text,
     TokenStrip,
 )
+from interp.stats.verdict import LEAST_CONFIRMING
+
+THIRDS = 3
 
 
 @experiment(
@@ -49,8 +54,7 @@ def logit_lens(model, task, *, seed: int = 0, example: Example = 0) -> Report:
     seen = lens(model, run, tokens)
     rows = torch.arange(task.n, device=prompts.end.device)
     table = _by_layer(seen, rows, prompts.end, task.clusters, seed)
-    at_end = seen.log_prob[:, :, rows, prompts.end].double().cpu().numpy()
-    gained = _gained(at_end[0] - at_end[1], task.clusters, seed)
+    fresh, gained = _confirmed(model, task, seed)
 
     tolerance = 1e-8 if run.logits.element_size() == 8 else 1e-3
     own_kl = float(seen.kl[-1][run.real].abs().max())
@@ -60,20 +64,17 @@ def logit_lens(model, task, *, seed: int = 0, example: Example = 0) -> Report:
         ),
         Check("the last entry's KL to the model, largest", own_kl, tolerance),
     ]
-    verdict = "inconclusive"
-    if not all(check.passed for check in checks) or gained.high[0] < 0:
-        verdict = "not supported"
-    elif gained.low[0] > 0:
-        verdict = "supported"
+    verdict = "not supported" if not all(check.passed for check in checks) else "inconclusive"
+    if gained is not None and all(check.passed for check in checks):
+        verdict = judged.against(0.0, gained[0])
     first_best = _first_kept(table.answer_top)
     words = model.to_str_tokens(run.tokens[example][run.real[example]])
     title = f"Prompt {example}; its answer is {task.kept[example].answer!r}"
     return Report(
-        answer=_answer(model, task, first_best, gained),
+        answer=_answer(model, task, first_best, fresh, gained),
         verdict=verdict,
         headlines=[
-            figures.headline("answer − wrong, gained over the last third", gained, "logits", at=1),
-            figures.headline("gained over the first two thirds", gained, "logits", at=2),
+            *_headlines(gained),
             Headline(
                 "answer most likely from layer", first_best, note="on most prompts, to the end"
             ),
@@ -85,35 +86,85 @@ def logit_lens(model, task, *, seed: int = 0, example: Example = 0) -> Report:
             _echo(model, seen, run),
         ],
         controls=[
+            *_rule(fresh, gained),
             Text(
                 "In the chart of log-probabilities `random` is a token drawn at random for each prompt: "
                 f"it ends at {table.random_log_prob.iloc[-1]:.2f} nats, the answer at "
                 f"{table.answer_log_prob.iloc[-1]:.2f}. What all three lines do together is the lens, "
                 "not the answer."
-            )
+            ),
         ],
         checks=checks,
-        files={"lens": _interface(model, task, run, seen, example)},
+        not_run=[] if gained else [NotRun("gained over the last third", _few(model))],
+        files={
+            "lens": _interface(model, task, run, seen, example),
+            **({"confirmation_prompts": fresh.frame()} if gained else {}),
+        },
     )
 
 
-def _gained(apart: np.ndarray, clusters, seed: int):
-    """What answer − wrong gains: over the last third of the layers more than before, over the last
-    third, before."""
+def _confirmed(model, task, seed: int):
+    """The fresh prompts, and what answer − wrong gains on them: over the last third of the layers more
+    than before, over the last third, before. None for a model without three layers."""
+    fresh = task.confirmation
+    if model.config.n_layers < THIRDS:
+        return fresh, None
+    prompts = asked(model, fresh)
+    run = prompts.run(model, keep=entries(model))
+    seen = lens(model, run, torch.stack([prompts.answer, prompts.wrong]))
+    rows = torch.arange(fresh.n, device=prompts.end.device)
+    at_end = seen.log_prob[:, :, rows, prompts.end].double().cpu().numpy()
+    apart = at_end[0] - at_end[1]
     two_thirds = round((len(apart) - 1) * 2 / 3)
     late, early = apart[-1] - apart[two_thirds], apart[two_thirds] - apart[0]
-    return stats.mean(np.stack([late - early, late, early]), clusters, seed=seed)
+    found = [
+        stats.mean(each, fresh.clusters, fresh.items, seed=seed)
+        for each in (late - early, late, early)
+    ]
+    enough = found[0].clusters >= LEAST_CONFIRMING
+    return fresh, found if enough else [tested.without_interval(each) for each in found]
 
 
-def _answer(model, task, first_best: str, gained) -> str:
+def _few(model) -> str:
+    layers = model.config.n_layers
+    return f"{model.name} has {layers} layer{'s' if layers > 1 else ''}, too few for thirds of them"
+
+
+def _headlines(gained) -> list[Headline]:
+    if gained is None:
+        return []
+    return [
+        figures.headline("answer − wrong, gained over the last third", gained[1], "logits"),
+        figures.headline("gained over the first two thirds", gained[2], "logits"),
+    ]
+
+
+def _rule(fresh, gained) -> list[Text]:
+    if gained is None:
+        return []
+    return [
+        judged.rule(
+            "the answer gains as much over the first two thirds of the layers as over the last third; "
+            "the layers were named beforehand. Supported: the interval of the difference lies above zero, "
+            "not supported: below.",
+            f"prompts like the {fresh.n} fresh ones, of {gained[0].clusters} independent groups (templates).",
+            f"{judged.least(gained[0])} logits; the difference is {float(gained[0].value):.3g}.",
+        )
+    ]
+
+
+def _answer(model, task, first_best: str, fresh, gained) -> str:
     known = (
         f"the answer is the most likely token on most prompts from layer {first_best} on"
         if first_best != "never"
         else "the answer is never the most likely token on most prompts"
     )
+    said = f"In {model.name} on {task.n} {task.name} prompts {known}"
+    if gained is None:
+        return f"{said}; {_few(model)}."
     return (
-        f"In {model.name} on {task.n} {task.name} prompts {known}; it rises above the wrong answer by "
-        f"{gained.value[1]:+.2f} logits over the last third of the layers, {gained.value[2]:+.2f} before."
+        f"{said}; on {fresh.n} fresh ones it rises above the wrong answer by {float(gained[1].value):+.2f} "
+        f"logits over the last third of the layers, {float(gained[2].value):+.2f} before."
     )
 
 

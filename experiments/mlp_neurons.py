@@ -1,11 +1,13 @@
 """Which MLP neurons push the right answer, and what do they read and write?
 
 Method  A neuron's direct effect is its activation at the last token times what its output vector adds to
-        the logit difference, the final norm's scale held. The largest are chosen on one half of the
-        prompts and measured on the other; neurons drawn at random are the control. What a neuron
-        reads shows in the tokens at which it is most active, in the task's prompts and in passages of
-        plain English; what it writes, in the tokens that its output vector raises and lowers.
-Units   Logits of answer minus wrong, mean over the held-out prompts.
+        the logit difference, the final norm's scale frozen. The largest are chosen on the discovery half
+        of the screen, ranked on its other half among random neurons of the same layers, and confirmed on
+        fresh prompts, beside the same neurons read along two random tokens and along the answers of
+        unrelated prompts. What a neuron reads shows in the tokens at which it is most active, in the
+        task's prompts and in passages of plain English; what it writes, in the tokens that its output
+        vector raises and lowers.
+Units   Logits of answer minus wrong, mean of templates' means.
 Source  Geva et al. 2022, Transformer Feed-Forward Layers Build Predictions, arXiv:2203.14680.
 Limits  Direct effects only. A neuron that reads many things shows only its loudest.
 """
@@ -15,14 +17,13 @@ import pandas as pd
 import torch
 
 from interp import sites, stats
-from interp.lab import Neurons, Tokens, experiment, figures
-from interp.methods import attribute, neurons
+from interp.lab import Neurons, Tokens, experiment, judged, scores, tested
+from interp.methods import attribute, neurons, readings
 from interp.methods.asked import asked
 from interp.methods.passages import passages
-from interp.report import Chart, Check, Headline, Report, Section, Series, Table, Text, TokenStrip
+from interp.report import Chart, Check, Headline, Report, Section, Series, Table, TokenStrip
 from interp.tasks import prompt_tokens
 
-CONTROLS = 200
 LENGTH = 64
 
 
@@ -31,78 +32,64 @@ def _reason(model) -> str | None:
 
 
 @experiment(
-    expects="The neurons that push most on one half of the prompts push the same way on the other half, "
-    "with more than neurons drawn at random.",
+    expects="The neurons that push most on the discovery templates push the same way on held-out ones, more "
+    "than random neurons of their layers and than along other directions of equal norm.",
     task="ioi",
     applies=_reason,
 )
 def mlp_neurons(
     model, task, *, seed: int = 0, top: Neurons = 10, tokens: Tokens = 6, text: str | None = None
 ) -> Report:
+    scores.held_apart(task)
     prompts = asked(model, task)
     run = prompts.run(model, keep=neurons.kept(model))
     found = neurons.effects(model, run, prompts)
     effect = found.effect.flatten(0, 1).double().cpu().numpy()
-    here, there = _halves(task)
-    chosen = np.argsort(-np.abs(effect[:, here].mean(-1)), kind="stable")[:top]
-    rest = np.random.default_rng(seed).permutation(np.setdiff1d(np.arange(len(effect)), chosen))
-    control = effect[rest[:CONTROLS]][:, there].mean(-1)
-    table = _table(model, found, effect, chosen, here, there, task, seed)
-    standing = stats.against_controls(table.contribution.to_numpy(), control)
-    agree = stats.halves(effect, here, top) if here is not there else None
-    signed = np.sign(effect[chosen][:, here].mean(-1))[:, None] * effect[chosen]
-    together = stats.mean(signed[:, there].sum(0), task.clusters[there], seed=seed)
-    verdict = "inconclusive"
-    if together.high < 0:
-        verdict = "not supported"
-    elif together.low > 0:
-        verdict = "supported" if np.median(standing.share) >= 0.95 else "not supported"
+    chosen = scores.choose(effect, task, min(top, len(effect)))
+    test = _tested(model, task, effect, chosen, seed)
+    table = _table(model, found, effect, chosen, task, seed)
+    kept = (np.sign(test.each.value) == chosen.signs[chosen.rows]).mean()
     pairs = [(int(row.layer), int(row.neuron)) for row in table.itertuples()]
-    first = table.iloc[0]
-    mlps = effect.sum(0)
     return Report(
-        answer=f"On {task.n} {task.name} prompts the {len(chosen)} neurons of {model.name} chosen on "
-        f"one half push, each in its own direction, {together.value:.2f} logits together on the other; the "
-        f"largest is L{int(first.layer)}N{int(first.neuron)} ({first.contribution:+.2f}). All MLPs together "
-        f"add {mlps.mean():+.2f}.",
-        verdict=verdict,
+        answer=f"On {test.fresh.n} fresh {task.name} prompts the {len(pairs)} neurons of "
+        f"{model.name} chosen on "
+        f"the screen push {float(test.confirmation.chosen.value):.3f} logits each in the direction that they "
+        f"had where they were chosen; {kept:.0%} keep their sign. The strongest is {test.labels[0]} "
+        f"({test.first.effect:+.3f}). All MLPs together add {effect.sum(0).mean():+.2f} on the screen.",
+        verdict=test.verdict,
         headlines=[
-            figures.headline(
-                f"{len(chosen)} neurons, held-out half",
-                together,
-                "logits",
-                note="signs as in the other half",
-            ),
-            Headline(
-                "keep their sign", f"{agree.same_sign:.0%}" if agree else "–", note="held-out half"
-            ),
-            Headline(
-                "median share of random neurons below",
-                float(np.median(standing.share)),
-                note=f"of {standing.n} drawn at random",
-            ),
+            *test.headlines(),
+            Headline("keep their sign", f"{kept:.0%}", note="on fresh prompts"),
         ],
         sections=[
-            _effects(table, effect, model, task),
+            _effects(table, test, effect, model, task),
             _writes(model, pairs, tokens),
             *_reads(model, task, pairs, tokens, passages(text)),
         ],
-        controls=[
-            Text(
-                f"Of {standing.n} neurons drawn at random the largest mean effect on the same prompts is "
-                f"{standing.largest:.4f}, the median {standing.median:.5f}."
-            )
-        ],
+        controls=judged.controls([test]),
+        not_run=test.not_run,
+        files=test.files,
         checks=[_adds_up(model, run, prompts, found)],
     )
 
 
-def _halves(task) -> tuple[np.ndarray, np.ndarray]:
-    here = task.where(half="discovery")
-    if here.all() or not here.any():
-        whole = np.ones(task.n, dtype=bool)
-        return whole, whole
-    return here, ~here
+def _tested(model, task, effect, chosen, seed: int) -> tested.Tested:
+    """The chosen neurons on fresh prompts."""
+    layer, neuron = np.divmod(np.arange(len(effect)), model.config.d_mlp)
+    fresh = task.confirmation
+    prompts = asked(model, fresh)
+    run = prompts.run(model, keep=neurons.kept(model))
+
+    def read(given) -> np.ndarray:
+        each = neurons.effects(model, run, given).effect.flatten(0, 1)[chosen.rows]
+        return each.double().cpu().numpy()
+
+    others = readings.others(model, fresh, run, prompts, seed)
+    return tested.judge(
+        "neurons", pd.DataFrame({"layer": layer, "neuron": neuron}), effect, task, chosen, layer, fresh,
+        read(prompts), {name: read(it.asked) * it.scale.cpu().numpy() for name, it in others.items()},
+        seed=seed,
+    )  # fmt: skip
 
 
 def _adds_up(model, run, prompts, found) -> Check:
@@ -113,18 +100,19 @@ def _adds_up(model, run, prompts, found) -> Check:
     return Check("all neurons add up to the MLPs, largest difference", error, 1e-4)
 
 
-def _table(model, found, effect, chosen, here, there, task, seed: int) -> pd.DataFrame:
-    layer, neuron = np.divmod(chosen, model.config.d_mlp)
-    estimate = stats.table(effect[chosen][:, there], task.clusters[there], seed=seed)
-    activation = found.activation.flatten(0, 1).double().cpu().numpy()[chosen][:, there]
-    frame = pd.DataFrame(
-        {"layer": layer, "neuron": neuron, "discovery": effect[chosen][:, here].mean(-1)}
-    )
+def _table(model, found, effect, chosen, task, seed: int) -> pd.DataFrame:
+    """The chosen neurons on the held-out half of the screen."""
+    there = chosen.held_out
+    layer, neuron = np.divmod(chosen.rows, model.config.d_mlp)
+    estimate = stats.table(effect[chosen.rows][:, there], task.clusters[there], seed=seed)
+    activation = found.activation.flatten(0, 1).double().cpu().numpy()[chosen.rows][:, there]
+    discovery = effect[chosen.rows][:, chosen.discovery].mean(-1)
+    frame = pd.DataFrame({"layer": layer, "neuron": neuron, "discovery": discovery})
     frame = frame.join(estimate.rename(columns={"effect": "contribution"}))
     return frame.assign(activation=activation.mean(-1))
 
 
-def _effects(table, effect, model, task) -> Section:
+def _effects(table, test, effect, model, task) -> Section:
     by_layer = effect.reshape(model.config.n_layers, -1, task.n)
     sums = by_layer.sum(1).mean(-1)
     pushes = np.where(by_layer.mean(-1) > 0, by_layer.mean(-1), 0).sum(-1)
@@ -132,10 +120,11 @@ def _effects(table, effect, model, task) -> Section:
     return Section(
         "Activation × direct effect",
         [
+            test.confirmed(),
             Table(
                 "neurons",
                 table,
-                title="Chosen on one half, measured on the other",
+                title="The same neurons on the held-out half of the screen",
                 first_rows=len(table),
             ),
             Chart(

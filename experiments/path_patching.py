@@ -6,10 +6,11 @@ Method  Path patching, from the end backwards. First every head and MLP sends wh
         receiver is computed again. All heads off a path are held at the clean run; MLPs on it are
         recomputed or held, and every table says which. Heads that share keys and values do not share
         the change: the receiver reads a private copy, recomputed for it alone. Receivers and strongest
-        paths are chosen on the discovery half of the templates and estimated on the other.
-Units   Logits of answer minus wrong, patched minus clean, mean over prompts. Negative: the path helps.
-        p by flipping the signs of whole templates, corrected (Benjamini–Hochberg) over the paths to the
-        logits, and over those into all chosen heads.
+        paths are chosen on the discovery half of the screen, ranked on its other half among random senders
+        of the same layers, and confirmed on fresh prompts beside senders moved as far in other directions.
+Units   Logits of answer minus wrong, patched minus clean, mean of templates' means. Negative: the path
+        helps. p inverts the interval, corrected (Benjamini–Hochberg) over the paths to the logits, and over
+        those into all chosen heads.
 Source  Wang et al. 2022, Interpretability in the Wild, arXiv:2211.00593; Goldowsky-Dill et al. 2023,
         Localizing Model Behavior with Path Patching, arXiv:2304.05969.
 Limits  One sender at a time: senders that stand in for each other look unimportant. Two levels: who
@@ -22,14 +23,15 @@ import numpy as np
 import pandas as pd
 import torch
 
-from interp.lab import Count, Heads, experiment, scores
+from interp.lab import Count, Heads, experiment, judged, scores, tested
 from interp.methods import parts
 from interp.methods.batches import by_length
 from interp.methods.carry import needed
+from interp.methods.moves import WAYS
 from interp.methods.naive_path import naive_path
 from interp.methods.paths import all_senders, paths
 from interp.methods.receivers import Receiver
-from interp.report import Chart, Check, Headline, Heatmap, Maps, Report, Section, Series, Table
+from interp.report import Chart, Check, Heatmap, Maps, Report, Section, Series, Table
 
 COLUMNS = ["receiver", "input", "sender_kind", "layer", "head", "effect", "ci_low", "ci_high"]
 END = "END"
@@ -37,8 +39,9 @@ END = "END"
 
 @experiment(
     expects="The heads with the strongest direct paths to the logits, and the strongest paths into their "
-    "queries, keys and values, are found again on the other half of the templates, above random senders of "
-    "the same layers and above random changes of equal length.",
+    "queries, keys and values, are found again on held-out templates, above random senders of "
+    "the same layers "
+    "and above changes of equal norm in other directions.",
     task="ioi",
     default=False,
 )
@@ -51,6 +54,7 @@ def path_patching(
     mlps: Literal["recomputed", "frozen"] = "recomputed",
     seed: int = 0,
 ) -> Report:
+    scores.held_apart(task)
     senders = all_senders(model)
     other = "frozen" if mlps == "recomputed" else "recomputed"
     to_logits = [Receiver("logits")]
@@ -72,48 +76,33 @@ def path_patching(
     final = named(to_logits, senders)
     strongest = scores.choose(flat, task, min(top, len(flat))) if len(flat) else None
 
+    fresh = task.confirmation
     ends = np.array([[0, row] for row in range(len(heads))])
-    contests = against("heads to the logits", direct[mlps], ends, chosen, model, task, seed)
+    to_ends = against(
+        "heads to the logits", direct[mlps], ends, chosen, final[: len(heads)], model, task, fresh, seed
+    )  # fmt: skip
+    tests = [to_ends]
     if strongest is not None:
-        contests += against("paths into heads", into, cells, strongest, model, task, seed)
+        tests.append(
+            against("paths into heads", into, cells, strongest, names, model, task, fresh, seed)
+        )
     top_direct = scores.held_out(final[: len(heads)], effects, task, chosen, seed)
     frames = {each: scores.estimates(final, direct[each].effects[0], task, seed) for each in direct}
     every = [frames[each].assign(mlps=each) for each in frames]
     orders = [scores.by_order(final, direct[mlps].effects[0], task, seed)]
-    sections = [to_the_logits(direct, chosen, task, model.config, best, top_direct)]
+    sections = [to_the_logits(direct, chosen, to_ends, model.config, top_direct)]
     answer = (
         f"Of {len(heads)} heads of {model.name}, {listed(best)} act most on the logits directly"
     )
-    first = top_direct.iloc[0]
-    headlines = [
-        Headline(
-            f"{label(best[0])} → logits",
-            first.effect,
-            "logits",
-            first.ci_low,
-            first.ci_high,
-            int(first.n),
-            f"MLPs {mlps}; chosen on the discovery half, estimated on the other",
-        )
-    ]
+    headlines = to_ends.headlines()
     if strongest is not None:
         every.append(scores.estimates(names, flat, task, seed).assign(mlps=mlps))
         orders.append(scores.by_order(names, flat, task, seed))
         found = scores.held_out(names, flat, task, strongest, seed)
-        sections.append(into_heads(into, inputs, best, model.config, found, flat, task, strongest))
-        lead = found.iloc[0]
+        sections.append(into_heads(into, inputs, best, model.config, found, tests[1]))
+        lead = tests[1].first
         answer += f"; into them, the strongest path is {words(lead)} ({lead.effect:+.2f} logits)"
-        headlines.append(
-            Headline(
-                words(lead),
-                lead.effect,
-                "logits",
-                lead.ci_low,
-                lead.ci_high,
-                int(lead.n),
-                "likewise",
-            )
-        )
+        headlines += tests[1].headlines()
     sections.append(
         Section(
             "Order by order",
@@ -124,11 +113,13 @@ def path_patching(
     table = pd.concat(every, ignore_index=True)[[*COLUMNS, "p_corrected", "mlps"]]
     sections.append(Section("Every path", [Table("paths", table)]))
     return Report(
-        answer=answer + f". MLPs on the way are {mlps}.",
-        verdict=scores.verdict(contests),
+        answer=answer + f", on {fresh.n} fresh prompts. MLPs on the way are {mlps}.",
+        verdict=judged.verdict(tests),
         headlines=headlines,
         sections=sections,
-        controls=[scores.contest_table(contests)],
+        controls=judged.controls(tests),
+        not_run=judged.not_run(tests),
+        files=judged.files(tests),
         checks=[
             Check(
                 "paths and whole runs with all else held, random paths, logits",
@@ -168,29 +159,34 @@ def listed(heads) -> str:
 def words(row) -> str:
     """A path as people say it: `L22H4 → q of L23H3`."""
     sender = f"L{row['layer']} MLP" if pd.isna(row["head"]) else label((row["layer"], row["head"]))
+    if row["input"] == "logits":
+        return f"{sender} → logits"
     return f"{sender} → {row['input']} of {row['receiver']}"
 
 
-def against(what: str, done, cells, chosen, model, task, seed: int) -> list:
-    """The chosen paths (`cells`: receiver and sender of each) against controls."""
-    senders = [done.senders[cell] for cell in cells[:, 1]]
-    best = [senders[row] for row in chosen.rows]
-    drawn = paths(model, task, best, done.receivers, done.mlps, control=seed).effects
-    changes = drawn[cells[chosen.rows, 0], np.arange(len(best))]
-    effects = done.effects[cells[:, 0], cells[:, 1]]
-    contests = [scores.contest(f"{what}: random changes", effects, chosen, changes, task)]
-    others = scores.peers(chosen, np.array([sender.layer for sender in senders]), seed)
-    if len(others):
-        control = f"{what}: random senders of the same layers"
-        contests.insert(0, scores.contest(control, effects, chosen, effects[others], task))
-    return contests
+def against(what: str, done, cells, chosen, names, model, task, fresh, seed: int) -> tested.Tested:
+    """The chosen paths (`cells`: receiver and sender of each) put to the test on fresh prompts."""
+    picked = cells[chosen.rows]
+    best = [done.senders[sender] for sender in picked[:, 1]]
+    at = (picked[:, 0], np.arange(len(best)))
+    effects = paths(model, fresh, best, done.receivers, done.mlps).effects[at]
+    moved = {
+        name: paths(model, fresh, best, done.receivers, done.mlps, way, seed).effects[at]
+        for way, name in WAYS.items()
+    }
+    layers = np.array([done.senders[sender].layer for sender in cells[:, 1]])
+    labels = [words(row) for row in names.iloc[chosen.rows].to_dict("records")]
+    return tested.judge(
+        what, names, done.effects[cells[:, 0], cells[:, 1]], task, chosen,
+        layers + cells[:, 0] * (1 + layers.max()), fresh, effects, moved,
+        matched="of the same layers and receivers", labels=labels, seed=seed,
+    )  # fmt: skip
 
 
-def to_the_logits(direct, chosen, task, config, best, table) -> Section:
+def to_the_logits(direct, chosen, test, config, table) -> Section:
     """The first level: every part's path to the logits, MLPs recomputed and held."""
     n_heads = config.n_layers * config.n_heads
     maps = {f"MLPs {name}": done.effects[0][:n_heads] for name, done in direct.items()}
-    first = next(iter(direct.values())).effects[0]
     blocks = [scores.head_maps(maps, config.n_layers)]
     if config.d_mlp:
         series = [
@@ -199,11 +195,10 @@ def to_the_logits(direct, chosen, task, config, best, table) -> Section:
         ]
         blocks.append(Chart("Every MLP's path to the logits", "bar", series, "layer", "logits"))
     blocks += [
-        Table("top_direct", table, title="Chosen on one half, estimated on the other"),
-        scores.per_prompt(
-            "Direct paths, prompt by prompt", [*map(label, best)], first[:n_heads], task, chosen
-        ),
-        scores.halves_table(maps, chosen, len(best)),
+        test.confirmed(),
+        test.per_prompt("Direct paths, prompt by prompt"),
+        Table("top_direct", table, title="The same heads on the held-out half of the screen"),
+        scores.halves_table(maps, chosen, len(chosen.rows)),
     ]
     return Section(
         "From every head and MLP straight to the logits",
@@ -213,7 +208,7 @@ def to_the_logits(direct, chosen, task, config, best, table) -> Section:
     )
 
 
-def into_heads(into, inputs, best, config, table, flat, task, strongest) -> Section:
+def into_heads(into, inputs, best, config, table, test) -> Section:
     """The second level: into the queries, keys and values of each chosen head."""
     n_heads = config.n_layers * config.n_heads
     means = into.effects.mean(-1)
@@ -238,10 +233,10 @@ def into_heads(into, inputs, best, config, table, flat, task, strongest) -> Sect
             ]
             title = f"Every MLP's paths into {label(head)}"
             blocks.append(Chart(title, "bar", series, "layer of the MLP", "logits"))
-    titles = [words(row) for row in table.to_dict("records")]
     blocks += [
-        Table("top_paths", table, title="The strongest paths, estimated on the other half"),
-        scores.per_prompt("Strongest paths, prompt by prompt", titles, flat, task, strongest),
+        test.confirmed("confirmed_paths"),
+        test.per_prompt("Strongest paths, prompt by prompt"),
+        Table("top_paths", table, title="The same paths on the held-out half of the screen"),
     ]
     return Section(
         "Into the strongest heads",

@@ -5,7 +5,9 @@ Method  In “When Mary and John …, John gave a ring to” the second John tel
         corruptions turn round one of them, or both: exchanging the first two names turns round the
         position, exchanging them and repeating the other name the token, repeating the other name both.
         The clean run gets z of one head at END, or the stream at a named position, from each corrupted
-        run. Heads are chosen by the effect of both on half of the templates and measured on the other.
+        run. Heads are chosen by the effect of both on the discovery half of the screen; each signal is
+        ranked on its other half among random heads of the same layers, and confirmed on fresh prompts
+        beside changes of equal norm in other directions.
 Units   Logits of answer minus wrong, patched minus clean. Negative: the head said what the corrupted
         prompt says. Exchanging the first names keeps the answer, so there is no gap to divide by: effects
         are never shares here.
@@ -15,14 +17,17 @@ Limits  What one head changes by itself. A head that copies the answer's name tu
         made it look there. That the effects of the two add up to that of both is reported, not assumed.
 """
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import torch
 
 from interp import sites, stats
 from interp.errors import NotApplicable, UsageError
-from interp.lab import Count, Heads, experiment, figures, scores
-from interp.methods.patch import Patch, labels, patch, random_patches, worst_error
+from interp.lab import Count, Heads, experiment, figures, judged, scores, tested
+from interp.methods import controls, parts
+from interp.methods.patch import Patch, labels, patch, worst_error
 from interp.report import (
     Chart,
     Check,
@@ -42,14 +47,14 @@ PLACES = ("S2", "END")
 
 
 @experiment(
-    expects="The heads whose z at END matters most to both signals on one half of the templates lower the "
-    "logit difference on the other half when the position alone is turned round, and when the token alone "
-    "is, more than random heads of their layers and than random changes of equal length.",
+    expects="The heads whose z at END matters most to both signals on the discovery templates lower the "
+    "logit difference on held-out ones when the position alone is turned round, and when the token alone "
+    "is, more than random heads of their layers and than changes of equal norm in other directions.",
     task="ioi",
     sweeps=True,
     default=False,
 )
-def position_signal(model, task, *, top: Heads = 10, draws: Count = 2, seed: int = 0) -> Report:
+def position_signal(model, task, *, top: Heads = 10, draws: Count = 1, seed: int = 0) -> Report:
     tasks = _signals(task)
     config, names = model.config, scores.head_names(model.config)
     places = [name for name in PLACES if name in labels(task)]
@@ -63,21 +68,25 @@ def position_signal(model, task, *, top: Heads = 10, draws: Count = 2, seed: int
     effects = {name: each.effects[: len(heads)] for name, each in done.items()}
     chosen = scores.choose(effects["both"], task, min(top, len(heads)))
     best = [heads[row] for row in chosen.rows]
-    contests = {
-        name: _contests(model, tasks[name], effects[name], chosen, best, names, draws, seed)
-        for name in ("position", "token")
-    }
-    where, clusters = chosen.held_out, task.clusters[chosen.held_out]
-    signs = chosen.signs[chosen.rows, None]
-    mean = {
-        name: stats.mean((each[chosen.rows] * signs)[:, where].mean(0), clusters, seed=seed)
-        for name, each in effects.items()
-    }
-    table = _table(names, effects, task, chosen, seed)
+    chosen_parts = [parts.head(each.site.layer, each.head) for each in best]
+    tests, mean = {}, {}
+    for name, each in tasks.items():
+        fresh = each.confirmation
+        done_fresh = controls.on_fresh_prompts(
+            model, fresh, chosen_parts, at="END", draws=draws, seed=seed
+        )
+        # Each signal alone is held against random heads in the direction that both had together.
+        tests[name] = tested.judge(
+            f"heads, {name}", names, effects[name], task, chosen, names["layer"].to_numpy(), fresh,
+            done_fresh.effects, done_fresh.controls, directed=effects["both"], seed=seed,
+        )  # fmt: skip
+        mean[name] = tests[name].confirmation.chosen
+    judging = [tests[name] for name in ("position", "token")]
+    table = _table(tests, names, chosen, seed)
     most = {name: table.iloc[_most(effects[name], chosen)] for name in ("position", "token")}
     return Report(
         answer=_answer(model, most, mean, len(best)),
-        verdict=scores.verdict([each for several in contests.values() for each in several]),
+        verdict=judged.verdict(judging),
         headlines=[
             *(_headline(most[name], name) for name in most),
             *(
@@ -106,16 +115,16 @@ def position_signal(model, task, *, top: Heads = 10, draws: Count = 2, seed: int
             Section(
                 "The heads that matter most",
                 [
-                    Table("top_heads", table, title="Chosen on one half, estimated on the other"),
-                    *(
-                        scores.per_prompt(f"{name}, prompt by prompt", [_patch_name(each) for each in best],
-                                          effects[name], task, chosen)
-                        for name in SIGNALS
-                    ),
+                    Table("confirmed", table, title="The chosen heads on fresh prompts"),
+                    Table("top_heads", _screened(names, effects, task, chosen, seed),
+                          title="The same heads on the held-out half of the screen"),
+                    *(tests[name].per_prompt(f"{name}, prompt by prompt") for name in SIGNALS),
                 ],
             ),
         ],
-        controls=[_controls(contests)],
+        controls=judged.controls(judging),
+        not_run=judged.not_run(judging[:1]),
+        files=tests["both"].files,
         checks=[
             Check("sweep and whole forward pass, random patches, logits",
                   max(worst_error(model, tasks[name], each, "noise", seed) for name, each in done.items()),
@@ -144,31 +153,6 @@ def _signals(task) -> dict:
         raise NotApplicable(f"{error}; ioi has what this asks for") from None
 
 
-def _contests(model, task, effects, chosen, best, names, draws: int, seed: int):
-    drawn = random_patches(model, task, best, draws, seed, "noise").reshape(-1, task.n)
-    found = [scores.contest("random changes of equal length", effects, chosen, drawn, task)]
-    others = scores.peers(chosen, names["layer"].to_numpy(), seed)
-    if len(others):
-        control = "random heads of the same layers"
-        found.insert(0, scores.contest(control, effects, chosen, effects[others], task))
-    return found
-
-
-def _controls(contests) -> Table:
-    tables = [
-        scores.contest_table(several).frame.assign(signal=name)
-        for name, several in contests.items()
-    ]
-    first = scores.contest_table(next(iter(contests.values())))
-    return Table(
-        "controls", pd.concat(tables, ignore_index=True), title=first.title, note=first.note
-    )
-
-
-def _patch_name(each: Patch) -> str:
-    return f"L{each.site.layer}H{each.head}"
-
-
 def _most(effects, chosen) -> int:
     """Which of the chosen heads lowers the logit difference most where they were chosen."""
     return int(effects[chosen.rows][:, chosen.discovery].mean(-1).argmin())
@@ -176,8 +160,9 @@ def _most(effects, chosen) -> int:
 
 def _headline(row: pd.Series, name: str) -> Headline:
     value, low, high = (float(row[f"{name}_{which}"]) for which in ("effect", "low", "high"))
+    ends = {} if np.isnan(low) else {"low": low, "high": high}
     return Headline(
-        f"{_head(row)}, {name}", value, "logits", low, high, note="chosen on the discovery half"
+        f"{_head(row)}, {name}", value, "logits", note="chosen on the discovery half", **ends
     )
 
 
@@ -250,18 +235,29 @@ def _every(names, effects, task, seed: int) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True)
 
 
-def _table(names, effects, task, chosen, seed: int) -> pd.DataFrame:
-    """The chosen heads: each signal's effect with its interval, and what the two lack of both."""
+def _table(tests, names, chosen, seed: int) -> pd.DataFrame:
+    """The chosen heads on fresh prompts: each signal's effect, and what the two lack of both."""
     found = names.iloc[chosen.rows].reset_index(drop=True)
-    sums = {**effects, "rest": effects["both"] - effects["position"] - effects["token"]}
-    for name, each in sums.items():
-        frame = scores.held_out(names, each, task, chosen, seed)
+    each = {name: test.effects for name, test in tests.items()}
+    each["rest"] = each["both"] - each["position"] - each["token"]
+    for name, effects in each.items():
+        test = replace(tests["both"], effects=effects)
+        frame = test.frame
         found[f"{name}_effect"], found[f"{name}_low"], found[f"{name}_high"] = (
             frame[column].to_numpy() for column in ("effect", "ci_low", "ci_high")
         )
         if name != "rest":
             found[f"{name}_p_corrected"] = frame["p_corrected"].to_numpy()
     return found
+
+
+def _screened(names, effects, task, chosen, seed: int) -> pd.DataFrame:
+    """The same on the held-out half of the screen, one row a head and signal."""
+    frames = [
+        scores.held_out(names, each, task, chosen, seed).assign(signal=name)
+        for name, each in effects.items()
+    ]
+    return pd.concat(frames, ignore_index=True)
 
 
 def _scatter(effects, chosen) -> Chart:

@@ -1,17 +1,20 @@
 """When a head that writes the answer is ablated, do later parts of the model make up for it?
 
-Method  Choose, on the discovery half of the templates, the heads whose mean ablation lowers the logit
+Method  Choose, on the discovery half of the screen, the heads whose resample ablation lowers the logit
         difference most directly (the replacement passed along the residual stream alone, final norm
         computed again). Ablate each at all positions and measure the total effect at END. The offset,
         total − direct, is what later heads write differently, plus what later MLPs write differently,
         plus the final norm's new scale: three terms that add up exactly. Only a positive offset is
-        self-repair. Every later head's and MLP's direct contribution is shown before and after.
-Units   Logits of answer minus wrong, ablated minus clean, mean over prompts of the other half. p by
-        flipping the signs of whole templates, corrected (Benjamini–Hochberg) over the heads chosen.
+        self-repair. The chosen heads' mean offset is ranked on the other half of the screen among random
+        heads of the same layers, and confirmed on fresh prompts beside the offsets of changes of equal
+        norm in other directions. Every later head's and MLP's direct contribution is shown before and
+        after.
+Units   Logits of answer minus wrong, ablated minus clean, mean of templates' means. p inverts the
+        interval, corrected (Benjamini–Hochberg) over the heads chosen.
 Source  McGrath et al. 2023, The Hydra Effect, arXiv:2307.15771; Rushing & Nanda 2024, Explorations of
         Self-Repair in Language Models, arXiv:2402.15390.
 Limits  An offset says that later parts react, not that they are there to. A direct effect depends on
-        what the head is replaced by: here by its mean over the corrupted prompts of the template.
+        what the head is replaced by: here by its value on the corrupted prompt.
 """
 
 from dataclasses import replace
@@ -21,9 +24,9 @@ import pandas as pd
 
 from interp import stats
 from interp.errors import NotApplicable
-from interp.lab import Components, Heads, experiment, figures, scores
-from interp.methods import parts
-from interp.methods.ablate import direct_effects
+from interp.lab import Components, Heads, experiment, figures, judged, scores, tested
+from interp.methods import controls, parts
+from interp.methods.ablate import ablate
 from interp.methods.offsets import offsets
 from interp.report import (
     Chart,
@@ -42,7 +45,8 @@ TERMS = ("later_heads", "later_mlps", "rescaling")
 
 @experiment(
     expects="Later parts make up for some of what an ablated head did: over the heads that write most of "
-    "the answer directly, the offset is positive on the templates that did not choose them.",
+    "the answer directly, the offset is positive on held-out templates, above that of random heads of their "
+    "layers and of changes of equal norm in other directions.",
     task="ioi",
     sweeps=True,
     default=False,
@@ -50,46 +54,47 @@ TERMS = ("later_heads", "later_mlps", "rescaling")
 def self_repair(
     model, task, *, top: Heads = 10, responders: Components = 5, seed: int = 0
 ) -> Report:
+    scores.held_apart(task)
     config = model.config
     heads = parts.heads(model)
     names = scores.head_names(config)
-    direct = direct_effects(model, task, heads, "mean")
+    every = ablate(model, task, heads, ("resample",))
+    direct = every.direct["resample"]
     chosen = helpful(direct, task, top)
-    best = [heads[row] for row in chosen.rows]
-    done = offsets(model, task, best, "mean")
-    compared = {"chosen heads": done}
-    others = scores.peers(chosen, names["layer"].to_numpy(), seed, each=1)
-    if len(others):
-        peers = [heads[row] for row in others]
-        compared["random heads of the same layers"] = offsets(model, task, peers, "mean")
-    compared["random changes of equal length"] = offsets(model, task, best, "random")
+    best, fresh = [heads[row] for row in chosen.rows], task.confirmation
+    done = offsets(model, task, best, "resample")
+    total = controls.on_fresh_prompts(model, fresh, best, seed=seed)
+    directly = controls.directly_on_fresh_prompts(model, fresh, best, seed=seed)
+    # An offset counts upwards, whichever way it went where the heads were chosen.
+    upwards = replace(chosen, signs=np.ones_like(chosen.signs))
+    test = tested.judge(
+        "heads' offsets", names, every.effects["resample"] - direct, task, upwards,
+        names["layer"].to_numpy(), fresh, total.effects - directly.effects,
+        {name: each - directly.controls[name] for name, each in total.controls.items()},
+        labels=list(map(str, best)), directed=np.ones_like(direct), seed=seed,
+    )  # fmt: skip
 
-    inside, clusters = chosen.held_out, task.clusters[chosen.held_out]
-    offset = stats.mean(done.offset[:, inside].mean(0), clusters, seed=seed)
+    offset = test.confirmation.chosen
     share = stats.ratio_of_means(
-        done.offset[:, inside].mean(0), -done.direct[:, inside].mean(0), clusters, seed=seed
+        test.effects.mean(0), -directly.effects.mean(0), fresh.clusters, seed=seed
     )
-    repaired = offset.value > 0 and done.direct[:, inside].mean() < 0
+    repaired = offset.value > 0 and directly.effects.mean() < 0
     table = split_table(names, done, task, chosen, seed)
-    verdict = "inconclusive"
-    if offset.low > 0:
-        verdict = "supported"
-    elif offset.high < 0:
-        verdict = "not supported"
-    error = max(each.error for each in compared.values())
     return Report(
         answer=f"Ablating one of the {len(best)} heads of {model.name} that write most of the answer "
-        f"has a direct effect of {done.direct[:, inside].mean():+.2f} logits on average, and what comes "
-        f"after adds {float(offset.value):+.2f}"
+        f"has a direct effect of {directly.effects.mean():+.2f} logits on average on {fresh.n} "
+        "fresh prompts, "
+        f"and what comes after adds {float(offset.value):+.2f}"
         + (f": {float(share.value):.0%} of the loss is made up for." if repaired else "."),
-        verdict=verdict,
+        verdict=test.verdict,
         headlines=[
-            figures.headline("mean offset", offset, "logits"),
+            *test.headlines(),
             figures.headline(
                 "offset / −direct", share, note="ratio of means; positive: made up for"
             ),
             Headline(
-                "heads with a positive offset", f"{int((table['offset'] > 0).sum())} of {len(best)}"
+                "heads with a positive offset",
+                f"{int((test.each.value > 0).sum())} of {len(best)}",
             ),
         ],
         sections=[
@@ -115,15 +120,11 @@ def self_repair(
                         "self_repair",
                         table,
                         first_rows=len(best),
-                        note=figures.p_note(task.only(inside), len(best)),
+                        title="On the held-out half of the screen",
+                        note=figures.p_note(task.only(chosen.held_out), len(best)),
                     ),
-                    scores.per_prompt(
-                        "Offset, prompt by prompt",
-                        list(map(str, best)),
-                        done.offset,
-                        task,
-                        replace(chosen, rows=np.arange(len(best))),
-                    ),
+                    test.confirmed(),
+                    test.per_prompt("Offset, prompt by prompt"),
                 ],
                 intro="Above zero: later parts raise the logit difference again.",
             ),
@@ -139,11 +140,13 @@ def self_repair(
                 ],
             ),
         ],
-        controls=[control_table(compared, inside, clusters, seed)],
+        controls=judged.controls([test]),
+        not_run=test.not_run,
+        files=test.files,
         checks=[
             Check(
                 "direct + later heads + later MLPs + rescaling − total, logits",
-                error,
+                done.error,
                 scores.tolerance(model),
             ),
             scores.split_halves(task),
@@ -234,22 +237,3 @@ def responses(done, best, chosen, config, number: int) -> Section:
         )
     )
     return Section("Who responds", blocks)
-
-
-def control_table(compared, inside, clusters, seed: int) -> Table:
-    """The offset of the chosen heads beside that of controls."""
-    rows = []
-    for name, each in compared.items():
-        found = stats.mean(each.offset[:, inside].mean(0), clusters, seed=seed)
-        rows.append(
-            {
-                "ablated": name,
-                "parts": len(each.parts),
-                "direct": each.direct[:, inside].mean(),
-                "offset": float(found.value),
-                "ci_low": float(found.low),
-                "ci_high": float(found.high),
-                "n": found.n,
-            }
-        )
-    return Table("controls", pd.DataFrame(rows), title="Offsets beside those of controls")

@@ -36,7 +36,18 @@ RANK = {room: rank for rank, row in enumerate(LADDER) for room in row}
 REPORT_LIBRARIES = {"numpy", "pandas", "jinja2", "markupsafe", "pydantic", "plotly", "safetensors"}
 AXES = {
     *("batch", "pos", "query", "key", "head", "kv_head", "group", "layer", "component", "neuron"),
-    *("intervention", "example", "label", "step", "half", "d_model", "d_head", "d_mlp", "d_vocab"),
+    *(
+        "draw",
+        "intervention",
+        "example",
+        "label",
+        "step",
+        "half",
+        "d_model",
+        "d_head",
+        "d_mlp",
+        "d_vocab",
+    ),
 }
 CONTRACTIONS = {"einsum", "rearrange", "reduce", "repeat"}
 SHAPES = {"Float", "Int", "Bool", "Num", "Real", "Shaped", "Inexact", "Integer", "UInt", "Complex"}

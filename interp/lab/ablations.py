@@ -1,4 +1,4 @@
-"""Ablations as the tables and checks of a report, the three kinds one below the other."""
+"""Ablations as the tables and checks of a report, their kinds one below the other."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from interp.lab import scores
-from interp.report import Check
+from interp.report import Check, NotRun
 from interp.tasks import Task
 
 if TYPE_CHECKING:
@@ -43,3 +43,18 @@ def checks(model: Transformer, task: Task, done: Ablation, seed: int) -> list[Ch
     error = worst_error(model, task, done, seed)
     name = "sweep and whole forward pass, random parts, logits"
     return [Check(name, error, scores.tolerance(model)), scores.split_halves(task)]
+
+
+def mean_note(task: Task) -> str:
+    """Of how many prompts the means are; empty where there are none."""
+    from interp.methods.means import mean_over, no_means
+
+    return "" if no_means(task) else f"{mean_over(task)}."
+
+
+def not_run(task: Task) -> list[NotRun]:
+    """Mean ablation, where the task has too few corrupted prompts for it."""
+    from interp.methods.means import no_means
+
+    reason = no_means(task)
+    return [NotRun("mean ablation", reason)] if reason else []

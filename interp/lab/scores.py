@@ -1,5 +1,5 @@
-"""Scores of components as a study shows them: chosen on one half of the prompts, estimated on the
-other, beside controls, order by order and prompt by prompt.
+"""Scores of components as a screen shows them: chosen on one half of its prompts, beside the other half,
+order by order.
 
 Effects are arrays `[component example]`, one column a kept prompt of the task; `names` is a frame with
 one row a component (such as columns layer and head) that begins every table.
@@ -7,7 +7,7 @@ one row a component (such as columns layer and head) that begins every table.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import TYPE_CHECKING
@@ -17,10 +17,7 @@ import pandas as pd
 from jaxtyping import Bool, Float, Int
 
 from interp import stats
-from interp.errors import NotApplicable
-from interp.report import Check, Distribution, Heatmap, Maps, Table
-from interp.report.blocks import Verdict
-from interp.stats import Estimate
+from interp.report import Check, Heatmap, Maps, Table
 from interp.tasks import Task
 
 if TYPE_CHECKING:
@@ -47,23 +44,27 @@ class Chosen:
 def choose(effects: Effects, task: Task, top: int) -> Chosen:
     """The `top` components by magnitude of their mean effect on the discovery half.
 
-    Raises  NotApplicable if a half has no prompts.
+    Raises  NotApplicable if the task cannot hold prompts out.
     """
-    discovery = task.where(half="discovery")
-    if discovery.all() or not discovery.any():
-        raise NotApplicable(
-            f"components are chosen on some templates and estimated on others, but the {task.n} prompts "
-            f"of {task.name} have one template; take more prompts with --n"
-        )
-    means = effects[:, discovery].mean(-1)
+    discovery = held_apart(task)
+    means = stats.cluster_means(effects[:, discovery], task.clusters[discovery]).mean(-1)
     rows = np.argsort(-np.abs(means), kind="stable")[:top]
     return Chosen(rows, np.sign(means), discovery)
 
 
+def held_apart(task: Task) -> Bool[np.ndarray, " example"]:
+    """The screen's discovery half, once it is sure that there are a held-out half and fresh prompts.
+
+    Raises  NotApplicable, with the reason and the way out, if there are not.
+    """
+    _ = task.confirmation
+    return task.where(half="discovery")
+
+
 def estimates(names: pd.DataFrame, effects: Effects, task: Task, seed: int = 0) -> pd.DataFrame:
     """names, effect, ci_low, ci_high, p_corrected (for all rows together) over all kept prompts."""
-    found = stats.table(effects, task.clusters, seed=seed)
-    return _beside(names, found[["effect", "ci_low", "ci_high", "p_corrected"]])
+    found = stats.table(effects, task.clusters, task.items, seed=seed)
+    return beside(names, found[["effect", "ci_low", "ci_high", "p_corrected"]])
 
 
 def by_order(names: pd.DataFrame, effects: Effects, task: Task, seed: int = 0) -> pd.DataFrame:
@@ -73,7 +74,7 @@ def by_order(names: pd.DataFrame, effects: Effects, task: Task, seed: int = 0) -
         where = task.where(order=order)
         found = stats.table(effects[:, where], task.clusters[where], signed=False, seed=seed)
         labelled = names.assign(order=order)
-        frames.append(_beside(labelled, found[["effect", "ci_low", "ci_high", "n"]]))
+        frames.append(beside(labelled, found[["effect", "ci_low", "ci_high", "n"]]))
     return pd.concat(frames, ignore_index=True)
 
 
@@ -91,91 +92,30 @@ def held_out(
     found = stats.table(effects[chosen.rows][:, where], task.clusters[where], seed=seed)
     there = effects[chosen.rows][:, chosen.discovery].mean(-1)
     labelled = names.iloc[chosen.rows].assign(discovery_effect=there)
-    return _beside(labelled, found[["effect", "ci_low", "ci_high", "p_corrected", "n"]])
+    return beside(labelled, found[["effect", "ci_low", "ci_high", "p_corrected", "n"]])
 
 
-@dataclass(frozen=True)
-class Contest:
-    """The mean effect of the chosen components and of controls on the held-out half, each counted in
-    the direction that it had on the discovery half, and the difference between the two."""
-
-    control: str
-    chosen: Estimate
-    controls: Estimate
-    difference: Estimate
-    largest: float
-    n_controls: int
-
-
-def contest(
-    control: str,
-    effects: Effects,
-    chosen: Chosen,
-    controls: Float[np.ndarray, "intervention example"],
-    task: Task,
-    seed: int = 0,
-) -> Contest:
-    """The chosen components against these controls."""
-    where, clusters = chosen.held_out, task.clusters[chosen.held_out]
-    ours = (effects[chosen.rows] * chosen.signs[chosen.rows, None])[:, where].mean(0)
-    theirs_sign = np.sign(controls[:, chosen.discovery].mean(-1))
-    theirs = (controls * theirs_sign[:, None])[:, where].mean(0)
-    return Contest(
-        control,
-        stats.mean(ours, clusters, seed=seed),
-        stats.mean(theirs, clusters, seed=seed),
-        stats.mean(ours - theirs, clusters, seed=seed),
-        float(np.abs(controls[:, where].mean(-1)).max()),
-        len(controls),
-    )
-
-
-def peers(
-    chosen: Chosen, layers: Int[np.ndarray, " component"], seed: int, each: int = 4
-) -> Int[np.ndarray, " label"]:
-    """Random components from the layers of the chosen ones that were not chosen themselves: up to
-    `each` for every one chosen. Empty where a layer has no others."""
-    random = np.random.default_rng(seed)
-    found = []
-    for row in chosen.rows:
-        others = np.setdiff1d(np.flatnonzero(layers == layers[row]), chosen.rows)
-        found.append(random.permutation(others)[:each])
-    return np.concatenate(found).astype(np.int64)
-
-
-def verdict(contests: Sequence[Contest]) -> Verdict:
-    """Supported if the chosen beat every control beyond doubt, not supported if they lose to one."""
-    if all(each.difference.low > 0 for each in contests):
-        return "supported"
-    if any(each.difference.high < 0 for each in contests):
-        return "not supported"
-    return "inconclusive"
-
-
-def contest_table(contests: Sequence[Contest], unit: str = "logits") -> Table:
-    """Who was compared, and by how much the chosen components win."""
-    rows = [
-        {
-            "control": each.control,
-            "controls": each.n_controls,
-            "chosen_effect": float(each.chosen.value),
-            "control_effect": float(each.controls.value),
-            "difference": float(each.difference.value),
-            "ci_low": float(each.difference.low),
-            "ci_high": float(each.difference.high),
-            "largest_control": each.largest,
-            "n": each.difference.n,
-        }
-        for each in contests
+def named_parts(names: pd.DataFrame) -> list[str]:
+    """`L5H1`, `L5N77` or `L5`, for rows with columns layer and head or neuron."""
+    letters = {"head": "H", "neuron": "N"}
+    inner = next((column for column in letters if column in names), None)
+    return [
+        f"L{row['layer']}" + (f"{letters[inner]}{row[inner]}" if inner else "")
+        for row in names.to_dict("records")
     ]
-    return Table(
-        "controls",
-        pd.DataFrame(rows),
-        title="Chosen components against controls, on the held-out half",
-        note=f"Mean effect in {unit}, each in the direction that it had on the discovery half. "
-        f"Interval of the difference: {contests[0].difference.method}, "
-        f"{contests[0].difference.clusters} templates.",
-    )
+
+
+def others(
+    chosen: Chosen, strata: Int[np.ndarray, " component"], seed: int
+) -> Int[np.ndarray, " label"]:
+    """For every chosen component a random one of its stratum that was not chosen, to be shown beside it;
+    fewer where a stratum has no more."""
+    random = np.random.default_rng(seed)
+    found: list[int] = []
+    for row in chosen.rows:
+        left = np.setdiff1d(np.flatnonzero(strata == strata[row]), [*chosen.rows, *found])
+        found += random.permutation(left)[:1].tolist()
+    return np.array(found, dtype=np.int64)
 
 
 def halves_table(effects: Mapping[str, Effects], chosen: Chosen, top: int) -> Table:
@@ -255,32 +195,6 @@ def tolerance(model: Transformer) -> float:
     return 1e-9 if model.dtype.itemsize == 8 else 1e-3
 
 
-def per_prompt(
-    title: str, names: Sequence[str], effects: Effects, task: Task, chosen: Chosen, seed: int = 0
-) -> Distribution:
-    """The effect of each chosen component on every prompt; its mean and interval over those that had
-    no say in the choice."""
-    own = effects[chosen.rows]
-    where = chosen.held_out
-    found = stats.mean(own[:, where], task.clusters[where], seed=seed)
-    return Distribution(
-        title,
-        names,
-        own,
-        unit="logits",
-        means=found.value,
-        low=found.low,
-        high=found.high,
-        groups=[
-            ", ".join(filter(None, [prompt.order, "discovery" if early else "held out"]))
-            for prompt, early in zip(task.kept, chosen.discovery, strict=True)
-        ],
-        examples=[prompt.clean for prompt in task.kept],
-        note="Chosen on the discovery half, the strongest first. Means, intervals and the verdict use "
-        "the held-out prompts alone.",
-    )
-
-
 def split_halves(task: Task) -> Check:
     """That no template is in both halves, so that choice and estimate share nothing."""
     discovery = task.where(half="discovery")
@@ -288,5 +202,6 @@ def split_halves(task: Task) -> Check:
     return Check("templates in both halves of the prompts", len(shared), 0)
 
 
-def _beside(names: pd.DataFrame, found: pd.DataFrame) -> pd.DataFrame:
+def beside(names: pd.DataFrame, found: pd.DataFrame) -> pd.DataFrame:
+    """The columns of `found` after those that name the rows."""
     return pd.concat([names.reset_index(drop=True), found.reset_index(drop=True)], axis=1)

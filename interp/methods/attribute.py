@@ -19,7 +19,6 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from interp import sites
-from interp.cache import Cache
 from interp.methods.asked import Asked, at
 from interp.methods.decompose import Component, needs, project
 from interp.methods.norms import through
@@ -116,25 +115,6 @@ def attribute(model: Transformer, run: Run, prompts: Asked) -> Attribution:
     both = torch.stack([prompts.answer, prompts.wrong], -1)
     answer, wrong = logits.gather(-1, both).unbind(-1)
     return Attribution(found.components, found.parts[..., 0], read.constant[:, 0], answer - wrong)
-
-
-@torch.no_grad()
-def random_answers(
-    model: Transformer, run: Run, prompts: Asked, draws: int, seed: int
-) -> Float[Tensor, "component label"]:
-    """The control: every component's mean contribution to the difference of two tokens drawn at
-    random for each prompt, once a draw."""
-    generator = torch.Generator().manual_seed(seed)
-    shape = (2, len(prompts.end), draws)
-    pair = torch.randint(model.config.d_vocab_out, shape, generator=generator).to(model.device)
-    end = at(run, prompts.end[:, None])
-    read = reading(model, end, pair[0], pair[1])
-    # One position serves all draws; nothing is copied.
-    wide = {
-        site: end.cache[site].expand(-1, draws, *end.cache[site].shape[2:]) for site in end.cache
-    }
-    spread = Run(end.logits, Cache(wide), end.tokens.expand(-1, draws), end.real.expand(-1, draws))
-    return project(model, spread, stream_end(model), read.direction).parts.mean(1)
 
 
 @torch.no_grad()

@@ -17,14 +17,13 @@ from torch import Tensor
 from interp.metrics import LogitDifference
 from interp.tasks import Prompt, Task
 
-# Activations of this many prompts are held at a time, unless one template has more.
+# Activations of this many prompts are held at a time.
 _MOST = 64
 
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """Prompts of one length with all others of their templates; `indices` are their places in
-    `task.kept`."""
+    """Prompts of one length; `indices` are their places in `task.kept`."""
 
     indices: tuple[int, ...]
     prompts: tuple[Prompt, ...]
@@ -32,27 +31,17 @@ class Batch:
     corrupted: Int[Tensor, "batch pos"]
     metric: LogitDifference
 
-    def template_means(self, activation: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch ..."]:
-        """For each prompt the mean over the prompts of its template."""
-        names = [prompt.template for prompt in self.prompts]
-        means = torch.empty_like(activation)
-        for template in dict.fromkeys(names):
-            rows = [row for row, name in enumerate(names) if name == template]
-            means[rows] = activation[rows].mean(0)
-        return means
-
 
 def by_length(task: Task, device: torch.device) -> list[Batch]:
-    """The kept prompts by length, templates whole, so that positions mean the same within one."""
-    together: dict[tuple[int, str], list[int]] = {}
+    """The kept prompts by length, so that positions mean the same within a batch."""
+    together: dict[int, list[int]] = {}
     for index, prompt in enumerate(task.kept):
-        together.setdefault((len(prompt.clean_tokens), prompt.template), []).append(index)
-    groups: list[tuple[int, list[int]]] = []
-    for (length, _), indices in sorted(together.items()):
-        if not groups or groups[-1][0] != length or len(groups[-1][1]) + len(indices) > _MOST:
-            groups.append((length, []))
-        groups[-1][1].extend(indices)
-    return [_batch(task, sorted(indices), device) for _, indices in groups]
+        together.setdefault(len(prompt.clean_tokens), []).append(index)
+    return [
+        _batch(task, indices[start : start + _MOST], device)
+        for _, indices in sorted(together.items())
+        for start in range(0, len(indices), _MOST)
+    ]
 
 
 def aligned(task: Task, device: torch.device) -> list[Batch]:

@@ -1,4 +1,4 @@
-"""Directions drawn at random, one for every prompt and position: the matched control of a change.
+"""Directions drawn at random, one for every prompt and position.
 
 Each prompt's are drawn by itself, from the seed, the draw, the site and the prompt's own tokens. So
 the same prompt has the same directions in whatever batch it runs, and no two prompts share them.
@@ -28,18 +28,3 @@ def noise(
         generator.manual_seed(int(digest[:15], 16))
         torch.randn(size, generator=generator, dtype=torch.float64, out=row)
     return drawn.to(tokens.device)
-
-
-def moved_as_far(
-    old: Float[Tensor, "batch pos ..."],
-    new: Float[Tensor, "batch pos ..."],
-    seed: int,
-    draw: int,
-    tokens: Int[Tensor, "batch pos"],
-    site: Site | str,
-) -> Float[Tensor, "batch pos ..."]:
-    """The old activation, each vector along its last axis moved as far as the new one lies from it, in
-    a direction drawn at random."""
-    drawn = noise(old.shape[1:], seed, draw, tokens, site)
-    far = (new - old).norm(dim=-1, keepdim=True)
-    return old + (drawn * (far.double() / drawn.norm(dim=-1, keepdim=True))).to(old)

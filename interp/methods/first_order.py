@@ -29,7 +29,7 @@ def neuron_effects(
     posts = [sites.mlp_post(layer) for layer in range(model.config.n_layers)]
     found = []
     for batch in by_length(task, model.device):
-        values = Values(model, batch, posts)
+        values = Values(model, task, batch, posts)
         run = model.run(batch.clean, keep=posts, logits_at=-1, grad=True)
         answer, wrong = run.logits[:, 0].gather(-1, batch.metric.columns).unbind(-1)
         slopes = torch.autograd.grad((answer - wrong).sum(), [run.cache[site] for site in posts])

@@ -159,14 +159,18 @@ def prefix_matching_and_copying(model: Transformer, of: Repetition) -> Scores:
 
 def copying(model: Transformer, run: Run, of: Repetition) -> Float[Tensor, "layer batch head"]:
     """How much of what a head raises is the token that it reads: from each token of the first copy,
-    through the head's values and W_O, to the logits of all tokens of the sequence; of those above
-    their mean, the share that is the token itself, averaged over tokens. 1: nothing else is raised.
+    through the head's values and W_O, to the logits of all tokens of the sequence; of what they are
+    raised above the mean over the vocabulary, the share that is the token's own, averaged over tokens.
+    1: nothing else of the sequence is raised.
+
+    Source  Olsson et al. 2022, arXiv:2209.11895, appendix (copying score).
     """
     config = model.config
     if config.d_vocab_out != config.d_vocab:
         raise UsageError(f"{model.name} writes other tokens than it reads, so no head can copy")
     first = slice(of.begin, of.begin + of.length)
-    columns = model.unembed.matrix[:, run.tokens[:, first]].movedim(0, -1)
+    matrix = model.unembed.matrix
+    columns = matrix[:, run.tokens[:, first]].movedim(0, -1) - matrix.mean(-1)
     if config.norm != "none":
         # Its scale is the same for all tokens, so it changes no share; nor does its bias.
         columns = columns * model.ln_final.w
@@ -182,7 +186,7 @@ def copying(model: Transformer, run: Run, of: Repetition) -> Float[Tensor, "laye
         raised = einsum(
             "batch pos head d_head, batch head d_head label -> batch head pos label", v, read
         )
-        raised = (raised - raised.mean(-1, keepdim=True)).clamp(min=0)
+        raised = raised.clamp(min=0)
         own = raised.diagonal(dim1=-2, dim2=-1)
         layers.append((own / raised.sum(-1).clamp(min=1e-30)).mean(-1))
     return torch.stack(layers)

@@ -12,7 +12,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from fancy_einsum import einsum
 from jaxtyping import Float, Int
 from torch import Tensor
 
@@ -110,13 +109,14 @@ def _shown(
     log_probs = _log_probs(model, rows)
     of_asked = log_probs.gather(-1, asked)
     above = [(log_probs > each[:, None]).sum(-1) for each in of_asked.unbind(-1)]
-    dot = "pos d_vocab, pos d_vocab -> pos"
     own = final.exp()
-    kl = einsum(dot, own, final) - einsum(dot, own, log_probs)
+    # A sum over the vocabulary of many small terms loses its last digits in single precision.
+    kl = (own * (final - log_probs)).sum(-1, dtype=torch.float64)
+    entropy = -(log_probs.exp() * log_probs).sum(-1, dtype=torch.float64)
     return {
         "top": log_probs.argmax(-1),
         "log_prob": of_asked,
         "rank": torch.stack(above, -1).to(of_asked) + 1,
         "kl": kl,
-        "entropy": -einsum(dot, log_probs.exp(), log_probs),
+        "entropy": entropy,
     }

@@ -94,7 +94,7 @@ def offsets(model: Transformer, task: Task, parts: Sequence[Part], kind: Kind) -
     found: dict[Part, list[tuple[Batch, Tensor]]] = {part: [] for part in parts}
     with packed(model, unembedding=False):
         for batch in by_length(task, model.device):
-            values = Values(model, batch, list(dict.fromkeys([*sites_of(parts), *kept])))
+            values = Values(model, task, batch, list(dict.fromkeys([*sites_of(parts), *kept])))
             read = readout(model, batch.metric)
             reads = _reads(model, read)
             written = _contributions(values.clean, read, reads)

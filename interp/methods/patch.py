@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import torch
@@ -28,12 +27,12 @@ from interp.engine import plan, sweep
 from interp.errors import UsageError
 from interp.methods.batches import Batch, aligned, gathered
 from interp.methods.direct import readout
+from interp.methods.moves import Direction
 from interp.sites import Site
 from interp.tasks import Task
 from interp.transformer import Transformer
 from interp.transformer.project import packed
 
-Direction = Literal["denoise", "noise"]
 FIRST = "first"
 
 
@@ -124,11 +123,15 @@ def _edit(each: Patch, batch: Batch, cache: Cache, first: int) -> Edit:
         # Before the first token that differs both runs are the same, and need not be run again.
         positions = list(range(first, batch.clean.shape[1])) if first else None
     else:
-        positions = [_position(each.at, batch)]
+        positions = [position(each.at, batch)]
     return edits.patch(each.site, cache, heads=each.head, positions=positions)
 
 
-def _position(at: str | int, batch: Batch) -> int:
+def position(at: str | int, batch: Batch) -> int:
+    """Where a named position is in the prompts of this batch, which are aligned.
+
+    Raises  UsageError if they have no position of that name.
+    """
     if isinstance(at, int):
         return at
     if at == FIRST:
@@ -144,41 +147,6 @@ def _position(at: str | int, batch: Batch) -> int:
 def n_heads_at(model: Transformer, kind: str) -> int:
     """How many heads this kind of site has: keys and values are shared by groups of heads."""
     return model.config.n_kv_heads if kind in ("k", "v") else model.config.n_heads
-
-
-@torch.no_grad()
-def random_patches(
-    model: Transformer,
-    task: Task,
-    patches: Sequence[Patch],
-    draws: int,
-    seed: int,
-    direction: Direction = "denoise",
-) -> Float[np.ndarray, "component intervention example"]:
-    """The control: effects of changing the run patched into as much as each patch does, at all its
-    positions, in directions drawn anew for every prompt and position."""
-    generator = torch.Generator().manual_seed(seed)
-    wanted = {each.site for each in patches}
-    found = []
-    with packed(model, unembedding=False):
-        for batch in aligned(task, model.device):
-            base_tokens, source_tokens = _base_and_source(batch, direction)
-            base_cache, source_cache = (
-                model.run(tokens, keep=wanted, logits_at=-1).cache
-                for tokens in (base_tokens, source_tokens)
-            )
-            interventions = []
-            for each in patches:
-                base = base_cache[each.site]
-                change = source_cache[each.site] - base
-                for _ in range(draws):
-                    drawn = torch.randn(base.shape, generator=generator, dtype=torch.float64)
-                    drawn = drawn.to(base)
-                    longer = change.norm(dim=-1, keepdim=True) / drawn.norm(dim=-1, keepdim=True)
-                    source = Cache({each.site: base + drawn * longer})
-                    interventions.append(_edit(each, batch, source, 0))
-            found.append((batch, sweep(model, base_tokens, interventions, batch.metric)))
-    return gathered(task, found).reshape(len(patches), draws, task.n)
 
 
 def _base_and_source(batch: Batch, direction: Direction) -> tuple[Tensor, Tensor]:

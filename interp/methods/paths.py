@@ -39,7 +39,7 @@ from interp.methods.carry import (
     needed,
 )
 from interp.methods.direct import readout
-from interp.methods.directions import moved_as_far
+from interp.methods.moves import Bank, Moves, Way
 from interp.methods.parts import Part
 from interp.methods.receivers import Receiver, check, query_heads, read_at
 from interp.methods.reread import Reread
@@ -70,12 +70,13 @@ def paths(
     senders: Sequence[Part],
     receivers: Sequence[Receiver],
     mlps: Mlps = "recomputed",
-    control: int | None = None,
+    way: Way | None = None,
+    seed: int = 0,
 ) -> Paths:
     """The effect of every path from a sender to a receiver, on every kept prompt.
 
-    With a `control` (a seed) senders write not what they write on the corrupted prompt, but are moved
-    as far, in a direction drawn anew for every prompt and position.
+    The control: with a `way` senders write not what they write on the corrupted prompt, but are moved as
+    far in another direction.
 
     Raises  UsageError for a receiver or a sender that the model or a prompt does not have.
     """
@@ -84,15 +85,11 @@ def paths(
     found = []
     # Once for all batches: to pack the weights takes as long as a short run.
     with packed(model, unembedding=False):
-        for batch in by_length(task, model.device):
-            wanted = needed(senders)
-            new: Mapping[Any, Tensor] = model.run(batch.corrupted, keep=wanted, logits_at=-1).cache
-            if control is not None:
-                old = model.run(batch.clean, keep=wanted, logits_at=-1).cache
-                new = {
-                    site: moved_as_far(old[site], new[site], control, 0, batch.clean, site)
-                    for site in wanted
-                }
+        batches, wanted = by_length(task, model.device), needed(senders)
+        runs = [Moves(model, batch, wanted) for batch in batches]
+        bank = Bank(runs)
+        for batch, run in zip(batches, runs, strict=True):
+            new = run.other if way is None else run.moved(bank, way, 0, seed)
             effects = batch_paths(model, batch, senders, receivers, new, mlps)
             found.append((batch, effects.flatten(0, 1)))
     shape = (len(receivers), len(senders), task.n)

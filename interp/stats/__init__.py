@@ -1,8 +1,8 @@
-"""How sure: intervals, p-values and their correction, agreement between halves, controls.
+"""How sure: intervals, p-values and their correction, agreement between halves, the choice at random.
 
 Effects are arrays `[… example]`: one row a component, one column a prompt. `clusters` numbers, for
-every prompt, the sentence (or whatever chance drew once) that it shares with others; whole clusters
-are resampled and flipped, since prompts made from one sentence are no independent evidence.
+every prompt, the sentence (or whatever chance drew once) that it shares with others; clusters weigh
+alike, since prompts made from one sentence are no independent evidence.
 """
 
 from __future__ import annotations
@@ -19,26 +19,27 @@ from interp.stats.agreement import (
     halves,
     rank_correlation,
 )
-from interp.stats.bootstrap import mean, mean_of_ratios, ratio_of_means, share
-from interp.stats.effects import Clusters, Estimate
-from interp.stats.signs import benjamini_hochberg, sign_flip
+from interp.stats.correction import benjamini_hochberg
+from interp.stats.effects import Clusters, Estimate, cluster_means
+from interp.stats.intervals import SKEWED, mean, mean_of_ratios, ratio_of_means, share
 
 if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = [
+    "SKEWED",
     "Agreement",
     "Estimate",
     "Standing",
     "against_controls",
     "benjamini_hochberg",
+    "cluster_means",
     "halves",
     "mean",
     "mean_of_ratios",
     "rank_correlation",
     "ratio_of_means",
     "share",
-    "sign_flip",
     "table",
 ]
 
@@ -46,16 +47,16 @@ __all__ = [
 def table(
     effects: Shaped[np.ndarray, "component example"],
     clusters: Clusters | None = None,
+    items: Clusters | None = None,
     *,
     signed: bool = True,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """One row a component: effect, ci_low, ci_high, p, p_corrected (NaN if not signed) and n."""
+    """One row a component: effect, ci_low, ci_high, p, p_corrected and n; p and p_corrected are NaN
+    unless the quantity is signed, since zero is no null of one that is never negative."""
     import pandas as pd
 
-    estimate = mean(effects, clusters, seed=seed)
-    p = np.full(len(effects), np.nan)
-    if signed:
-        p = sign_flip(effects, clusters, signed=True, seed=seed)
+    estimate = mean(effects, clusters, items, seed=seed)
+    p = estimate.p if signed and estimate.p is not None else np.full(len(effects), np.nan)
     columns = {"effect": estimate.value, "ci_low": estimate.low, "ci_high": estimate.high}
     return pd.DataFrame({**columns, "p": p, "p_corrected": benjamini_hochberg(p), "n": estimate.n})

@@ -19,9 +19,12 @@ _CHUNK = 512
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A value with its interval, both of the shape of the components; NaN where there is none.
+    """A value with its interval and p-value, all of the shape of the components; NaN where there is none.
 
-    `method` says how the interval was made, or why there is none.
+    `p` is two-sided against zero and inverts the interval: it is below one minus the level just where the
+    interval leaves zero out. `method` says how the interval was made, or why there is none. `pooled` is
+    the mean over prompts where clusters of unequal size make that another number, and `skewness` that of
+    the cluster means.
     """
 
     value: Float[np.ndarray, " ..."]
@@ -30,6 +33,9 @@ class Estimate:
     n: int
     clusters: int
     method: str
+    p: Float[np.ndarray, " ..."] | None = None
+    pooled: Float[np.ndarray, " ..."] | None = None
+    skewness: Float[np.ndarray, " ..."] | None = None
 
 
 def rows(effects: np.ndarray) -> tuple[np.ndarray, tuple[int, ...]]:
@@ -42,17 +48,26 @@ def rows(effects: np.ndarray) -> tuple[np.ndarray, tuple[int, ...]]:
     return values.reshape(-1, values.shape[-1]), values.shape[:-1]
 
 
-def by_cluster(values: np.ndarray, clusters: np.ndarray | None) -> tuple[np.ndarray, int]:
-    """Sums `[component, cluster]`, and how many clusters there are."""
+def by_cluster(values: np.ndarray, clusters: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    """The mean of each cluster `[component, cluster]`, and how many prompts each has."""
+    n = values.shape[1]
     if clusters is None:
-        return values, values.shape[1]
-    if len(clusters) != values.shape[1]:
-        raise UsageError(
-            f"expected the cluster of each of {values.shape[1]} prompts, got {len(clusters)}"
-        )
-    found, number = np.unique(clusters, return_inverse=True)
+        return values, np.ones(n, dtype=np.int64)
+    if len(clusters) != n:
+        raise UsageError(f"expected the cluster of each of {n} prompts, got {len(clusters)}")
+    found, number, sizes = np.unique(clusters, return_inverse=True, return_counts=True)
     member = number[:, None] == np.arange(len(found))
-    return values @ member, len(found)
+    return values @ (member / sizes), sizes
+
+
+def cluster_means(effects: Effects, clusters: Clusters | None) -> Float[np.ndarray, "... label"]:
+    """The mean over the prompts of each cluster, which are what intervals and nulls are made from.
+
+    Raises  UsageError as `rows` does, and for clusters of another number than the prompts.
+    """
+    values, shape = rows(effects)
+    means, _ = by_cluster(values, clusters)
+    return means.reshape(*shape, -1)
 
 
 def chunks(number: int) -> Iterator[slice]:

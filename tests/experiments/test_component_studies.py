@@ -2,15 +2,20 @@
 head is known to do the work, that head and no other."""
 
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from transformers import PreTrainedTokenizerFast
 
 import interp
 from interp import tasks
+from interp.errors import NotApplicable
 from interp.lab import registry
 from interp.report import Report
 from interp.tasks import Prompt, Task
@@ -98,12 +103,12 @@ PLANTED = (1, 2)
 
 @pytest.fixture(scope="module")
 def planted():
-    """Two layers of four heads, all but one with random weights that write where nothing reads. The
+    """Two layers of 48 heads, all but one with random weights that write where nothing reads. The
     last token of L1H2 looks for the token at position 1 and writes its name to the logits."""
     config = Config(
         n_layers=2,
-        n_heads=4,
-        n_kv_heads=4,
+        n_heads=48,
+        n_kv_heads=48,
         d_model=36,
         d_head=6,
         d_mlp=0,
@@ -141,11 +146,11 @@ def planted():
 
 @pytest.fixture(scope="module")
 def copying():
-    """“name filler … END” goes on with the name; the corrupted prompt has another one. Four templates
-    of two lengths."""
+    """“name filler … END” goes on with the name; the corrupted prompt has another one. Sixteen templates:
+    four fillers, each at four lengths."""
     made = []
-    for number, filler in enumerate(FILLERS):
-        middle = (filler,) * (2 + number % 2)
+    for number, (filler, many) in enumerate(product(FILLERS, (2, 3, 4, 5))):
+        middle = (filler,) * many
         for name, other in ((1, 2), (3, 4), (5, 6)):
             tokens = {which: (0, which, *middle, END) for which in (name, other)}
             made.append(
@@ -166,17 +171,16 @@ def copying():
     return Task("copying", "Does it copy?", halved(made), bos=0)
 
 
-class Spelt:
-    """As much of a tokenizer as a page needs."""
-
-    def decode(self, ids):
-        return " ".join(map(str, ids))
+def spelt():
+    """A word for every token, so that a page can show it."""
+    words = WordLevel({str(token): token for token in range(12)}, unk_token="0")
+    return PreTrainedTokenizerFast(tokenizer_object=Tokenizer(words), unk_token="0")
 
 
 @pytest.fixture(scope="module")
 def speaking(planted):
     """The same model, with words for its tokens."""
-    model = Transformer(planted.config, replace(planted.origin), lambda: Spelt())
+    model = Transformer(planted.config, replace(planted.origin), spelt)
     model.assign(dict(planted.named_parameters()))
     return model.double()
 
@@ -192,13 +196,34 @@ def only(frame, column, layer_head, **which):
 def test_ablation_names_the_planted_head_and_no_other(speaking, copying):
     report = study("head_ablation")(speaking, copying, top=3)
     heads = tables(report)["heads"]
-    for kind in ("zero", "mean", "resample"):
+    # Three corrupted prompts a template have no mean.
+    assert set(heads["ablation"]) == {"zero", "resample"}
+    assert any("mean ablation" in each.name for each in report.not_run)
+    for kind in ("zero", "resample"):
         assert only(heads, "effect", PLANTED, ablation=kind)
         assert only(heads, "direct_effect", PLANTED, ablation=kind)
     assert "L1H2 matters most" in report.answer
-    first = tables(report)["top_heads"].iloc[0]
-    assert (first["layer"], first["head"]) == PLANTED
-    assert first["effect"] < -1
+    for table in ("top_heads", "confirmed"):
+        first = tables(report)[table].iloc[0]
+        assert (first["layer"], first["head"]) == PLANTED
+        assert first["effect"] < -1
+    assert report.verdict == "supported"
+    rank = tables(report)["controls"].iloc[0]
+    assert rank["p"] == pytest.approx(1 / 48, abs=0.006)
+
+
+def test_a_choice_that_confirms_on_too_few_templates_has_estimates_and_no_verdict(
+    speaking, copying
+):
+    few = copying.only(np.array([int(prompt.template[1:]) % 4 == 0 for prompt in copying.kept]))
+    report = study("head_ablation")(speaking, replace(few, prompts=halved(few.prompts)), top=3)
+    assert report.verdict == "inconclusive"
+    confirmed = tables(report)["confirmed"]
+    assert confirmed["effect"].iloc[0] < -1
+    assert confirmed[["ci_low", "ci_high", "p"]].isna().all().all()
+    one = few.only(np.array([prompt.template == "t0" for prompt in few.kept]))
+    with pytest.raises(NotApplicable, match="of one template"):
+        study("head_ablation")(speaking, replace(one, prompts=halved(one.prompts)), top=3)
 
 
 def test_patching_names_the_planted_head_and_the_place_of_the_name(speaking, copying):

@@ -11,6 +11,7 @@ from interp.lab.registry import discover
 from interp.methods.ablate import ablate
 from interp.methods.parts import head
 from interp.methods.weight_distance import distances
+from interp.stats import cluster_means
 
 CHANGED, FACTOR = "L2H1", 10
 
@@ -64,7 +65,8 @@ def test_the_effects_of_the_changed_head_are_those_of_the_two_models(found):
     model = interp.load(name, dtype=torch.float64)
     task = tasks.build("ioi", model.tokenizer, n=8, seed=0)
     for side, each in (("before", model), ("after", changed(name))):
-        alone = ablate(each, task, [head(2, 1)], ("mean",)).effects["mean"].mean()
+        alone = ablate(each, task, [head(2, 1)], ("resample",)).effects["resample"]
+        alone = cluster_means(alone, task.clusters).mean()
         assert ablation.loc[CHANGED, side] == pytest.approx(alone, abs=1e-12)
     direct = tables(report)["attribution"]
     assert direct["difference"].to_numpy() == pytest.approx(

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from itertools import islice, permutations
 
 import pandas as pd
 import pytest
@@ -177,24 +178,32 @@ def test_the_last_row_of_the_lens_is_the_model(model):
 
 def test_a_file_of_prompts_without_orders_or_names_is_read_too(tmp_path):
     model = interp.load("tiny-llama")
-    rows = [
-        (
-            "Mary and John went to the park, John gave a ball to",
-            "Tom and Anna went to the park, Paul gave a ball to",
-        ),
-        (
-            "Tom and Anna went to the park, Anna gave a ball to",
-            "Mary and John went to the park, Paul gave a ball to",
-        ),
-    ]
-    path = tmp_path / "mine.csv"
-    frame = pd.DataFrame(rows, columns=["clean", "corrupted"]).assign(
-        answer=[" Mary", " Tom"], wrong=[" John", " Anna"]
+    names = ("Mary", "John", "Tom", "Anna", "Paul")
+    frame = pd.DataFrame(
+        [
+            [
+                f"{one} and {two} went to the park, {two} gave a ball to",
+                f"{three} and {one} went to the park, {four} gave a ball to",
+                f" {one}",
+                f" {two}",
+            ]
+            for one, two, three, four in islice(permutations(names, 4), 0, None, 11)
+        ],
+        columns=["clean", "corrupted", "answer", "wrong"],
     )
-    frame.to_csv(path, index=False)
-    task = tasks.build(str(path), model.tokenizer, None, 0)
+    few, enough = tmp_path / "few.csv", tmp_path / "mine.csv"
+    frame.to_csv(enough, index=False)
+    frame[:2].to_csv(few, index=False)
+    task = tasks.build(str(enough), model.tokenizer, None, 0)
+    refused = {"attention_patterns": "name no position"}
     for name in ON_TASKS:
-        check(name, run(name, model, task, **({"others": False} if name == "task_check" else {})))
+        found = run(name, model, task, **({"others": False} if name == "task_check" else {}))
+        if name in refused:
+            assert refused[name] in found
+        else:
+            check(name, found)
+    found = run("logit_attribution", model, tasks.build(str(few), model.tokenizer, None, 0))
+    assert "confirmed on others" in found
 
 
 def test_scores_of_heads_are_shares_and_chance_is_told():

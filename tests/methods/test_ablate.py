@@ -16,7 +16,6 @@ from interp.methods.ablate import (
     ablate,
     direct_effects,
     naive_effect,
-    random_changes,
     worst_error,
 )
 from interp.methods.batches import aligned, by_length
@@ -49,8 +48,9 @@ def replacement(model, task, index, site, kind):
 
     if kind == "resample":
         return corrupted(prompt)
-    family = [each for each in task.kept if each.template == prompt.template]
-    return torch.cat([corrupted(each) for each in family]).mean(0, keepdim=True)
+    pool = [row for row in task.pool[prompt.pool_key] if row != prompt.corrupted_tokens]
+    each = [model.run(torch.tensor([row]), keep=[site]).cache[site] for row in pool]
+    return torch.cat(each).mean(0, keepdim=True)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -76,9 +76,9 @@ def test_every_kind_of_part_equals_whole_forward_passes(model, task):
     every += [parts.attentions(model)[1], parts.blocks(model)[0]]
     if model.config.d_mlp:
         every += [parts.mlps(model)[1], *parts.neurons([(0, 5), (1, 7)])]
-    done = ablate(model, task, every, [*KINDS, "random"])
+    done = ablate(model, task, every, KINDS)
     batches = by_length(task, model.device)
-    measured = [Values(model, batch, parts.sites_of(every)) for batch in batches]
+    measured = [Values(model, task, batch, parts.sites_of(every)) for batch in batches]
     # Each on prompts of one length, all lengths in turn.
     for number, (kind, row) in enumerate(product(done.effects, range(len(every)))):
         values = measured[number % len(batches)]
@@ -94,39 +94,15 @@ def test_the_worst_error_is_small_and_sees_a_wrong_effect(model, task):
     assert worst_error(model, task, done, seed=0) == pytest.approx(0.5)
 
 
-def test_a_mean_never_crosses_templates_or_lengths(model, task):
+def test_prompts_of_a_batch_have_one_length(model, task):
     for batch in by_length(task, model.device):
         assert len({len(prompt.clean_tokens) for prompt in batch.prompts}) == 1
-        ranks = torch.arange(len(batch.prompts), dtype=torch.float64)[:, None]
-        means = batch.template_means(ranks)
-        for row, prompt in enumerate(batch.prompts):
-            own = [r for r, each in enumerate(batch.prompts) if each.template == prompt.template]
-            assert float(means[row, 0]) == pytest.approx(np.mean(own))
 
 
 @pytest.mark.parametrize("batches", [by_length, aligned])
 def test_every_prompt_is_in_one_batch(model, task, batches):
     found = [index for batch in batches(task, model.device) for index in batch.indices]
     assert sorted(found) == list(range(task.n))
-
-
-def test_random_changes_are_as_long_as_the_mean_ablation(model, task):
-    batch = by_length(task, model.device)[0]
-    site = sites.z(1)
-    values = Values(model, batch, [site], seed=3)
-    by_mean = (values.under("mean")[site] - values.clean[site]).norm(dim=-1)
-    random = (values.under("random")[site] - values.clean[site]).norm(dim=-1)
-    torch.testing.assert_close(random, by_mean)
-    for again in (Values(model, batch, [site], seed=4), values):
-        other = again.under("random", 0 if again.seed == 4 else 1)[site]
-        assert not torch.allclose(other, values.under("random")[site])
-
-
-def test_the_same_seed_draws_the_same_random_changes(model, task):
-    head = parts.heads(model)[:2]
-    first = random_changes(model, task, head, 2, seed=5)
-    assert first.shape == (4, task.n)
-    np.testing.assert_array_equal(first, random_changes(model, task, head, 2, seed=5))
 
 
 def test_the_last_attention_of_a_model_without_mlps_acts_directly():

@@ -266,16 +266,6 @@ def test_what_a_head_brings_from_each_position_adds_up_to_its_effect(ours, promp
         torch.testing.assert_close(source.sum(-1), found.of("head")[row], rtol=1e-9, atol=1e-9)
 
 
-def test_random_answers_are_attributed_as_answers_are(ours, prompts):
-    run = prompts.run(ours, keep=attribute.wanted(ours))
-    found = attribute.random_answers(ours, run, prompts, draws=4, seed=7)
-    pair = torch.randint(VOCABULARY, (2, 3, 4), generator=torch.Generator().manual_seed(7))
-    for draw in range(4):
-        other = Asked(prompts.tokens, prompts.real, prompts.end, pair[0, :, draw], pair[1, :, draw])
-        wanted = attribute.attribute(ours, run, other).contributions.mean(-1)
-        torch.testing.assert_close(found[:, draw], wanted, rtol=1e-9, atol=1e-9)
-
-
 def test_all_neurons_add_up_to_their_mlps(ours, prompts):
     run = prompts.run(ours, keep={*attribute.wanted(ours), *neurons.kept(ours)})
     found = neurons.effects(ours, run, prompts)

@@ -5,7 +5,7 @@ import torch
 
 from interp import sites
 from interp.errors import UsageError
-from interp.methods.directions import moved_as_far, noise
+from interp.methods.directions import noise
 
 TOKENS = torch.tensor([[5, 6, 7], [5, 6, 8], [9, 6, 7], [5, 7, 6]])
 SHAPE = (3, 4, 8)
@@ -50,14 +50,3 @@ def test_directions_are_standard_normal():
     assert abs(float(found.mean())) < 0.02
     assert abs(float(found.std()) - 1) < 0.02
     assert abs(float((found[:-1] * found[1:]).mean())) < 0.02
-
-
-@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
-def test_every_vector_is_moved_as_far_as_the_change_and_no_change_moves_nothing(dtype):
-    generator = torch.Generator().manual_seed(0)
-    old, new = (torch.randn(4, *SHAPE, generator=generator).to(dtype) for _ in range(2))
-    new[2, 1] = old[2, 1]
-    moved = moved_as_far(old, new, 3, 1, TOKENS, sites.z(1))
-    assert moved.dtype == dtype
-    torch.testing.assert_close((moved - old).norm(dim=-1), (new - old).norm(dim=-1))
-    assert torch.equal(moved[2, 1], old[2, 1])

@@ -17,7 +17,6 @@ from interp.methods.patch import (
     n_heads_at,
     naive_patch,
     patch,
-    random_patches,
     worst_error,
 )
 
@@ -103,14 +102,6 @@ def test_before_the_first_token_that_differs_there_is_nothing_to_restore():
     task = tasks.build("ioi", model.tokenizer, n=8, seed=1)
     done = patch(model, task, [Patch(sites.resid_pre(1), at=FIRST)])
     assert np.array_equal(done.effects, np.zeros_like(done.effects))
-
-
-def test_random_patches_come_with_a_seed(model, task):
-    patches = [Patch(sites.z(1), 0), Patch(sites.z(0), 1)]
-    found = random_patches(model, task, patches, 2, seed=3)
-    assert found.shape == (2, 2, task.n)
-    assert np.abs(found).max() > 1e-4
-    np.testing.assert_array_equal(found, random_patches(model, task, patches, 2, seed=3))
 
 
 def test_an_unknown_position_is_named_with_those_there_are(model, task):

@@ -190,7 +190,7 @@ def test_a_control_moves_senders_as_far_in_other_directions(model, task):
     ends = [Receiver("logits")]
     plain = paths(model, task, senders, ends, "frozen").effects
     one, again, other = (
-        paths(model, task, senders, ends, "frozen", control=seed).effects for seed in (1, 1, 2)
+        paths(model, task, senders, ends, "frozen", "random", seed).effects for seed in (1, 1, 2)
     )
     assert np.array_equal(one, again)
     assert not np.allclose(one, other)
@@ -206,9 +206,11 @@ def test_a_controls_directions_do_not_depend_on_which_prompts_run_together(
         return [batches._batch(task, [index], device) for index in range(task.n)]
 
     arguments = (model, task, parts.heads(model)[:2], [Receiver("logits")], "frozen")
-    together = paths(*arguments, control=1).effects
+    together = paths(*arguments, way="random", seed=1).effects
     monkeypatch.setattr("interp.methods.paths.by_length", alone)
-    np.testing.assert_allclose(paths(*arguments, control=1).effects, together, atol=1e-12)
+    np.testing.assert_allclose(
+        paths(*arguments, way="random", seed=1).effects, together, atol=1e-12
+    )
 
 
 @pytest.mark.parametrize(

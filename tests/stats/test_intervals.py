@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-import torch
 from scipy import stats as scipy_stats
 from statsmodels.stats.proportion import proportion_confint
 
@@ -22,17 +21,115 @@ def _clustered(random, clusters, each, shape="normal"):
     return effects.reshape(REPEATS, -1), np.repeat(np.arange(clusters), each)
 
 
-@pytest.mark.parametrize("shape", ["normal", "skewed"])
-@pytest.mark.parametrize(("clusters", "each"), [(3, 4), (4, 2), (8, 2), (15, 2), (30, 1), (60, 2)])
-def test_95_percent_intervals_cover_the_truth_about_95_times_in_100(clusters, each, shape):
-    effects, members = _clustered(np.random.default_rng(0), clusters, each, shape)
+SHAPES = {
+    "normal": (0.0, lambda random, size: random.normal(size=size)),
+    "t3": (0.0, lambda random, size: random.standard_t(3, size=size)),
+    "exponential": (1.0, lambda random, size: random.exponential(size=size)),
+    "lognormal": (np.exp(0.5), lambda random, size: random.lognormal(size=size)),
+}
+
+
+def _drawn(shape, clusters, uneven, seed=0):
+    """REPEATS rows of effects, the prompts' clusters, and the true mean of cluster means. Uneven: one
+    cluster in four is ten times as large."""
+    truth, draw = SHAPES[shape]
+    random = np.random.default_rng(seed)
+    sizes = np.full(clusters, 2)
+    if uneven:
+        sizes[::4] *= 10
+    members = np.repeat(np.arange(clusters), sizes)
+    shared = draw(random, (REPEATS, clusters))[:, members]
+    return shared + 0.3 * random.normal(size=shared.shape), members, truth
+
+
+# Least coverage from six clusters on; lognormal data ask for twelve.
+@pytest.mark.parametrize("uneven", [False, True])
+@pytest.mark.parametrize(
+    ("shape", "clusters", "least"),
+    [
+        *((shape, k, 0.93) for shape in ("normal", "t3") for k in (6, 12, 60)),
+        *(("exponential", k, 0.91) for k in (6, 12)),
+        ("lognormal", 6, 0.87),
+        ("lognormal", 12, 0.90),
+    ],
+)
+def test_95_percent_intervals_cover_the_mean_of_cluster_means(shape, clusters, least, uneven):
+    effects, members, truth = _drawn(shape, clusters, uneven)
     found = stats.mean(effects, members, draws=1000)
-    coverage = np.mean((found.low <= 0) & (found.high >= 0))
-    print(f"{shape}, {clusters} clusters of {each}: coverage {coverage:.3f} ({found.method})")
-    assert 0.90 <= coverage <= 0.99
+    coverage = np.mean((found.low <= truth) & (found.high >= truth))
+    length = np.median(found.high - found.low)
+    print(
+        f"{shape}, {clusters} clusters, uneven {uneven}: {coverage:.3f}, median length {length:.2f}"
+    )
+    assert least <= coverage <= 0.995
 
 
-@pytest.mark.parametrize("clusters", range(4, 12))
+@pytest.mark.parametrize(("clusters", "each"), [(3, 4), (5, 2)])
+def test_under_six_clusters_students_t_gives_the_interval_and_says_that_they_are_few(
+    clusters, each
+):
+    effects, members = _clustered(np.random.default_rng(0), clusters, each)
+    found = stats.mean(effects, members)
+    means = effects.reshape(REPEATS, clusters, each).mean(-1)
+    low, high = scipy_stats.t.interval(
+        0.95, clusters - 1, loc=means.mean(-1), scale=scipy_stats.sem(means, axis=-1)
+    )
+    np.testing.assert_allclose([found.low, found.high], [low, high], rtol=1e-9)
+    assert "read with care" in found.method
+
+
+@pytest.mark.parametrize("clusters", [4, 6, 12, 40])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_the_p_value_inverts_the_interval(shape, clusters):
+    effects, members, truth = _drawn(shape, clusters, uneven=True)
+    # Around its edge, where an interval only just leaves zero out.
+    found = stats.mean(effects - truth, members)
+    outside = (found.low > 0) | (found.high < 0)
+    np.testing.assert_array_equal(found.p < 0.05, outside)
+    assert 0 < outside.mean() < 0.3
+
+
+@pytest.mark.parametrize(("shape", "most"), [("normal", 0.06), ("lognormal", 0.10)])
+def test_the_test_is_of_its_nominal_size(shape, most):
+    effects, members, truth = _drawn(shape, 12, uneven=False, seed=1)
+    size = np.mean(stats.mean(effects - truth, members).p < 0.05)
+    print(f"{shape}: size {size:.3f}")
+    assert size <= most
+
+
+def test_templates_weigh_alike_and_the_pooled_mean_stands_beside():
+    effects = np.array([[1.0, 1.0, 1.0, 1.0, 4.0]])
+    found = stats.mean(effects, np.array([0, 0, 0, 0, 1]))
+    assert (found.value[0], found.pooled[0]) == (2.5, 1.6)
+    assert stats.mean(effects[:, 3:], np.array([0, 1])).pooled is None
+
+
+def test_where_items_recur_too_the_longer_interval_is_given():
+    random = np.random.default_rng(3)
+    # Twelve templates times four names, and the names decide.
+    names, templates = np.tile(np.arange(4), 12), np.repeat(np.arange(12), 4)
+    effects = random.normal(size=(200, 4))[:, names] + 0.1 * random.normal(size=(200, 48))
+    by_template, both = stats.mean(effects, templates), stats.mean(effects, templates, names)
+    np.testing.assert_allclose(by_template.value, both.value)
+    lengths = [np.median(each.high - each.low) for each in (by_template, both)]
+    assert lengths[1] > 5 * lengths[0]
+    assert ((both.high - both.low) >= (by_template.high - by_template.low) - 1e-12).all()
+    np.testing.assert_array_equal(both.p < 0.05, (both.low > 0) | (both.high < 0))
+    assert "4 items" in both.method
+    # An item of its own for every prompt changes nothing.
+    alone = stats.mean(effects, templates, np.arange(48))
+    np.testing.assert_array_equal(alone.low, by_template.low)
+
+
+def test_skewed_cluster_means_are_told():
+    values = np.array(
+        [[0.1, 0.2, 0.1, 0.0, 0.2, 0.1, 0.1, 9.0], [0.1, 0.2, 0.1, 0.0, 0.2, 0.1, 0.1, 0.2]]
+    )
+    skewed = np.abs(stats.mean(values).skewness) > stats.SKEWED
+    assert skewed.tolist() == [True, False]
+
+
+@pytest.mark.parametrize("clusters", [4, 5, 6, 7, 8, 11])
 def test_few_clusters_seldom_make_an_interval_absurdly_long(clusters):
     effects, members = _clustered(np.random.default_rng(0), clusters, 2)
     found = stats.mean(effects, members, draws=1000)
@@ -41,7 +138,9 @@ def test_few_clusters_seldom_make_an_interval_absurdly_long(clusters):
     print(
         f"{clusters} clusters: median {np.median(long):.2f}, 99th centile {np.quantile(long, 0.99):.1f}"
     )
-    assert np.quantile(long, 0.99) < 4
+    # From six on the bootstrap's end may be the longer one, which skewed data need.
+    assert np.median(long) < 1.8
+    assert np.quantile(long, 0.99) < (9 if clusters in (6, 7) else 4)
 
 
 def test_ignoring_clusters_would_make_intervals_too_narrow():
@@ -62,88 +161,6 @@ def test_intervals_of_a_ratio_of_means_cover_the_true_ratio(denominator_spread):
         covered.append(found.low <= 0.7 <= found.high)
     print(f"ratio of means: coverage {np.mean(covered):.3f}")
     assert 0.90 <= np.mean(covered) <= 0.99
-
-
-@pytest.mark.parametrize(("clusters", "each"), [(10, 3), (14, 1), (24, 2)])
-def test_p_values_are_uniform_under_the_null(clusters, each):
-    effects, members = _clustered(np.random.default_rng(1), clusters, each)
-    p = stats.sign_flip(effects, members, signed=True, draws=2000)
-    test = scipy_stats.kstest(p, "uniform")
-    print(f"{clusters} clusters of {each}: {np.mean(p <= 0.05):.3f} of p-values are ≤ 0.05")
-    # Few flips leave p-values on a grid of this step.
-    assert test.statistic < 0.05 + 2 / min(2**clusters, 2000)
-    assert 0.03 <= np.mean(p <= 0.05) <= 0.07
-
-
-def test_flipping_prompts_of_a_shared_cluster_one_by_one_would_find_effects_that_are_not_there():
-    effects, members = _clustered(np.random.default_rng(1), 8, 6)
-    assert np.mean(stats.sign_flip(effects, members, signed=True) <= 0.05) < 0.07
-    assert np.mean(stats.sign_flip(effects, signed=True, draws=1000) <= 0.05) > 0.2
-
-
-def test_exact_sign_flips_agree_with_scipy_and_by_hand():
-    effects = np.random.default_rng(2).normal(0.5, 1, size=(4, 9))
-    ours = stats.sign_flip(effects, signed=True)
-    for row, p in zip(effects, ours, strict=True):
-        theirs = scipy_stats.permutation_test(
-            (row,), np.mean, permutation_type="samples", n_resamples=np.inf, vectorized=True
-        )
-        assert p == pytest.approx(theirs.pvalue, abs=1e-12)
-    assert stats.sign_flip(np.array([1.0, 2.0, 3.0]), signed=True) == 2 / 8
-    assert stats.sign_flip(np.array([1.0, 2.0, -3.0]), signed=True) == 1.0
-
-
-def test_random_sign_flips_agree_with_exact_ones_within_their_own_error(monkeypatch):
-    effects = np.random.default_rng(3).normal(0.4, 1, size=(50, 12))
-    exact = stats.sign_flip(effects, signed=True)
-    monkeypatch.setattr("interp.stats.signs.EXACT_UP_TO", 0)
-    drawn = stats.sign_flip(effects, signed=True, draws=20_000)
-    assert np.abs(exact - drawn).max() < 0.02
-    assert drawn.min() >= 1 / 20_001
-
-
-def test_sign_flips_agree_with_transformer_lens():
-    from transformer_lens.utilities import statistics as theirs
-
-    effects = np.random.default_rng(4).normal(0.4, 1, size=11)
-    p = theirs.sign_flip_permutation_pvalue(torch.tensor(effects))
-    assert stats.sign_flip(effects, signed=True) == pytest.approx(float(p), abs=1e-12)
-
-
-def test_percentile_intervals_agree_with_scipy_and_transformer_lens():
-    from transformer_lens.utilities import statistics as theirs
-
-    effects = np.random.default_rng(5).exponential(size=(3, 80))
-    ours = stats.mean(effects, draws=20_000)
-    assert ours.method == "bootstrap, percentile"
-    by_scipy = scipy_stats.bootstrap(
-        (effects,), np.mean, axis=-1, method="percentile", n_resamples=20_000, rng=0
-    ).confidence_interval
-    by_lens = theirs.bootstrap_ci(torch.tensor(effects), n_resamples=20_000)
-    for low, high in (by_scipy, [end.numpy() for end in by_lens]):
-        np.testing.assert_allclose(ours.low, low, atol=0.01)
-        np.testing.assert_allclose(ours.high, high, atol=0.01)
-
-
-def test_studentised_intervals_equal_those_of_the_obvious_loop():
-    random = np.random.default_rng(6)
-    effects, members = random.exponential(size=18), np.repeat(np.arange(9), [1, 2, 3] * 3)
-    found = stats.mean(effects, members, draws=400, seed=9)
-
-    def mean_and_error(chosen):
-        sums = np.array([effects[members == each].sum() for each in chosen])
-        sizes = np.array([(members == each).sum() for each in chosen])
-        value = sums.sum() / sizes.sum()
-        return value, np.sqrt(9 / 8 * ((sums - value * sizes) ** 2).sum()) / sizes.sum()
-
-    value, error = mean_and_error(range(9))
-    times = np.random.default_rng(9).multinomial(9, np.full(9, 1 / 9), 400)
-    drawn = [mean_and_error(np.repeat(np.arange(9), row)) for row in times]
-    t = [(other - value) / spread for other, spread in drawn]
-    low, high = np.quantile(t, [0.025, 0.975], method="nearest")
-    assert (found.value, found.low, found.high) == pytest.approx(
-        (effects.mean(), value - high * error, value - low * error)
-    )
 
 
 def test_two_clusters_get_student_t_and_one_gets_no_interval():
@@ -172,14 +189,13 @@ def test_results_do_not_depend_on_how_many_components_are_asked_for_together():
     together = stats.mean(effects, members, draws=300)
     alone = stats.mean(effects[1000], members, draws=300)
     assert together.low[1000] == pytest.approx(alone.low, rel=1e-12)
-    p = stats.sign_flip(effects, members, signed=True)
-    assert p[1000] == stats.sign_flip(effects[1000], members, signed=True)
+    assert together.p[1000] == pytest.approx(alone.p, abs=1e-12)
 
 
 def test_maps_keep_their_shape():
     effects = np.random.default_rng(8).normal(size=(3, 5, 12))
     assert stats.mean(effects).low.shape == (3, 5)
-    assert stats.sign_flip(effects, signed=True).shape == (3, 5)
+    assert stats.mean(effects).p.shape == (3, 5)
 
 
 def test_ratio_of_means_and_mean_of_ratios_differ_as_worked_out_by_hand():
@@ -232,8 +248,6 @@ def test_a_table_of_quantities_that_are_never_negative_has_no_p_values():
     assert table["p"].isna().all()
     assert table["p_corrected"].isna().all()
     assert list(table) == ["effect", "ci_low", "ci_high", "p", "p_corrected", "n"]
-    with pytest.raises(UsageError, match="compare it with controls"):
-        stats.sign_flip(effects, signed=False)
 
 
 def test_rank_correlation_equals_scipys_and_its_interval_covers():

@@ -1,0 +1,116 @@
+"""Chosen components on fresh prompts, beside changes of equal norm in other directions.
+
+Method  A component's activation goes from its value in the base run to that in the other run of the
+        pair: from clean to corrupted (noising, which is resample ablation) or from corrupted to clean
+        (denoising). The same prompts then run with changes of equal norm in other directions
+        (`interp.methods.moves`).
+Units   Logits of answer minus wrong, edited minus base run.
+Source  Zhang & Nanda 2023, Towards Best Practices of Activation Patching, arXiv:2309.16042 (corruptions
+        that leave the distribution).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from interp import edits, sites
+from interp.edits import Edit
+from interp.engine import sweep
+from interp.methods.batches import Batch, aligned, by_length, gathered
+from interp.methods.direct import readout
+from interp.methods.moves import WAYS, Bank, Direction, Moves
+from interp.methods.parts import Part, moved, sites_of
+from interp.methods.patch import position
+from interp.tasks import Task
+from interp.transformer import Transformer
+from interp.transformer.project import packed
+
+
+Values = Mapping[Any, Tensor]
+
+
+@dataclass(frozen=True)
+class Fresh:
+    """The effect of each component on each fresh prompt, and those of the directional controls; `gap` is
+    the logit difference of the run that activations are taken from, minus that of the base run."""
+
+    effects: Float[np.ndarray, "component example"]
+    controls: Mapping[str, Float[np.ndarray, "component example"]]
+    gap: Float[np.ndarray, " example"]
+
+
+@torch.no_grad()
+def on_fresh_prompts(
+    model: Transformer,
+    fresh: Task,
+    parts: Sequence[Part],
+    direction: Direction = "noise",
+    *,
+    at: str | None = None,
+    draws: int = 1,
+    seed: int = 0,
+) -> Fresh:
+    """Every component's change and its controls, each control the mean of `draws` directions for every
+    prompt; at all positions, or at a named one.
+
+    Raises  UsageError for a position that some prompt does not have.
+    """
+    batches = by_length(fresh, model.device) if at is None else aligned(fresh, model.device)
+    runs = [Moves(model, batch, sites_of(parts), direction) for batch in batches]
+    bank = Bank(runs)
+    found = []
+    with packed(model, unembedding=False):
+        for run in runs:
+            where = None if at is None else [position(at, run.batch)]
+            ways: list[Values] = [run.other]
+            ways += [run.moved(bank, way, draw, seed) for way in WAYS for draw in range(draws)]
+            interventions = [_edits(part, new, where) for new in ways for part in parts]
+            metric = run.batch.metric
+            found.append((run.batch, sweep(model, run.base_tokens, interventions, metric)))
+    return _fresh(fresh, found, runs, len(parts), draws)
+
+
+@torch.no_grad()
+def directly_on_fresh_prompts(
+    model: Transformer, fresh: Task, parts: Sequence[Part], *, draws: int = 1, seed: int = 0
+) -> Fresh:
+    """The direct effects of the same noising changes: along the residual stream alone, the final norm
+    computed again."""
+    end = sites.resid_post(model.config.n_layers - 1)
+    batches = by_length(fresh, model.device)
+    runs = [Moves(model, batch, [*sites_of(parts), end]) for batch in batches]
+    bank, found = Bank(runs), []
+    for run in runs:
+        ways: list[Values] = [run.other]
+        ways += [run.moved(bank, way, draw, seed) for way in WAYS for draw in range(draws)]
+        changes = torch.stack([moved(model, part, run.base, new) for new in ways for part in parts])
+        read, stream = readout(model, run.batch.metric), run.base[end][:, -1].double()
+        found.append((run.batch, read.effect(stream, changes)))
+    return _fresh(fresh, found, runs, len(parts), draws)
+
+
+def _fresh(
+    fresh: Task,
+    found: Sequence[tuple[Batch, Float[Tensor, "intervention batch"]]],
+    runs: Sequence[Moves],
+    n_parts: int,
+    draws: int,
+) -> Fresh:
+    each = gathered(fresh, found).reshape(1 + len(WAYS) * draws, n_parts, fresh.n)
+    drawn = each[1:].reshape(len(WAYS), draws, n_parts, fresh.n).mean(1)
+    gap = gathered(fresh, [(run.batch, run.gap[None]) for run in runs])[0]
+    return Fresh(each[0], dict(zip(WAYS.values(), drawn, strict=True)), gap)
+
+
+def _edits(part: Part, new: Values, positions: list[int] | None) -> list[Edit]:
+    made = [
+        edits.patch(place.site, new, place.heads, positions, place.units) for place in part.places
+    ]
+    return [replace(edit, label=str(part)) for edit in made]

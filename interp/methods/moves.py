@@ -1,0 +1,108 @@
+"""How far a component's activation moves from one run to another, and moves of equal norm elsewhere.
+
+Method  At every position each vector of an activation (a head's z, what a layer writes; a neuron is a
+        vector of one dimension) is moved as far from the base run as the other run of the pair lies: in a
+        direction drawn at random, or on the manifold, along the difference between what the component does
+        on two prompts of other templates, aligned at END. Every prompt has directions of its own, whatever
+        batch it runs in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from hashlib import sha256
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from interp.methods.batches import Batch
+from interp.methods.directions import noise
+from interp.sites import Site
+from interp.transformer import Transformer
+
+Direction = Literal["denoise", "noise"]
+Way = Literal["random", "manifold"]
+# Each way of choosing another direction, as reports call it.
+WAYS: dict[Way, str] = {
+    "random": "random directions of equal norm",
+    "manifold": "differences of unrelated prompts, of equal norm",
+}
+
+
+class Moves:
+    """The base run of a batch, the run that its activations are taken from, and changes as large in other
+    directions; `gap` is the logit difference of that other run minus that of the base run."""
+
+    def __init__(
+        self,
+        model: Transformer,
+        batch: Batch,
+        wanted: Sequence[Site],
+        direction: Direction = "noise",
+    ) -> None:
+        tokens = batch.clean, batch.corrupted
+        self.batch, self.wanted = batch, wanted
+        self.base_tokens, source = tokens if direction == "noise" else tokens[::-1]
+        runs = [model.run(each, keep=wanted, logits_at=-1) for each in (self.base_tokens, source)]
+        self.base, self.other = (run.cache for run in runs)
+        columns = batch.metric.columns
+        base, other = (run.logits[:, 0].double().gather(-1, columns) for run in runs)
+        self.gap = (other - base)[:, 0] - (other - base)[:, 1]
+
+    def moved(self, bank: Bank, way: Way, draw: int, seed: int) -> dict[Site, Tensor]:
+        """The base activations, moved as far as the other run's lie, in another direction."""
+        new = {}
+        for site in self.wanted:
+            base = self.base[site]
+            drawn = noise(base.shape[1:], seed, draw, self.base_tokens, site)
+            if way == "manifold":
+                along = bank.differences(self, site, draw, seed)
+                # Two unrelated prompts may do just the same somewhere: there any direction will do.
+                drawn = torch.where(_norm(site, along) > 0, along, drawn)
+            far = _norm(site, (self.other[site] - base).double())
+            new[site] = base + (drawn * (far / _norm(site, drawn))).to(base)
+        return new
+
+
+class Bank:
+    """What the components do on every fresh prompt, to take differences of unrelated ones from."""
+
+    def __init__(self, runs: Sequence[Moves]) -> None:
+        self._rows = [(run, row) for run in runs for row in range(len(run.batch.prompts))]
+        self._templates = np.array([run.batch.prompts[row].template for run, row in self._rows])
+
+    def differences(self, run: Moves, site: Site, draw: int, seed: int) -> Tensor:
+        """For each prompt of a batch the difference, position by position from END, between two prompts
+        of other templates where there are two, else between any two."""
+        length = run.base_tokens.shape[1]
+        rows = [
+            self._at(one, site, length) - self._at(two, site, length)
+            for one, two in (self._two(run, row, draw, seed) for row in range(len(run.base[site])))
+        ]
+        return torch.stack(rows)
+
+    def _two(self, run: Moves, row: int, draw: int, seed: int) -> list[int]:
+        prompt = run.batch.prompts[row]
+        others = np.flatnonzero(self._templates != prompt.template)
+        if len(others) < 2:
+            others = np.arange(len(self._rows))
+        words = f"{seed} {draw} unrelated {run.base_tokens[row].tolist()}".encode()
+        random = np.random.default_rng(int(sha256(words).hexdigest()[:15], 16))
+        drawn: list[int] = random.choice(others, 2, replace=len(others) < 2).tolist()
+        return drawn
+
+    def _at(self, which: int, site: Site, length: int) -> Float[Tensor, "pos ..."]:
+        run, row = self._rows[which]
+        activation = run.base[site][row].double()
+        # The first position is unlike all others, so shorter prompts repeat their second.
+        first = min(1, len(activation) - 1)
+        places = torch.arange(len(activation) - length, len(activation)).clamp(min=first)
+        return activation[places.to(activation.device)]
+
+
+def _norm(site: Site, change: Tensor) -> Tensor:
+    """The norm of each vector; neurons are vectors of one dimension each."""
+    return change.abs() if site.kind == "mlp_post" else change.norm(dim=-1, keepdim=True)

@@ -1,0 +1,65 @@
+"""What components write, read along other directions than that of the answer: controls of direct effects.
+
+Method  A direct effect is a dot product with the direction that the logit difference reads. The same
+        writes are read along directions of equal norm: those of two tokens drawn at random for every
+        prompt, and those of the answers of unrelated prompts (of another template where there is one).
+Units   Logits, as far as the answer's own direction would give for the same dot product.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from hashlib import sha256
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from interp.methods.asked import Asked, at
+from interp.methods.attribute import reading
+from interp.tasks import Task
+from interp.transformer import Run, Transformer
+
+RANDOM = "random pairs of tokens, of equal norm"
+UNRELATED = "answers of unrelated prompts, of equal norm"
+
+
+@dataclass(frozen=True, slots=True)
+class Other:
+    """The same prompts with another pair of tokens each, and what makes up for the direction's norm."""
+
+    asked: Asked
+    scale: Float[Tensor, " batch"]
+
+
+@torch.no_grad()
+def others(
+    model: Transformer, task: Task, run: Run, prompts: Asked, seed: int = 0
+) -> dict[str, Other]:
+    """Other pairs of tokens for every prompt, from a run that kept the final norm's scale."""
+    size = model.config.d_vocab_out
+    random, unrelated = [], []
+    templates = np.array([prompt.template for prompt in task.kept])
+    for row, prompt in enumerate(task.kept):
+        words = f"{seed} pair {list(prompt.clean_tokens)}".encode()
+        drawn = np.random.default_rng(int(sha256(words).hexdigest()[:15], 16))
+        random.append(drawn.choice(size, 2, replace=False))
+        far = np.flatnonzero(templates != templates[row])
+        far = far if len(far) else np.setdiff1d(np.arange(task.n), [row])
+        unrelated.append(int(drawn.choice(far)) if len(far) else row)
+    pairs = torch.tensor(np.array(random), device=prompts.answer.device)
+    asked = {
+        RANDOM: replace(prompts, answer=pairs[:, 0], wrong=pairs[:, 1]),
+        UNRELATED: replace(
+            prompts, answer=prompts.answer[unrelated], wrong=prompts.wrong[unrelated]
+        ),
+    }
+    own = _norm(model, run, prompts)
+    return {name: Other(each, own / _norm(model, run, each)) for name, each in asked.items()}
+
+
+def _norm(model: Transformer, run: Run, prompts: Asked) -> Float[Tensor, " batch"]:
+    end = at(run, prompts.end[:, None])
+    read = reading(model, end, prompts.answer[:, None], prompts.wrong[:, None])
+    return read.direction[:, 0].double().norm(dim=-1)

@@ -1,0 +1,20 @@
+"""p-values corrected for the number of components that were tested."""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Float
+
+
+def benjamini_hochberg(p: Float[np.ndarray, " ..."]) -> Float[np.ndarray, " ..."]:
+    """p-values corrected for the number of components tested, by false discovery rate; NaN stays.
+
+    Source  Benjamini & Hochberg 1995, as statsmodels computes it.
+    """
+    from statsmodels.stats.multitest import multipletests
+
+    corrected = np.full(p.shape, np.nan)
+    tested = ~np.isnan(p)
+    if tested.any():
+        corrected[tested] = multipletests(p[tested], method="fdr_bh")[1]
+    return corrected
