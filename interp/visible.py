@@ -74,17 +74,9 @@ def placeless(text: str) -> str:
     """The text without absolute paths: what lies below the working folder, this checkout or a folder
     of Python's is named from there, what lies below the home folder from ~, all else by its last
     name."""
-    known = [(os.getcwd(), ""), *((place, "") for place in sys.path if place)]
+    known = [(os.getcwd(), ""), *((place, "") for place in sys.path if os.path.isabs(place))]
     known += [(str(Path(__file__).parent.parent), ""), (os.path.expanduser("~"), "~/")]
-    nearest = sorted(
-        {(place.rstrip("/"), word) for place, word in known}, key=lambda it: -len(it[0])
-    )
-
-    def short(found: re.Match[str]) -> str:
-        path = found.group()
-        for place, word in nearest:
-            if place and path.startswith(f"{place}/"):
-                return word + path[len(place) + 1 :]
-        return f"…/{path.rstrip('/').rpartition('/')[2]}"
-
-    return _PATH.sub(short, text)
+    for place, word in sorted(known, key=lambda each: -len(each[0])):
+        if place.strip("/"):
+            text = re.sub(rf"(?<![\w.~/\\]){re.escape(place.rstrip('/'))}/+", word, text)
+    return _PATH.sub(lambda found: f"…/{found.group().rstrip('/').rpartition('/')[2]}", text)

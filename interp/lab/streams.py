@@ -44,7 +44,9 @@ class Stream(io.TextIOBase):
     def write(self, text: str) -> int:
         if self.inner is None and text:
             self.lost = self.lost or OSError("it is closed")
-        self._keeping("write", reveal(text) if self.plain else text)
+        # A page may hold carriage returns; a terminal would begin its line anew.
+        shown = reveal(text).replace("\r", "⟨U+000D⟩") if self.plain else text
+        self._keeping("write", shown)
         return len(text)
 
     def flush(self) -> None:
