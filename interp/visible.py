@@ -66,7 +66,7 @@ def relative(path: str) -> str:
 def title(name: str) -> str:
     """What a model is called on pages: its name as it was given; of a folder that was not named from
     the working folder the last name alone."""
-    place = os.path.isabs(name) or name.startswith("~")
+    place = os.path.isabs(name) or name.startswith(("~", "../"))
     return (os.path.basename(os.path.normpath(name)) or name) if place else name
 
 

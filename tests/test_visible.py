@@ -73,7 +73,7 @@ def test_paths_are_named_from_the_working_folder_where_it_leads_there(tmp_path, 
         ("/", "/"),
         ("models/mine", "models/mine"),
         ("org/model", "org/model"),
-        ("../mine", "../mine"),
+        ("../mine", "mine"),
     ],
 )
 def test_a_model_is_called_by_its_name_and_not_by_where_it_lies(name, shown):
