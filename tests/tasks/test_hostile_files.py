@@ -1,0 +1,65 @@
+"""Files that are nearly prompts: a task that can be run, or one sentence that says why not."""
+
+import json
+from random import Random
+
+import pytest
+
+from interp import tasks
+from interp.errors import UsageError
+from interp.lab.commands.new_task import TEMPLATE
+from interp.report import frames
+
+BITS = [
+    *(b",", b";", b"\t", b'"', b"'", b"\n", b"\r", b"\0", b"\xff", b"\xef\xbb\xbf", b"\\", b" "),
+    *(b"null", b"NaN", b"true", b"1e999", b"-1", b"9" * 5000, b"[", b"]", b"{", b"}", b"#3", b"=1"),
+    *(b"pos_END", b"pos_", b"clean", b"clean_tokens", b"kept", b"\\u0000", b"\\ud800", b"\x1b[31m"),
+    "é²٣\u202e\u2028".encode(),
+]
+
+
+def _seeds(tokenizer):
+    """What a new task and a run write, as CSV and as JSON."""
+    yield "new.csv", TEMPLATE.read_bytes()
+    for name in ("ioi", "induction"):
+        frame = frames.tidy(tasks.build(name, tokenizer, n=6).frame(), "prompts")
+        yield "run.csv", frames.to_csv(frame).encode()
+        rows = json.loads(frame.to_json(orient="records"))
+        yield "run.jsonl", "\n".join(map(json.dumps, rows)).encode()
+        yield "run.json", json.dumps(rows).encode()
+
+
+def _bent(whole, random):
+    for _ in range(random.choice([1, 1, 2, 8])):
+        first = random.randrange(len(whole) + 1)
+        last = first + random.choice([1, 2, 5, 30, 200])
+        put = random.choice([b"", random.choice(BITS), whole[first:last] * random.choice([1, 50])])
+        whole = whole[:first] + put + whole[random.choice([first, last]) :]
+        if random.random() < 0.2:
+            whole = whole.replace(random.choice(BITS), random.choice(BITS), random.choice([1, -1]))
+    return whole[:1_000_000]
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_a_bent_file_is_a_task_or_one_sentence(file, tokenizer, seed):
+    random = Random(seed)
+    seeds = list(_seeds(tokenizer))
+    built, refused = 0, list[str]()
+    for _ in range(40):
+        name, whole = random.choice(seeds)
+        path = file(_bent(whole, random), name)
+        try:
+            task = tasks.build(path, tokenizer, n=random.choice([None, 2]), n_ctx=160)
+        except UsageError as error:
+            refused.append(str(error))
+            continue
+        built += 1
+        assert len(task.why_dropped) < 600
+        for prompt in task.kept:
+            n_tokens = len(prompt.clean_tokens)
+            assert n_tokens == len(prompt.corrupted_tokens) <= 160
+            assert all(0 <= at < n_tokens for at in prompt.positions.values())
+            assert all(0 <= token < len(tokenizer) for token in prompt.clean_tokens)
+    assert built
+    assert refused
+    assert all(message.isprintable() and len(message) < 600 for message in refused)
