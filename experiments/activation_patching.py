@@ -22,7 +22,7 @@ import numpy as np
 import pandas as pd
 
 from interp import sites, stats
-from interp.lab import Count, Heads, experiment, figures, judged, scores, tested
+from interp.lab import Count, Heads, experiment, figures, judged, scores, tested, tolerance
 from interp.methods import controls, parts
 from interp.methods.batches import aligned
 from interp.methods.grid import (
@@ -313,7 +313,7 @@ def order_section(stream, heads, names, places, task, n_layers: int, seed: int) 
 
 def checks(model, task, heads, stream, whole, seed: int) -> list[Check]:
     """That sweeps equal whole forward passes, and that restoring everything recovers everything."""
-    wide = scores.tolerance(model)
+    wide = tolerance.logits(model, task)
     worst = max(worst_error(model, task, done, "denoise", seed) for done in (heads, stream))
     return [
         Check("sweep and whole forward pass, random patches, logits", worst, wide),

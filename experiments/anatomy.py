@@ -15,7 +15,7 @@ import pandas as pd
 import torch
 
 from interp import sites
-from interp.lab import AnyHead, AnyLayer, experiment
+from interp.lab import AnyHead, AnyLayer, experiment, tolerance
 from interp.methods.isolation import isolation
 from interp.methods.steps import recomputed
 from interp.report import (
@@ -55,7 +55,7 @@ def anatomy(
     why = "as asked for" if min(layer, head) >= 0 else _why(layer, head)
     layer, head = _clearest_head(run.cache, layer, head)
     steps = recomputed(model, run)
-    wide = 1e-10 if model.dtype is torch.float64 else 1e-4
+    wide = tolerance.step(model)
     checks = [Check(name, error, wide) for name, error in steps.items()]
     alone = len(labels) == 1
     sections, not_run = [], []
@@ -70,7 +70,7 @@ def anatomy(
         sections.append(_isolation(model, moved, labels, replacement))
         checks.append(Check("change at other positions, attention frozen", moved.leak, wide))
         checks.append(
-            Check("change at other positions, attention free", moved.moved, 1e-3, control=True)
+            Check("change at other positions, attention free", moved.moved, wide, control=True)
         )
     verdict = "inconclusive" if alone or not checks[-1].passed else "supported"
     if not all(check.passed or check.control for check in checks):

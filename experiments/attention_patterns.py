@@ -19,7 +19,7 @@ import torch
 
 from interp import sites, stats
 from interp.errors import NotApplicable
-from interp.lab import Heads, experiment, figures, judged, scores, tested
+from interp.lab import Heads, experiment, figures, judged, scores, tested, tolerance
 from interp.methods import attribute
 from interp.methods.asked import asked, places
 from interp.methods.attention import between
@@ -106,7 +106,9 @@ def attention_patterns(model, task, *, seed: int = 0, top: Heads = 8) -> Report:
         files=test.files,
         checks=[
             Check(
-                "attention over all keys adds up to 1, largest error", abs(1 - float(visible)), 1e-5
+                "attention over all keys adds up to 1, largest error",
+                abs(1 - float(visible)),
+                tolerance.rounding(model.dtype, n_terms=run.tokens.shape[1]),
             )
         ],
     )

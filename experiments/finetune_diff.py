@@ -26,7 +26,7 @@ import torch
 import interp
 from interp import stats
 from interp.errors import UsageError
-from interp.lab import Components, ablations, experiment, figures, judged, scores, tested
+from interp.lab import Components, ablations, experiment, figures, judged, scores, tested, tolerance
 from interp.methods import attribute, parts
 from interp.methods.ablate import ablate
 from interp.methods.asked import asked
@@ -142,7 +142,7 @@ def finetune_diff(model, task, *, before: str = "", top: Components = 8, seed: i
             ),
             scores.split_halves(task),
             *(
-                Check(f"direct effects add up to the logit difference, {side}", error, 1e-4)
+                Check(f"direct effects add up to the logit difference, {side}", *error)
                 for side, error in errors.items()
             ),
         ],
@@ -237,13 +237,14 @@ def weights(moved, n_layers: int) -> Section:
 
 def attributions(models, task):
     """Direct effects of heads `[component example]` before, after and apart, a table of all parts, and how
-    far they are from adding up to each model's logit difference."""
+    far they are from adding up to each model's logit difference, beside how far rounding may be."""
     pooled, errors = {}, {}
     for side, each in models.items():
         prompts = asked(each, task)
         run = prompts.run(each, keep=attribute.wanted(each))
         found = attribute.attribute(each, run, prompts)
-        pooled[side], errors[side] = found.pooled(), found.error
+        wide = tolerance.rounding(each.dtype, found.scale, len(found.components))
+        pooled[side], errors[side] = found.pooled(), (found.error, wide)
     keys = [key for key in pooled["after"] if key in pooled["before"]]
     values = {side: np.stack([pooled[side][key] for key in keys]) for side in SIDES}
     names = pd.DataFrame(keys, columns=["component", "layer", "head"]).astype(

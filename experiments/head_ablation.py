@@ -18,7 +18,17 @@ Limits  One head at a time: heads that stand in for each other look unimportant.
 
 import numpy as np
 
-from interp.lab import Count, Heads, ablations, experiment, figures, judged, scores, tested
+from interp.lab import (
+    Count,
+    Heads,
+    ablations,
+    experiment,
+    figures,
+    judged,
+    scores,
+    tested,
+    tolerance,
+)
 from interp.methods import controls, parts
 from interp.methods.ablate import ablate
 from interp.methods.offsets import offsets
@@ -95,7 +105,7 @@ def head_ablation(model, task, *, top: Heads = 10, draws: Count = 1, seed: int =
             Check(
                 "direct + later heads + later MLPs + rescaling − total, logits",
                 split.error,
-                scores.tolerance(model),
+                tolerance.logits(model, task),
             ),
         ],
         not_run=[*test.not_run, *ablations.not_run(task)],

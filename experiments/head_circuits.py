@@ -23,7 +23,7 @@ import torch
 
 from interp import sites, stats
 from interp.errors import NotApplicable
-from interp.lab import Range, Tokens, experiment, judged, progress
+from interp.lab import Range, Tokens, experiment, judged, progress, tolerance
 from interp.methods import circuits, composition
 from interp.report import (
     Check,
@@ -86,7 +86,6 @@ def head_circuits(
     holds = copies.any() and max(over.values(), default=0) > COMPOSED
     best = heads.sort_values("copying_embedding", ascending=False).iloc[0]
     strongest = pairs.iloc[0] if len(pairs) else None
-    wide = 1e-9 if model.dtype is torch.float64 else 1e-5
     return Report(
         answer=f"{int(copies.sum())} of {len(heads)} heads of {model.name} copy: their score "
         "lies beyond every "
@@ -153,7 +152,11 @@ def head_circuits(
             ),
         ],
         checks=[
-            Check("OV circuits against what the last layer's heads write", _written(model), wide)
+            Check(
+                "OV circuits against what the last layer's heads write",
+                _written(model),
+                tolerance.step(model),
+            )
         ],
         not_run=not_run,
         files={"circuits": heads, "composition": pairs},

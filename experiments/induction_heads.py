@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 
 from interp import stats
-from interp.lab import Heads, Range, experiment, figures, judged
+from interp.lab import Heads, Range, experiment, figures, judged, tolerance
 from interp.methods import induction
 from interp.report import (
     Attention,
@@ -123,7 +123,11 @@ def induction_heads(
         ],
         controls=[_rule(confirmed, gained, follower, feeds), _chance(estimates, chance)],
         checks=[
-            Check("attention over all keys adds up to 1, largest error", _row_error(one), 1e-5)
+            Check(
+                "attention over all keys adds up to 1, largest error",
+                _row_error(one),
+                tolerance.rounding(model.dtype, n_terms=shown.tokens.shape[1]),
+            )
         ],
         files={"heads": heads},
     )

@@ -18,7 +18,7 @@ import torch
 
 from interp import edits, sites, stats
 from interp.errors import UsageError
-from interp.lab import experiment
+from interp.lab import experiment, tolerance
 from interp.methods import attribute
 from interp.methods.asked import asked
 from interp.methods.norms import centred, folded, mean_share, scales
@@ -55,39 +55,41 @@ def layernorm(model, task, *, seed: int = 0) -> Report:
     ]
     streams = [sites.resid_pre(layer) for layer in range(model.config.n_layers)]
     run = prompts.run(model, keep={*attribute.wanted(model), *places, *streams})
-    base = run.logits[:, -1].log_softmax(-1)
-    changed = prompts.run(folded(model)).logits[:, -1].log_softmax(-1)
+    base = run.logits[:, -1].double().log_softmax(-1)
+    changed = prompts.run(folded(model)).logits[:, -1].double().log_softmax(-1)
     folding = float((changed - base).abs().max())
-    double = run.logits.element_size() == 8
+    wide = tolerance.through(model, float(run.logits.abs().max()))
     checks = [
-        Check(
-            "folding changes no log-probability, largest difference",
-            folding,
-            1e-8 if double else 1e-3,
-        )
+        Check("folding changes no log-probability, largest difference", folding, wide),
     ]
     not_run, refused = [], ""
     try:
-        moved = prompts.run(centred(model)).logits[:, -1].log_softmax(-1)
+        moved = prompts.run(centred(model)).logits[:, -1].double().log_softmax(-1)
         difference = float((moved - base).abs().max())
         checks.append(
             Check(
                 "centring what is written changes no log-probability",
                 difference,
-                1e-8 if double else 1e-3,
+                wide,
             )
         )
     except UsageError as error:
         refused = str(error)
         not_run.append(NotRun("centring what is written to the stream", refused))
-    attribution = _attributions(model, run, prompts)
+    attribution, scale, n_terms = _attributions(model, run, prompts)
     whole = attribution.set_index("left out").largest_error
-    closes = 1e-8 if double else 1e-4
+    closes = tolerance.rounding(model.dtype, scale, n_terms)
     checks.append(Check("attribution with all of the norm adds up", whole["nothing"], closes))
-    for name in whole.index.drop("nothing"):
-        checks.append(
-            Check(f"attribution without {name}, error", whole[name], 10 * closes, control=True)
-        )
+    controls, hidden = tolerance.parted(
+        [
+            tolerance.control(
+                f"attribution without {name}, error", whole[name], closes, model.dtype
+            )
+            for name in whole.index.drop("nothing")
+        ]
+    )
+    checks += controls
+    not_run += hidden
     frozen, anew = frozen_and_anew(model, run, prompts)
     corrupted = _frozen_run(model, task, prompts, run, places, seed)
     share = mean_share(run.cache[attribute.stream_end(model)])[run.real]
@@ -143,8 +145,9 @@ def _numbers(tensor) -> np.ndarray:
     return tensor.double().cpu().numpy()
 
 
-def _attributions(model, run, prompts) -> pd.DataFrame:
-    """Sums and ranks of direct effects with the scale, the weight or the centring left out."""
+def _attributions(model, run, prompts) -> tuple[pd.DataFrame, float, int]:
+    """Sums and ranks of direct effects with the scale, the weight or the centring left out; how large
+    the parts are together, and how many."""
     found = attribute.attribute(model, run, prompts)
     heads = _numbers(found.of("head").mean(-1))
     rows = [["nothing", found.error, 1.0]]
@@ -155,7 +158,8 @@ def _attributions(model, run, prompts) -> pd.DataFrame:
         other = without(model, run, prompts, left_out)
         rank = stats.rank_correlation(heads, _numbers(other.of("head").mean(-1)))
         rows.append([left_out, other.error, float(rank.value)])
-    return pd.DataFrame(rows, columns=["left out", "largest_error", "rank"])
+    table = pd.DataFrame(rows, columns=["left out", "largest_error", "rank"])
+    return table, found.scale, len(found.components)
 
 
 def _frozen_run(model, task, prompts, run, places, seed: int) -> pd.DataFrame:

@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 
 from interp import sites, stats
-from interp.lab import Heads, experiment, figures, judged, tested
+from interp.lab import Heads, experiment, figures, judged, tested, tolerance
 from interp.lab import scores as scored
 from interp.methods import attention, attribute, neurons, readings
 from interp.methods.asked import asked, places
@@ -57,8 +57,8 @@ def logit_attribution(model, task, *, seed: int = 0, top: Heads = 10, scores: He
     best = [(int(row["layer"]), int(row["head"])) for _, row in heads.head(top).iterrows()]
     test = _tested(model, task, found, top, seed)
 
-    tolerance = 1e-8 if found.contributions.element_size() == 8 else 1e-4
-    check = Check("the parts add up to the logit difference, worst prompt", found.error, tolerance)
+    wide = tolerance.rounding(model.dtype, found.scale, len(found.components))
+    check = Check("the parts add up to the logit difference, worst prompt", found.error, wide)
     total = stats.mean(
         found.logit_difference.double().cpu().numpy(), task.clusters, task.items, seed=seed
     )

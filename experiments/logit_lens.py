@@ -17,7 +17,7 @@ import pandas as pd
 import torch
 
 from interp import stats
-from interp.lab import Example, experiment, figures, judged, tested
+from interp.lab import Example, experiment, figures, judged, tested, tolerance
 from interp.methods.asked import asked, places
 from interp.methods.lens import entries, lens
 from interp.report import (
@@ -56,13 +56,11 @@ def logit_lens(model, task, *, seed: int = 0, example: Example = 0) -> Report:
     table = _by_layer(seen, rows, prompts.end, task.clusters, seed)
     fresh, gained = _confirmed(model, task, seed)
 
-    tolerance = 1e-8 if run.logits.element_size() == 8 else 1e-3
+    wide = tolerance.step(model, float(run.logits.abs().max()))
     own_kl = float(seen.kl[-1][run.real].abs().max())
     checks = [
-        Check(
-            "the last entry against the model's logits, largest difference", seen.error, tolerance
-        ),
-        Check("the last entry's KL to the model, largest", own_kl, tolerance),
+        Check("the last entry against the model's logits, largest difference", seen.error, wide),
+        Check("the last entry's KL to the model, largest", own_kl, wide),
     ]
     verdict = "not supported" if not all(check.passed for check in checks) else "inconclusive"
     if gained is not None and all(check.passed for check in checks):

@@ -17,7 +17,7 @@ import pandas as pd
 import torch
 
 from interp import sites, stats
-from interp.lab import Neurons, Tokens, experiment, judged, scores, tested
+from interp.lab import Neurons, Tokens, experiment, judged, scores, tested, tolerance
 from interp.methods import attribute, neurons, readings
 from interp.methods.asked import asked
 from interp.methods.passages import passages
@@ -97,7 +97,9 @@ def _adds_up(model, run, prompts, found) -> Check:
     whole = prompts.run(model, keep=attribute.wanted(model))
     mlps = attribute.attribute(model, whole, prompts).of("mlp").sum(0)
     error = float((found.effect.sum((0, 1)) - mlps).abs().max())
-    return Check("all neurons add up to the MLPs, largest difference", error, 1e-4)
+    together = found.effect.abs().sum((0, 1))
+    wide = tolerance.rounding(model.dtype, float(together.max()), found.effect[..., 0].numel())
+    return Check("all neurons add up to the MLPs, largest difference", error, wide)
 
 
 def _table(model, found, effect, chosen, task, seed: int) -> pd.DataFrame:

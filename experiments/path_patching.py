@@ -21,9 +21,8 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
-import torch
 
-from interp.lab import Count, Heads, experiment, judged, scores, tested
+from interp.lab import Count, Heads, experiment, judged, scores, tested, tolerance
 from interp.methods import parts
 from interp.methods.batches import by_length
 from interp.methods.carry import needed
@@ -124,7 +123,7 @@ def path_patching(
             Check(
                 "paths and whole runs with all else held, random paths, logits",
                 worst_error(model, task, senders, direct, into, seed),
-                1e-9 if model.dtype is torch.float64 else 1e-3,
+                tolerance.logits(model, task),
             ),
             scores.split_halves(task),
         ],

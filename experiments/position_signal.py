@@ -25,7 +25,7 @@ import torch
 
 from interp import sites, stats
 from interp.errors import NotApplicable, UsageError
-from interp.lab import Count, Heads, experiment, figures, judged, scores, tested
+from interp.lab import Count, Heads, experiment, figures, judged, scores, tested, tolerance
 from interp.methods import controls, parts
 from interp.methods.patch import Patch, labels, patch, worst_error
 from interp.report import (
@@ -128,7 +128,7 @@ def position_signal(model, task, *, top: Heads = 10, draws: Count = 1, seed: int
         checks=[
             Check("sweep and whole forward pass, random patches, logits",
                   max(worst_error(model, tasks[name], each, "noise", seed) for name, each in done.items()),
-                  scores.tolerance(model)),
+                  tolerance.logits(model, task)),
             scores.split_halves(task),
         ],
     )  # fmt: skip

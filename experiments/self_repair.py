@@ -24,7 +24,7 @@ import pandas as pd
 
 from interp import stats
 from interp.errors import NotApplicable
-from interp.lab import Components, Heads, experiment, figures, judged, scores, tested
+from interp.lab import Components, Heads, experiment, figures, judged, scores, tested, tolerance
 from interp.methods import controls, parts
 from interp.methods.ablate import ablate
 from interp.methods.offsets import offsets
@@ -147,7 +147,7 @@ def self_repair(
             Check(
                 "direct + later heads + later MLPs + rescaling − total, logits",
                 done.error,
-                scores.tolerance(model),
+                tolerance.logits(model, task),
             ),
             scores.split_halves(task),
         ],

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from interp.lab import scores
+from interp.lab import scores, tolerance
 from interp.report import Check, NotRun
 from interp.tasks import Task
 
@@ -42,7 +42,7 @@ def checks(model: Transformer, task: Task, done: Ablation, seed: int) -> list[Ch
 
     error = worst_error(model, task, done, seed)
     name = "sweep and whole forward pass, random parts, logits"
-    return [Check(name, error, scores.tolerance(model)), scores.split_halves(task)]
+    return [Check(name, error, tolerance.logits(model, task)), scores.split_halves(task)]
 
 
 def mean_note(task: Task) -> str:

@@ -21,7 +21,7 @@ from interp.report import Check, Heatmap, Maps, Table
 from interp.tasks import Task
 
 if TYPE_CHECKING:
-    from interp.transformer import Config, Transformer
+    from interp.transformer import Config
 
 Effects = Float[np.ndarray, "component example"]
 
@@ -188,11 +188,6 @@ def head_maps(
         for title, each in scores.items()
     ]
     return Maps(maps, note=note)
-
-
-def tolerance(model: Transformer) -> float:
-    """How far a sweep and whole forward passes may lie apart, in logits."""
-    return 1e-9 if model.dtype.itemsize == 8 else 1e-3
 
 
 def split_halves(task: Task) -> Check:

@@ -53,6 +53,11 @@ class Attribution:
         total = self.contributions.sum(0) + self.constant
         return float((total - self.logit_difference).abs().max())
 
+    @property
+    def scale(self) -> float:
+        """How large the parts of a prompt are together, whatever their signs; the largest prompt's."""
+        return float((self.contributions.abs().sum(0) + self.constant.abs()).max())
+
     def of(self, kind: str) -> Float[Tensor, "component batch"]:
         """The contributions of the components of one kind."""
         rows = [row for row, each in enumerate(self.components) if each.kind == kind]
