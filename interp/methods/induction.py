@@ -186,7 +186,8 @@ def copying(model: Transformer, run: Run, of: Repetition) -> Float[Tensor, "laye
         raised = einsum(
             "batch pos head d_head, batch head d_head label -> batch head pos label", v, read
         )
-        raised = raised.clamp(min=0)
+        # In float16 the sum of small shares is 0.
+        raised = raised.clamp(min=0).to(torch.promote_types(raised.dtype, torch.float32))
         own = raised.diagonal(dim1=-2, dim2=-1)
         layers.append((own / raised.sum(-1).clamp(min=1e-30)).mean(-1))
     return torch.stack(layers)
