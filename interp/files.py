@@ -18,9 +18,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from interp.errors import InterpError, UsageError
+from interp.errors import InterpError, UsageError, named
 
 _WORKSHOP = re.compile(r"\.interp-[0-9a-f]{16}")
+_RUST = re.compile(r"(?P<why>[^:\s][^:\n]*\S) \(os error \d+\)")
+GONE = "its folder is gone"
 _TRIES = 3
 # Names and paths that file systems hold; `_WITHIN` is what a run adds below the folder it goes to.
 _LONGEST_NAME, _LONGEST_PATH, _WITHIN = 255, 4096, 300
@@ -32,20 +34,28 @@ def writing(place: Path, advice: str, kind: type[InterpError] = InterpError) -> 
 
     Raises  `kind` if the disk is full, the folder is not to be written to or was removed meanwhile.
     """
-    from safetensors import SafetensorError
-
     try:
         yield
-    except (OSError, SafetensorError) as error:
-        raise kind(f"{place} cannot be written: {reason(error)}; {advice}") from None
+    except Exception as error:
+        if not is_of_the_system(error):
+            raise
+        raise kind(f"{named(place)} cannot be written: {reason(error)}; {advice}") from None
+
+
+def is_of_the_system(error: BaseException) -> bool:
+    """Whether it says that a file could not be written or read: an OSError, or what libraries written
+    in Rust make of one."""
+    return isinstance(error, OSError) or _RUST.search(str(error)) is not None
 
 
 def reason(error: BaseException) -> str:
     """Why a file could not be read or written, in a few words."""
-    if isinstance(error, FileNotFoundError):
-        return "its folder is gone"
+    if isinstance(error, FileNotFoundError) or "(os error 2)" in str(error):
+        return GONE
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
+    if found := _RUST.search(str(error)):
+        return found["why"]
     return (str(error).splitlines() or [type(error).__name__])[0][:200]
 
 
@@ -67,7 +77,11 @@ def folder(
             yield fresh
             if wanted():
                 _flush(fresh)
+                names = _names(fresh)
                 _exchange(fresh, target, workshop / "old")
+                # Whoever removes the folder above goes on in what has just moved.
+                if _names(target) != names:
+                    raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(target))
     except BaseException:
         for place in made:
             with _ignored():
@@ -154,7 +168,7 @@ def check(target: Path, what: str) -> None:
 
     Raises  UsageError saying what stands in the way; `what` is the option or the argument.
     """
-    sentence = f"{what} must be a folder that can be written to, and {str(target)[:200]}"
+    sentence = f"{what} must be a folder that can be written to, and {named(target)}"
     try:
         full = target.absolute()
         encoded = [os.fsencode(part) for part in full.parts]
@@ -169,9 +183,9 @@ def check(target: Path, what: str) -> None:
     try:
         existing = next(place for place in (full, *full.parents) if os.path.lexists(place))
         if existing.is_symlink() and not existing.exists():
-            raise UsageError(f"{sentence} cannot: {existing} is a link to nothing")
+            raise UsageError(f"{sentence} cannot: {named(existing)} is a link to nothing")
         if not existing.is_dir():
-            raise UsageError(f"{what} must be a folder, and {existing} is a file")
+            raise UsageError(f"{what} must be a folder, and {named(existing)} is a file")
         with _workshop(existing) as workshop:
             (workshop / "trial").write_bytes(bytes(4096))
             _flush(workshop / "trial")
@@ -190,32 +204,44 @@ def _missing(place: Path, top: Path | None) -> Sequence[Path]:
 @contextmanager
 def _workshop(parent: Path) -> Iterator[Path]:
     """A folder in `parent`, which is made where it is not there; locked, and gone afterwards."""
-    place, lock = _open(parent)
+    tried: list[Path] = []
+    lock = None
     try:
-        yield place
+        while lock is None:
+            if len(tried) == _TRIES:
+                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(parent))
+            tried.append(parent / f".interp-{secrets.token_hex(8)}")
+            lock = _open(tried[-1])
+        yield tried[-1]
     finally:
+        for place in tried:
+            _gone(place)
+        if lock is not None:
+            os.close(lock)
+
+
+def _open(place: Path) -> int | None:
+    """Makes and locks a workshop; None if it was removed before that could be done."""
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        clear(place.parent)
+        place.mkdir()
+        lock = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    # Nobody else locks what is so young, but for the moment in which it is taken for a left-over.
+    if _locked(lock) is not False and place.exists():
+        return lock
+    os.close(lock)
+    return None
+
+
+def _gone(place: Path) -> None:
+    try:
         shutil.rmtree(place, ignore_errors=True)
-        os.close(lock)
-
-
-def _open(parent: Path) -> tuple[Path, int]:
-    for tries in range(_TRIES):
-        try:
-            parent.mkdir(parents=True, exist_ok=True)
-            clear(parent)
-            place = parent / f".interp-{secrets.token_hex(8)}"
-            place.mkdir()
-            lock = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        except FileNotFoundError:
-            # Somebody removes folders just now.
-            if tries == _TRIES - 1:
-                raise
-            continue
-        # Nobody else locks what is so young, but for the moment in which it is taken for a left-over.
-        if _locked(lock) is not False and place.exists():
-            return place, lock
-        os.close(lock)
-    raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(parent))
+    except KeyboardInterrupt:
+        shutil.rmtree(place, ignore_errors=True)
+        raise
 
 
 def _locked(lock: int) -> bool | None:
@@ -255,6 +281,10 @@ def _exchange(fresh: Path, target: Path, old: Path) -> None:
     except BaseException:
         _put_back(old, target.parent)
         raise
+
+
+def _names(place: Path) -> set[str]:
+    return {str(path.relative_to(place)) for path in place.rglob("*")}
 
 
 def _flush(place: Path) -> None:

@@ -314,6 +314,18 @@ except UsageError as error:
         assert entries(Path(place)) == []
 
 
+def test_what_a_library_in_rust_says_of_a_full_disk_is_a_sentence_too():
+    words = "no/x cannot be written: No space left on device; make room"
+    for said in (
+        "No space left on device (os error 28)",
+        "I/O error: No space left on device (os error 28)",
+    ):
+        with pytest.raises(InterpError, match=words), files.writing(Path("no/x"), "make room"):
+            raise Exception(said)
+    with pytest.raises(ZeroDivisionError), files.writing(Path("x"), "make room"):
+        raise ZeroDivisionError
+
+
 def test_what_is_said_names_the_place_and_the_way_out():
     with (
         pytest.raises(InterpError, match="x cannot be written: No space left on device; make room"),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import random
-import shlex
 import shutil
 import tempfile
 import time
@@ -14,8 +13,6 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-from safetensors import SafetensorError
 
 from interp import files
 from interp.errors import InterpError, NotApplicable, UnavailableError, UsageError
@@ -110,12 +107,13 @@ def _written(order: Order, result: Result) -> Result:
         try:
             with files.folder(order.target, order.request.out) as folder:
                 return _fill(folder, order, result)
-        # Somebody removes the reports just now.
-        except FileNotFoundError as error:
+        except Exception as error:
+            if not files.is_of_the_system(error):
+                raise
             why = files.reason(error)
-        except (OSError, SafetensorError) as error:
-            why = files.reason(error)
-            break
+            # Or else somebody removes the reports just now.
+            if why != files.GONE:
+                break
     raise Unwritten(
         f"{order.study.name} ran, but {order.target} cannot be written: {why}; {_kept(order, result)}"
     )
@@ -124,9 +122,9 @@ def _written(order: Order, result: Result) -> Result:
 def _fill(folder: Path, order: Order, result: Result) -> Result:
     try:
         store.save(folder, result)
-    except (OSError, SafetensorError):
-        raise
     except Exception as error:
+        if files.is_of_the_system(error):
+            raise
         for made in folder.iterdir():
             shutil.rmtree(made) if made.is_dir() else made.unlink()
         failure = _failure(order, "writing the report", error)
@@ -146,11 +144,12 @@ def _kept(order: Order, result: Result) -> str:
         try:
             with files.folder(target) as folder:
                 _fill(folder, order, result)
-        except (OSError, SafetensorError):
+        except Exception as error:
             shutil.rmtree(target.parent, ignore_errors=True)
+            if not files.is_of_the_system(error):
+                raise
             continue
-        words = shlex.join(["mv", str(target), f"{order.target.parent}/"])
-        return f"the whole run is kept in {target}; make room, then {words}"
+        return f"the whole run is kept in {target}; make room and move it there"
     return "no other folder takes it either, and it is lost; make room and repeat the command"
 
 

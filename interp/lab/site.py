@@ -102,7 +102,15 @@ def _comparison(one: Result, other: Result, folders: list[str]) -> Result:
     def both(first: str, second: str) -> str:
         return first if first == second else f"{first} and {second}"
 
-    report = comparison.compare(one, other)
+    try:
+        report = comparison.compare(one, other)
+    except InterpError:
+        raise
+    # Two runs may each be whole and yet hold numbers that no comparison foresaw.
+    except Exception as error:
+        raise InterpError(
+            f"the two runs cannot be compared ({type(error).__name__}: {one_line(error, 200)})"
+        ) from error
     notes = [
         f"{letter}: {run.model.name}, weights {run.model.weights_sha256[:12]}, {run.model.dtype} on "
         f"{run.model.device}, run of {run.started}, key {run.key[:12]}"

@@ -32,7 +32,6 @@ from interp.tasks import Task
 from interp.transformer import Transformer
 from interp.transformer.project import packed
 
-
 Values = Mapping[Any, Tensor]
 
 

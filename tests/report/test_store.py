@@ -102,6 +102,17 @@ def test_text_survives_a_csv_file_unchanged():
     pd.testing.assert_frame_equal(again, frame)
 
 
+def test_no_text_of_a_csv_file_begins_a_formula_and_numbers_stay_numbers():
+    evil = ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "'=1", " the", "-"]
+    frame = frames.tidy(pd.DataFrame({"=token": evil, "x": [-1.5] * 8, "n": [-2] * 8}), "t")
+    rows = list(csv.reader(frames.to_csv(frame).splitlines()))
+    assert rows[0] == ["'=token", "x", "n"]
+    assert [row[0] for row in rows[1:]] == [f"'{text}" if text != " the" else text for text in evil]
+    assert {tuple(row[1:]) for row in rows[1:]} == {("-1.5", "-2")}
+    again = frames.from_csv(frames.to_csv(frame), frames.kinds(frame), "t")
+    pd.testing.assert_frame_equal(again, frame)
+
+
 def test_a_lone_empty_cell_is_still_a_row():
     frame = frames.tidy(pd.DataFrame({"token": ["", "x", ""]}), "t")
     assert len(frames.from_csv(frames.to_csv(frame), frames.kinds(frame), "t")) == 3
