@@ -9,8 +9,11 @@ Method  The decision is the log-odds of one label, whose sigmoid is the score. T
         softmax are split into content→content, content→position and position→content, each divided by
         √(3·d_head), and one term is taken out of every layer. Heads are chosen on all premises but one
         and measured on that one, in turn, beside random heads of the same layers.
-Units   Log-odds of the label, changed minus unchanged. Negative: the label has less without it.
-        Intervals over premises, since pairs of one premise are no independent evidence.
+Units   Log-odds of the label, changed minus unchanged. Negative: the label has less without it. A
+        regression gives a number and no probability: there, log-odds and score are that number.
+        Scores are those of Hugging Face's pipeline: softmax over labels, sigmoid of one label or of
+        labels that do not exclude each other, or the number. Intervals over premises, since pairs of
+        one premise are no independent evidence.
 Source  He et al. 2021, DeBERTa, arXiv:2006.03654. The built-in pairs and their published scores are
         those of the first release of Vectara's hallucination evaluation model (HHEM 1.0).
 Limits  One token and one head at a time: what stands in for each other looks unimportant. A masked or
@@ -23,15 +26,14 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 import torch
-from scipy.special import expit
 
 from interp import stats
 from interp.classifiers import disentangled
 from interp.classifiers.classifier import Absent
 from interp.classifiers.names import HHEM, SHORT_NAMES, parted
-from interp.classifiers.opened import Opened, part_names
+from interp.classifiers.opened import Opened, head_names, isolated, part_names
 from interp.classifiers.pairs import pairs as read_pairs
-from interp.errors import NotApplicable
+from interp.errors import NotApplicable, UnavailableError
 from interp.lab import Count, experiment, progress
 from interp.report import (
     Attention,
@@ -91,6 +93,12 @@ def pair_scoring(
     readings = [model.read(pair) for pair in listed]
     decided = [model.decide(reading.inputs) for reading in progress(readings, "scoring pairs")]
     decisions = torch.cat(decided).numpy()
+    if not np.isfinite(decisions).all():
+        number = int(np.flatnonzero(~np.isfinite(decisions))[0]) + 1
+        raise UnavailableError(
+            f"{model.name} gives {decisions[number - 1]} for pair {number}: not the weights of a trained "
+            "classifier, or too large for this --dtype"
+        )
     opened, found, not_run = Opened(model, listed[:explain], progress, seed), [], []
     for name, look in WAYS.items():
         try:
@@ -98,7 +106,7 @@ def pair_scoring(
         except NotApplicable as reason:
             not_run.append(NotRun(name, str(reason)))
     checks = published(model, listed, decisions, not_run)
-    target, scores = model.labels[model.label], expit(decisions)
+    target, scores = model.labels[model.label], model.scores(decisions)
     return Report(
         answer=f"{model.name} gives {target!r} from {scores.min():.3f} to {scores.max():.3f} on "
         f"{len(listed)} pairs. " + " ".join(each.said for each in found),
@@ -133,10 +141,14 @@ def scored(model, listed, decisions) -> Table:
             "premise": [pair.premise for pair in listed],
             "hypothesis": [pair.hypothesis for pair in listed],
             "log_odds": decisions,
-            "score": expit(decisions),
+            "score": model.scores(decisions),
         }
     )
     note = f"score: of {model.labels[model.label]!r}; labels: {', '.join(model.labels)}."
+    if model.link == "number":
+        note += (
+            " log_odds and score: the number that the model gives; a regression has no probability."
+        )
     if any(pair.published is not None for pair in listed):
         frame["published"] = [pair.published for pair in listed]
         note += (
@@ -152,18 +164,20 @@ def published(model, listed, decisions, not_run) -> list[Check]:
         reason = f"the pairs were scored by another classifier, {model.name}"
         not_run.append(NotRun(PUBLISHED, reason if known else "these pairs have none"))
         return []
-    difference = expit(decisions[known]) - [listed[number].published for number in known]
+    difference = model.scores(decisions[known]) - [listed[number].published for number in known]
     return [Check(f"{PUBLISHED}, largest difference", np.abs(difference).max(), 1e-3)]
 
 
 def tokens(opened, top) -> Evidence:
-    every = opened.tokens()
+    every, unit = opened.tokens(), opened.unit
     which = "masked" if "masked" in every else "deleted"
     strips = [
-        TokenStrip(each.token.tolist(), each[which].to_numpy(), f"Pair {number}", "log-odds")
+        TokenStrip(each.token.tolist(), each[which].to_numpy(), f"Pair {number}", unit)
         for number, each in every.groupby("pair")
     ]
     real = every.dropna(subset=which).sort_values(which, key=abs, ascending=False)
+    if real.empty:
+        raise NotApplicable("no pair has a token of its own beside special tokens")
     most, controls = real.iloc[0], []
     if which == "masked":
         rank = stats.rank_correlation(real["masked"].to_numpy(), real["deleted"].to_numpy())
@@ -181,12 +195,12 @@ def tokens(opened, top) -> Evidence:
                 *strips,
                 Table("tokens", real[columns], "Every token, the strongest first", "", SHOWN),
             ],
-            intro=f"One token {which} at a time. Red: the label loses log-odds without the token. "
+            intro=f"One token {which} at a time. Red: the {unit} falls without the token. "
             "Special tokens are left alone.",
         ),
-        f"The token that counts most is {word!r} in pair {most.pair}: {which}, it moves the log-odds "
+        f"The token that counts most is {word!r} in pair {most.pair}: {which}, it moves the {unit} "
         f"by {most[which]:+.2f}.",
-        [Headline(f"{word!r} {which}, pair {most.pair}", most[which], "log-odds")],
+        [Headline(f"{word!r} {which}, pair {most.pair}", most[which], unit)],
         controls,
     )
 
@@ -196,7 +210,9 @@ def heads(opened, top) -> Evidence:
     frame["effect_of_zero"] = opened.removed["zero"].mean(-1)
     frame = frame.sort_values("effect", key=abs, ascending=False)
     best, name = frame.iloc[0], head_name(frame.iloc[0])
-    shown = {f"{kind}-ablated": each.mean(-1) for kind, each in opened.removed.items()}
+    shown = {
+        f"{kind}-ablated": opened.by_layer(each.mean(-1)) for kind, each in opened.removed.items()
+    }
     return Evidence(
         Section(
             "Which heads carry it",
@@ -204,10 +220,17 @@ def heads(opened, top) -> Evidence:
                 maps(opened, shown),
                 Table("heads", frame, "Every head, the strongest first", first_rows=SHOWN),
             ],
-            intro="Mean over the pairs of what the log-odds gain without the head.",
+            intro=f"Mean over the pairs of what is added to the {opened.unit} without the head.",
         ),
         f"The head that counts most is {name}, {best.effect:+.2f} when mean-ablated.",
-        [headline(f"{name}, mean-ablated", opened.estimate(opened.removed["mean"]), best.name)],
+        [
+            headline(
+                f"{name}, mean-ablated",
+                opened.estimate(opened.removed["mean"]),
+                opened.unit,
+                best.name,
+            )
+        ],
         checks=[Check("a head in a batch and in a run of its own", opened.batch_error(), 1e-3)],
     )
 
@@ -227,7 +250,7 @@ def held_out(opened, top) -> Evidence:
         f"On a premise that had no say, the {top} strongest heads of the others move the decision by "
         f"{float(contest.chosen.value):.2f} each, the way they did there; random heads of their layers "
         f"by {float(contest.controls.value):.2f}.",
-        [headline("chosen heads above random ones", contest.difference)],
+        [headline("chosen heads above random ones", contest.difference, opened.unit)],
         [contest_table(contest)],
         verdict="supported" if low > 0 else "not supported" if high < 0 else "inconclusive",
     )
@@ -237,17 +260,16 @@ def head_name(row) -> str:
     return f"L{row['layer']:.0f}H{row['head']:.0f}"
 
 
-def headline(label, estimate, at=()) -> Headline:
+def headline(label, estimate, unit, at=()) -> Headline:
     value, low, high = (float(each[at]) for each in (estimate.value, estimate.low, estimate.high))
     ends = {} if np.isnan(low) or np.isnan(high) else {"low": low, "high": high}
-    return Headline(label, value, "log-odds", n=estimate.n, **ends)
+    return Headline(label, value, unit, n=estimate.n, **ends)
 
 
-def maps(opened, each, unit="log-odds", note="", **look) -> Maps:
-    shape = (opened.places.n_layers, opened.places.n_heads)
+def maps(opened, each, unit="", note="", **look) -> Maps:
     return Maps(
         [
-            Heatmap(title, np.reshape(values, shape), "layer", "head", unit=unit, **look)
+            Heatmap(title, values, "layer", "head", unit=unit or opened.unit, **look)
             for title, values in each.items()
         ],
         note=note,
@@ -287,20 +309,25 @@ def parts(opened, top) -> Evidence:
     ]
     most = kinds.loc[kinds.share.idxmax()]
     apart = {"direct effect": direct[is_head], "zero-ablated − direct": total - direct[is_head]}
+    apart = {title: opened.by_layer(each) for title, each in apart.items()}
     return Evidence(
         Section(
             "What is written to the vector that is read",
             [
                 Table("kinds", kinds, title="Shares of the vector, by kind"),
                 Chart("Shares of the vector, pair by pair", "stacked", by_pair, "", "share"),
-                maps(opened, {"share of the vector": shares[is_head].mean(-1)}, "share of ‖v‖²"),
+                maps(
+                    opened,
+                    {"share of the vector": opened.by_layer(shares[is_head].mean(-1))},
+                    "share of ‖v‖²",
+                ),
                 maps(opened, apart),
                 Chart(
                     "Direct and total effect of every head",
                     "scatter",
                     [Series("heads", direct[is_head], total)],
-                    "taken out of the vector alone, log-odds",
-                    "zero-ablated, log-odds",
+                    f"taken out of the vector alone, {opened.unit}",
+                    f"zero-ablated, {opened.unit}",
                     note="On the diagonal a head acts through the vector alone; off it, through what "
                     "later heads and MLPs make of what it writes.",
                 ),
@@ -320,12 +347,11 @@ def parts(opened, top) -> Evidence:
 
 def across(opened, top) -> Evidence:
     looks, chance = opened.across()
-    frame = opened.estimates(opened.heads, looks, "share")
-    frame = frame.sort_values("share", ascending=False)
-    effects = np.abs(opened.removed["mean"].mean(-1))
-    rank = stats.rank_correlation(looks.mean(-1), effects)
-    strongest = opened.heads.iloc[np.argsort(-effects, kind="stable")[:6]]
-    chosen = [tuple(map(int, place)) for place in strongest.to_numpy()]
+    n_layers, n_heads, *_ = opened.patterns[0].shape
+    names = head_names(n_layers, n_heads)
+    frame = opened.estimates(names, looks, "share").sort_values("share", ascending=False)
+    strongest, which, beside = opened.strongest(looks)
+    chosen = [tuple(map(int, place)) for place in names.iloc[strongest].to_numpy()]
     shown = list(zip(opened.patterns, opened.readings, strict=True))[:3]
     first = frame.iloc[0]
     return Evidence(
@@ -334,13 +360,13 @@ def across(opened, top) -> Evidence:
             [
                 maps(
                     opened,
-                    {"to the other sentence": looks.mean(-1)},
+                    {"to the other sentence": looks.mean(-1).reshape(n_layers, n_heads)},
                     "share of attention",
                     f"A head that looks evenly at all it can see pays {chance:.2f}.",
                     scale="sequential",
                 ),
                 Attention(
-                    "The heads that count most, on the first pairs",
+                    f"The heads that {which}, on the first pairs",
                     [reading.strings for _, reading in shown],
                     [np.stack([pattern[at].numpy() for at in chosen]) for pattern, _ in shown],
                     chosen,
@@ -350,8 +376,7 @@ def across(opened, top) -> Evidence:
                 ),
             ],
             intro="The share of attention that the tokens of one sentence pay to those of the other. "
-            "Where a head looks is not what it does: the rank correlation with the size of its effect "
-            f"is {float(rank.value):.2f} [{float(rank.low):.2f}, {float(rank.high):.2f}].",
+            f"Where a head looks is not what it does: {beside}.",
         ),
         f"{head_name(first)} looks from sentence to sentence most "
         f"({first.share:.0%}; evenly: {chance:.0%}).",
@@ -386,23 +411,26 @@ def terms(opened, top) -> Evidence:
                     dict(zip(disentangled.TERMS, shares, strict=True)),
                     "share of the scores",
                 ),
-                Chart(title, "line", series, "layer", "log-odds added"),
+                Chart(title, "line", series, "layer", f"{opened.unit} added"),
             ],
             intro="c2c: content to content; c2p: content to position; p2c: position to content. A share is "
             "the term along the sum of all three, every row's mean taken off, over that sum's squared "
             "length; shares sum to 1. Softmax does not see a row's mean, so that taking a term out is "
             "putting its mean.",
         ),
-        f"With {most.term} taken out of every layer the log-odds move by {most.effect:+.2f}.",
+        f"With {most.term} taken out of every layer the {opened.unit} moves by {most.effect:+.2f}.",
         checks=[Check("sum of the terms − the model's scores, largest", error, TOLERANCE)],
     )
 
 
 WAYS = {
-    "tokens": tokens,
-    "heads": heads,
-    "heads on a premise that had no say": held_out,
-    "parts of the vector": parts,
-    "attention between the sentences": across,
-    "terms of the scores": terms,
+    name: isolated(look)
+    for name, look in {
+        "tokens": tokens,
+        "heads": heads,
+        "heads on a premise that had no say": held_out,
+        "parts of the vector": parts,
+        "attention between the sentences": across,
+        "terms of the scores": terms,
+    }.items()
 }

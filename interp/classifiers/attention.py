@@ -7,19 +7,40 @@ from jaxtyping import Float
 from torch import Tensor
 
 from interp.classifiers.classifier import Classifier, Reading
+from interp.classifiers.places import one_stack
 from interp.errors import NotApplicable
 
 
 def patterns(classifier: Classifier, reading: Reading) -> Float[Tensor, "layer head query key"]:
     """Every head's attention on this pair.
 
-    Raises  NotApplicable if the model does not give it.
+    Raises  NotApplicable if the model does not give it, or not from every token to every other in
+            every layer.
     """
+    one_stack(classifier)
     with torch.no_grad():
         found = classifier.model(**reading.inputs, output_attentions=True).attentions
     if not found or any(each is None for each in found):
         raise NotApplicable(f"{classifier.name} does not show its attention")
-    return torch.stack([each[0].double().cpu() for each in found])
+    pos = reading.tokens.shape[1]
+    shapes = {tuple(getattr(each, "shape", ())) for each in found}
+    if len(shapes) > 1 or any(len(it) != 4 or it[2:] != (pos, pos) for it in shapes):
+        raise NotApplicable(
+            f"{classifier.name}, a {classifier.origin.family}, shows attention of the shapes "
+            f"{', '.join(map(str, sorted(shapes)))}, not one row and one column a token in every layer"
+        )
+    if any(hasattr(module, "sinks") for module in classifier.model.modules()):
+        raise NotApplicable(
+            f"{classifier.name}, a {classifier.origin.family}, attends to a sink that is no token: what "
+            "its tokens get does not add up to 1"
+        )
+    pattern = torch.stack([each[0].double().cpu() for each in found])
+    if pattern.min() < 0:
+        raise NotApplicable(
+            f"{classifier.name}, a {classifier.origin.family}, shows scores before softmax in place of "
+            "its attention"
+        )
+    return pattern
 
 
 def across(

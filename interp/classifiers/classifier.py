@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
+from scipy.special import expit
 from torch import Tensor
 
+from interp.classifiers import length
 from interp.classifiers.pairs import Pair
-from interp.errors import UsageError
+from interp.errors import UnavailableError, UsageError, brief, named, reason
 from interp.tokenizers import token_text
 from interp.transformer import Origin
 from interp.visible import title
 
-# Tokenizers that know no limit say so with a number that no text reaches.
-_NO_LIMIT = 1_000_000
+# What makes scores of logits.
+Link = Literal["softmax", "sigmoid", "number"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +47,8 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Classifier:
-    """A loaded classifier. `label` is the one whose log-odds are the decision."""
+    """A loaded classifier. `label` is the one that the decision is about: its log-odds, or the number
+    itself where the model gives numbers (a regression)."""
 
     model: Any
     tokenizer: Any
@@ -64,24 +68,33 @@ class Classifier:
         return labels(self.config)
 
     @property
-    def independent(self) -> bool:
-        """Whether every label has a sigmoid of its own."""
-        several = self.config.problem_type == "multi_label_classification"
-        return len(self.labels) == 1 or several
+    def link(self) -> Link:
+        """How Hugging Face's pipeline makes scores of logits."""
+        kind = self.config.problem_type
+        if kind == "regression":
+            return "number"
+        alone = len(self.labels) == 1 or kind == "multi_label_classification"
+        return "sigmoid" if alone else "softmax"
+
+    @property
+    def unit(self) -> str:
+        """What decisions, and what is added to them, are counted in."""
+        return "output" if self.link == "number" else "log-odds"
 
     @property
     def limit(self) -> int:
         """The most tokens that it reads."""
-        written = getattr(self.config, "max_position_embeddings", _NO_LIMIT)
-        return min(int(self.tokenizer.model_max_length), int(written), _NO_LIMIT)
+        return length.limit(self.model, self.tokenizer)
 
     def read(self, pair: Pair) -> Reading:
         """The pair as its tokenizer gives it, whole.
 
-        Raises  UsageError for a pair longer than the model reads.
+        Raises  UsageError for a pair longer than the model reads, or without a token.
         """
         encoded = self.tokenizer(pair.premise, pair.hypothesis, return_tensors="pt")
         ids = encoded["input_ids"][0].tolist()
+        if not ids:
+            raise UsageError(f"the pair that begins {pair.premise[:40]!r} has no tokens")
         if len(ids) > self.limit:
             raise UsageError(
                 f"the pair that begins {pair.premise[:40]!r} has {len(ids)} tokens, {self.name} "
@@ -103,16 +116,30 @@ class Classifier:
 
     def log_odds(self, logits: Float[Tensor, "batch label"]) -> Float[Tensor, " batch"]:
         """The log-odds of the decision's label, whose sigmoid is its score: its logit, less the
-        log-sum-exp of the others' where labels compete."""
+        log-sum-exp of the others' where labels compete. The number itself of a regression."""
         own = logits[:, self.label]
-        if self.independent:
+        if self.link != "softmax":
             return own
         others = [number for number in range(logits.shape[1]) if number != self.label]
         return own - logits[:, others].logsumexp(-1)
 
     def decide(self, inputs: dict[str, Tensor]) -> Float[Tensor, " batch"]:
-        """The log-odds of the decision on a batch of equal length."""
-        return self.log_odds(self.logits(inputs)).double().cpu()
+        """The decision on a batch of equal length.
+
+        Raises  UnavailableError if the model does not run on these tokens.
+        """
+        try:
+            logits = self.logits(inputs)
+        except Exception as error:  # other people's models raise whatever their layers do
+            raise UnavailableError(
+                f"{self.name}, a {self.origin.family}, does not run on tokens of two sentences alone: "
+                f"{told(error)}"
+            ) from error
+        return self.log_odds(logits).double().cpu()
+
+    def scores(self, decisions: np.ndarray) -> np.ndarray:
+        """The scores that Hugging Face's pipeline gives for these decisions."""
+        return decisions if self.link == "number" else expit(decisions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,8 +159,16 @@ class Absent:
 
 
 def labels(config: Any) -> tuple[str, ...]:
-    """The names of a config's labels, in order."""
-    return tuple(str(config.id2label[number]) for number in range(config.num_labels))
+    """The names of a config's labels, in order.
+
+    Raises  UnavailableError where they are not numbered from 0, or there is none.
+    """
+    names = config.id2label
+    if not names or sorted(names) != list(range(config.num_labels)):
+        raise UnavailableError(
+            f"id2label in the config must name the labels 0, 1, 2 …, got {brief(names, 120)}"
+        )
+    return tuple(str(names[number]) for number in range(config.num_labels))
 
 
 def label_number(names: Sequence[str], wanted: str) -> int:
@@ -145,9 +180,15 @@ def label_number(names: Sequence[str], wanted: str) -> int:
         return len(names) - 1
     if wanted in names:
         return names.index(wanted)
-    if wanted.isdecimal() and int(wanted) < len(names):
+    if wanted.isascii() and wanted.isdecimal() and len(wanted) < 10 and int(wanted) < len(names):
         return int(wanted)
+    shown = ", ".join(named(each, 40) for each in names[:8])
     raise UsageError(
-        f"the classifier has no label {wanted!r}; its labels: {', '.join(names)}, "
-        f"or a number from 0 to {len(names) - 1}"
+        f"the classifier has no label {brief(wanted)}; its labels: {shown}"
+        f"{' …' if len(names) > 8 else ''}, or a number from 0 to {len(names) - 1}"
     )
+
+
+def told(error: Exception) -> str:
+    """What somebody else's code raised, in one short line."""
+    return f"{type(error).__name__}: {reason(error)}"

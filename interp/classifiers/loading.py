@@ -9,10 +9,10 @@ from typing import Any
 
 import torch
 
-from interp.classifiers import packaged
+from interp.classifiers import length, packaged, sizes
 from interp.classifiers.classifier import Classifier, label_number, labels
 from interp.classifiers.names import SHORT_NAMES, parted
-from interp.errors import UnavailableError, UsageError
+from interp.errors import UnavailableError, UsageError, brief, named, reason
 from interp.transformer import Origin
 from interp.weights import checksum, hub
 from interp.weights.files import read_json, weight_files
@@ -38,12 +38,13 @@ def load(
     config = _config(folder, name, remote_code)
     tokenizer = _tokenizer(folder, name, remote_code)
     model = _model(folder, name, config, remote_code).to(dtype=dtype, device=device).eval()
-    # Decoders look for the last token that is no padding; here nothing is padded.
-    model.config.pad_token_id = -1
+    length.limit(model, tokenizer)
+    # Decoders look for the last token that is no padding; where they know none, nothing is padded.
+    text = model.config.get_text_config()
+    if getattr(text, "pad_token_id", None) is None:
+        text.pad_token_id = -1
     # A text is read at once; nothing goes on from it.
-    model.config.use_cache = False
-    if model.config.problem_type is None and model.config.num_labels == 1:
-        model.config.problem_type = "regression"
+    text.use_cache = model.config.use_cache = False
     sha256 = checksum.of_files(weight_files(folder))
     origin = Origin(name, model.config.model_type, sha256, revision, notes)
     return Classifier(model, tokenizer, origin, label_number(labels(model.config), label))
@@ -72,32 +73,39 @@ def _place(name: str, remote_code: bool) -> tuple[Path, str | None, tuple[str, .
 
 
 def _config(folder: Path, name: str, remote_code: bool) -> Any:
-    from transformers import AutoConfig
+    from transformers import AutoConfig, PretrainedConfig
     from transformers.models.auto.configuration_auto import CONFIG_MAPPING
     from transformers.models.auto.modeling_auto import MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING
 
     written = read_json(folder / "config.json")
-    kind = str(written.get("model_type", "without a model_type"))
-    if remote_code and "auto_map" in written:
-        return AutoConfig.from_pretrained(folder, trust_remote_code=True)
-    if kind not in CONFIG_MAPPING:
-        own = "auto_map" in written
+    kind, own = written.get("model_type"), "auto_map" in written
+    foreign = remote_code and own
+    if not foreign and (not isinstance(kind, str) or kind not in CONFIG_MAPPING):
         raise UnavailableError(
-            f"{name} is a {kind!r}, which runs only with code that comes with the model; if you trust "
-            "who wrote it, say --remote-code"
+            f"{named(name)} is a {brief(kind)}, which runs only with code that comes with the model; "
+            "if you trust who wrote it, say --remote-code"
             if own
-            else f"{name} is a {kind!r}, which the installed transformers does not know"
+            else f"{named(name)} is a {brief(kind)}, which the installed transformers does not know"
         )
-    config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
-    if type(config) not in MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING:
-        raise UnavailableError(f"{name} is a {kind}, which has no sequence classifier")
+    sizes.check(name, written, weight_files(folder))
+    try:
+        with _quiet():
+            config = AutoConfig.from_pretrained(folder, trust_remote_code=foreign)
+        text = config.get_text_config()
+        if not isinstance(text, PretrainedConfig):
+            raise TypeError(f"text_config must be an object, got {brief(text)}")
+    except Exception as error:  # its validators raise many kinds of errors
+        raise UnavailableError(
+            f"{named(str(folder / 'config.json'))} is not valid: {reason(error)}"
+        ) from None
+    if not foreign and type(config) not in MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING:
+        raise UnavailableError(f"{named(name)} is a {kind}, which has no sequence classifier")
     return config
 
 
 def _model(folder: Path, name: str, config: Any, remote_code: bool) -> Any:
     from transformers import AutoModelForSequenceClassification
 
-    weight_files(folder)
     try:
         with _quiet():
             model, found = AutoModelForSequenceClassification.from_pretrained(
@@ -110,11 +118,13 @@ def _model(folder: Path, name: str, config: Any, remote_code: bool) -> Any:
                 weights_only=True,
             )
     except Exception as error:  # transformers raises whatever its parsers do
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise UnavailableError(f"the weights of {name} cannot be loaded: {reason}") from error
+        why = reason(error)
+        if "ignore_mismatched_sizes" in why:
+            why = "they have other shapes than its config.json says"
+        raise UnavailableError(f"the weights of {named(name)} cannot be loaded: {why}") from error
     if missing := sorted(found["missing_keys"]) + sorted(map(str, found["mismatched_keys"])):
         raise UnavailableError(
-            f"{name} is no trained classifier: its files lack {missing[0]}"
+            f"{named(name)} is no trained classifier: its files lack {named(missing[0])}"
             f"{f' and {len(missing) - 1} more' if len(missing) > 1 else ''}"
         )
     return model
@@ -124,13 +134,15 @@ def _tokenizer(folder: Path, name: str, remote_code: bool) -> Any:
     from transformers import AutoTokenizer
 
     try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=remote_code)
+        with _quiet():
+            tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=remote_code)
     except Exception as error:  # as above
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise UnavailableError(f"the tokenizer of {name} cannot be loaded: {reason}") from error
+        raise UnavailableError(
+            f"the tokenizer of {named(name)} cannot be loaded: {reason(error)}"
+        ) from error
     if not tokenizer.is_fast:
         raise UnavailableError(
-            f"the tokenizer of {name} does not say which sentence a token is from; "
+            f"the tokenizer of {named(name)} does not say which sentence a token is from; "
             "a tokenizer.json is needed"
         )
     return tokenizer

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from itertools import product
 from typing import Any
 
 import torch
@@ -13,32 +15,37 @@ from interp.errors import NotApplicable
 
 
 class HeldNorm:
-    """LayerNorm or RMSNorm as its name says, with the scale of one vector.
+    """A norm with the scale of one vector: that of LayerNorm or RMSNorm, whose gain is its weight, or
+    one more (Gemma, Nemotron), or 1 where it has none (OLMo).
 
-    Raises  NotApplicable if it does not make of that vector what the module made of it.
+    Raises  NotApplicable if none of these makes of that vector what the module made of it.
     """
 
     def __init__(
         self, place: Place, given: Float[Tensor, " d_model"], result: Float[Tensor, " d_model"]
     ) -> None:
         module: Any = place.module
-        self._centres = type(module).__name__.endswith("LayerNorm")
-        self._weight: Tensor = module.weight.detach()
-        bias = getattr(module, "bias", None)
-        self.bias = torch.zeros_like(self._weight) if bias is None else bias.detach()
+        weight, bias = getattr(module, "weight", None), getattr(module, "bias", None)
+        plain = torch.ones_like(given) if weight is None else weight.detach()
+        self.bias = torch.zeros_like(plain) if bias is None else bias.detach()
         named = (getattr(module, name, None) for name in ("eps", "variance_epsilon"))
         eps = next((each for each in named if each is not None), 0.0)
-        self._scale = (self._centred(given).square().mean() + eps).sqrt()
-        error = (self.scaled(given) + self.bias - result).abs().max() / result.abs().max()
-        if not error < 1e-3 * 10 ** (result.element_size() < 4):
-            raise NotApplicable(
-                f"{place.name} is a {type(module).__name__} that does not compute what its name says "
-                f"(relative difference {float(error):.1e})"
-            )
+        tolerance = 1e-3 * 10 ** (result.element_size() < 4)
+        error = math.inf
+        for self._centres, self._gain in product((True, False), (plain, 1 + plain)):
+            self._scale = (self._centred(given).square().mean() + eps).sqrt()
+            made = self.scaled(given) + self.bias
+            error = float((made - result).abs().max() / result.abs().max())
+            if error < tolerance:
+                return
+        raise NotApplicable(
+            f"{place.name} is a {type(module).__name__}, which is neither LayerNorm nor RMSNorm "
+            f"(relative difference {error:.1e})"
+        )
 
     def scaled(self, stream: Float[Tensor, "*batch d_model"]) -> Float[Tensor, "*batch d_model"]:
         """The stream normed at this scale, without the bias."""
-        return self._centred(stream) / self._scale * self._weight
+        return self._centred(stream) / self._scale * self._gain
 
     def _centred(self, stream: Tensor) -> Tensor:
         return stream - stream.mean(-1, keepdim=True) if self._centres else stream

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
-from functools import cached_property
-from typing import Any
+from functools import cached_property, wraps
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -17,19 +17,21 @@ from jaxtyping import Float
 from torch import Tensor
 
 from interp import stats
-from interp.classifiers import ablate, attention, choice, disentangled, occlude, stream
-from interp.classifiers.classifier import Classifier, Reading
+from interp.classifiers import ablate, attention, choice, disentangled, occlude, slices, stream
+from interp.classifiers.classifier import Classifier, Reading, told
 from interp.classifiers.pairs import Pair, premises
 from interp.classifiers.places import Places, find
+from interp.errors import InterpError, NotApplicable
 
 # Shows how far a loop over pairs is.
 Watched = Callable[[Sequence[Any], str], Iterator[Any]]
 Effects = Float[np.ndarray, "component example"]
+P, T = ParamSpec("P"), TypeVar("T")
 
 
 class Opened:
-    """The classifier on these pairs. Effects are log-odds, changed minus unchanged, one column a
-    pair; intervals resample premises."""
+    """The classifier on these pairs. Effects are log-odds (of a regression its number), changed
+    minus unchanged, one column a pair; intervals resample premises."""
 
     def __init__(
         self, classifier: Classifier, chosen: Sequence[Pair], watched: Watched, seed: int = 0
@@ -40,7 +42,9 @@ class Opened:
 
     @cached_property
     def places(self) -> Places:
-        return find(self.classifier, self.readings[0])
+        found = find(self.classifier, self.readings[0])
+        slices.check(self.classifier, found, self.readings[0])
+        return found
 
     @cached_property
     def patterns(self) -> list[Tensor]:
@@ -49,11 +53,17 @@ class Opened:
 
     @cached_property
     def heads(self) -> pd.DataFrame:
-        """layer, head: the rows of every array over heads."""
-        layers, heads = range(self.places.n_layers), range(self.places.n_heads)
-        return pd.DataFrame([(layer, head) for layer in layers for head in heads]).set_axis(
-            ["layer", "head"], axis=1
-        )
+        """layer, head: the rows of every array over heads that can be removed."""
+        return head_names(self.places.n_layers, self.places.n_heads)
+
+    @property
+    def unit(self) -> str:
+        """What effects are counted in."""
+        return self.classifier.unit
+
+    def by_layer(self, values: Any) -> Float[np.ndarray, "layer head"]:
+        """Values of every head that can be removed, in order."""
+        return np.reshape(values, (self.places.n_layers, -1))
 
     @cached_property
     def removed(self) -> dict[str, Effects]:
@@ -106,6 +116,22 @@ class Opened:
         chance = np.mean([attention.chance(pattern, reading) for pattern, reading in both])
         return np.stack(looks, -1), float(chance)
 
+    def strongest(self, looks: Effects, most: int = 6) -> tuple[np.ndarray, str, str]:
+        """The rows of the heads that count most when removed, what they do, and how that goes with
+        where heads look; of those that look across most, where heads cannot be removed."""
+        try:
+            effects = np.abs(self.removed["mean"].mean(-1))
+        except Exception:  # the views of heads say what went wrong
+            effects, which = looks.mean(-1), "look across most"
+            beside = "what these heads do is not known, since they were not removed"
+        else:
+            rank, which = stats.rank_correlation(looks.mean(-1), effects), "count most"
+            beside = (
+                f"the rank correlation with the size of its effect is {float(rank.value):.2f} "
+                f"[{float(rank.low):.2f}, {float(rank.high):.2f}]"
+            )
+        return np.argsort(-effects, kind="stable")[:most], which, beside
+
     def terms(self) -> tuple[Float[np.ndarray, "component layer head"], float]:
         """The mean shares of the terms in the scores, and how far their sum is from the scores."""
         found = [disentangled.terms(self.classifier, reading) for reading in self.readings]
@@ -128,6 +154,33 @@ class Opened:
         """names, the mean (called `what`), ci_low, ci_high."""
         found = self.estimate(effects)
         return names.assign(**{what: found.value}, ci_low=found.low, ci_high=found.high)
+
+
+def isolated(look: Callable[P, T]) -> Callable[P, T]:
+    """This way of looking, whose errors are reasons to leave it out: other people's models have
+    layers that nobody here has seen, and one view that fails takes no other along.
+
+    Raises  NotApplicable for whatever goes wrong inside.
+    """
+
+    @wraps(look)
+    def looked(*given: P.args, **named: P.kwargs) -> T:
+        try:
+            return look(*given, **named)
+        except NotApplicable:
+            raise
+        except InterpError as error:
+            raise NotApplicable(str(error)) from error
+        except Exception as error:
+            raise NotApplicable(f"looking this way ended with an error, {told(error)}") from error
+
+    return looked
+
+
+def head_names(n_layers: int, n_heads: int) -> pd.DataFrame:
+    """layer, head of so many, one row each."""
+    every = [(layer, head) for layer in range(n_layers) for head in range(n_heads)]
+    return pd.DataFrame(every, columns=["layer", "head"])
 
 
 def part_names(names: Sequence[stream.Part]) -> pd.DataFrame:

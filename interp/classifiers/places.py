@@ -26,7 +26,8 @@ _MLP = re.compile(
     r"(^|\.)((?<!attention\.)output\.dense|ffn\.lin2|ffn_output|fc2|dense_4h_to_h"
     r"|mlp\.(c_proj|down_proj|fc2|Wo))$"
 )
-_NORM = re.compile(r"(LayerNorm|RMSNorm)$")
+# Whatever is called a norm: one that is no such thing is found out where it is held.
+_NORM = re.compile("Norm")
 
 Change = Callable[[Tensor, Tensor], Tensor]
 
@@ -61,13 +62,18 @@ def find(classifier: Classifier, reading: Reading) -> Places:
     Raises  NotApplicable if not every layer has one attention output projection that reads its heads
             side by side.
     """
-    config = classifier.config
+    n_layers, n_heads = _shape(classifier)
     calls: list[tuple[str, Place, tuple[int, ...]]] = []
 
     def noting(kind: str, name: str) -> Callable[..., None]:
         def note(module: nn.Module, given: tuple[Any, ...], result: Any) -> None:
             number = sum(place.module is module for _, place, _ in calls)
             shown = result if kind == "embedding" else given[0]
+            if not isinstance(shown, Tensor) or not isinstance(result, Tensor):
+                raise NotApplicable(
+                    f"{name} of {classifier.name} is a {type(module).__name__}, which does not make "
+                    "a tensor of a tensor"
+                )
             calls.append((kind, Place(name, module, number), tuple(shown.shape)))
 
         return note
@@ -78,13 +84,13 @@ def find(classifier: Classifier, reading: Reading) -> Places:
                 stack.callback(module.register_forward_hook(noting(kind, name)).remove)
         classifier.logits(reading.inputs)
     pos = reading.tokens.shape[1]
-    # Norms of queries, keys and relative positions are not on the stream.
-    on_stream = [each for each in calls if len(each[2]) == 3 and each[2][1] == pos]
+    # Norms of queries, keys and relative positions are not on the stream, nor is a table of biases
+    # between positions.
+    on_stream = [each for each in calls if len(each[2]) == 3 and each[2][:2] == (1, pos)]
     found = {
         kind: tuple(place for each, place, _ in on_stream if each == kind)
         for kind in ("attention", "mlp", "norm", "embedding")
     }
-    n_layers, n_heads = config.num_hidden_layers, config.num_attention_heads
     widths = {shape[2] for kind, _, shape in on_stream if kind == "attention"}
     if len(found["attention"]) != n_layers or any(width % n_heads for width in widths):
         raise NotApplicable(
@@ -93,6 +99,32 @@ def find(classifier: Classifier, reading: Reading) -> Places:
             f"{classifier.origin.family} cannot be taken apart by heads yet"
         )
     return Places(**found, n_heads=n_heads)
+
+
+def one_stack(classifier: Classifier) -> None:
+    """Passes if the model is one stack of layers.
+
+    Raises  NotApplicable for an encoder–decoder.
+    """
+    if getattr(classifier.config, "is_encoder_decoder", False):
+        raise NotApplicable(
+            f"{classifier.name} is an encoder–decoder, a {classifier.origin.family}: it has the heads "
+            "of two stacks and those between them, and reads its decision in the decoder; only "
+            "models of one stack are taken apart"
+        )
+
+
+def _shape(classifier: Classifier) -> tuple[int, int]:
+    one_stack(classifier)
+    config = classifier.config.get_text_config()
+    found = [getattr(config, name, None) for name in ("num_hidden_layers", "num_attention_heads")]
+    if not all(isinstance(number, int) and number > 0 for number in found):
+        raise NotApplicable(
+            f"{classifier.name}, a {classifier.origin.family}, has no number of layers and heads in "
+            "its config"
+        )
+    n_layers, n_heads = found
+    return n_layers, n_heads
 
 
 def _kind(name: str, module: nn.Module) -> str:
@@ -157,11 +189,12 @@ def kernel(module: Any) -> tuple[Tensor, Tensor | None]:
 def recorded(
     classifier: Classifier, reading: Reading, places: Sequence[Place]
 ) -> list[tuple[Tensor, Tensor]]:
-    """What each of these calls was given and what it made of it, on this pair."""
+    """What each of these calls was given and what it made of it, on this pair. Copies: Falcon adds
+    to what its MLP gave in place."""
     found: list[tuple[Tensor, Tensor]] = [(torch.empty(0), torch.empty(0))] * len(places)
 
     def note(number: int, given: Tensor, result: Tensor) -> None:
-        found[number] = (given.detach(), result.detach())
+        found[number] = (given.detach().clone(), result.detach().clone())
 
     with changed(places, note):
         classifier.logits(reading.inputs)

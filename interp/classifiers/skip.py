@@ -68,5 +68,6 @@ def _layers(model: nn.Module, names: Sequence[str]) -> list[nn.Module]:
 
 def _repeated(given: Any, n: int) -> Any:
     if isinstance(given, Tensor):
-        return given.expand(n, *given.shape[1:])
+        # As GPT's first layers are given it: theirs cannot be viewed where it is expanded.
+        return given.repeat(n, *(1 for _ in given.shape[1:]))
     return tuple(None if each is None else _repeated(each, n) for each in given)

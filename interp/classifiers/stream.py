@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from einops import rearrange
 from fancy_einsum import einsum
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
 from interp.classifiers.classifier import Classifier, Reading
@@ -26,10 +26,13 @@ from interp.classifiers.norms import HeldNorm
 from interp.classifiers.places import Places, changed, kernel, recorded
 from interp.errors import NotApplicable
 
-Kept = Bool[Tensor, "intervention component"]
+# How much of each part is there, 0 to 1.
+Kept = Float[Tensor, "intervention component"]
 # The parts that compute something; a bias without its part is nobody's effect.
 WRITERS = ("embed", "head", "mlp")
 _TOKENS, _TEXTS = 128, 32
+# How far half of all parts may be from the middle, of the vector's largest dimension.
+_BENT = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +71,8 @@ class Parts:
 def parts(classifier: Classifier, places: Places, reading: Reading) -> Parts:
     """The parts on this pair.
 
-    Raises  NotApplicable if MLPs are not found, a norm is of an unknown kind, or the decision is not
-            read from one token.
+    Raises  NotApplicable if MLPs are not found, a norm is of an unknown kind, the decision is not read
+            from one token, or something else is computed on the way.
     """
     if len(places.mlp) != places.n_layers:
         raise NotApplicable(
@@ -78,20 +81,27 @@ def parts(classifier: Classifier, places: Places, reading: Reading) -> Parts:
         )
     held = _Held(classifier, places, reading)
     n = len(held.names)
-    alone = torch.eye(n, dtype=torch.bool)
-    nothing, everything = torch.zeros(1, n).bool(), torch.ones(1, n).bool()
-    vectors = held.vectors(torch.cat([alone, nothing, everything]))
-    contributions = torch.cat([vectors[:n] - vectors[n], vectors[n : n + 1]])
+    alone, nothing, everything = torch.eye(n), torch.zeros(1, n), torch.ones(1, n)
+    vectors = held.vectors(torch.cat([alone, nothing, everything, everything / 2]))
+    none, whole, half = vectors[n:].unbind()
+    bent = float((half - (none + whole) / 2).abs().max() / held.vector.abs().max())
+    if not bent < _BENT:
+        raise NotApplicable(
+            f"with all its parts held, {classifier.name}, a {classifier.origin.family}, still computes "
+            "something on the residual stream (an adapter, say): the vector that is read is no sum of "
+            "what its parts write"
+        )
+    contributions = torch.cat([vectors[:n] - none, none[None]])
     direct = torch.full((n + 1,), torch.nan, dtype=torch.float64)
     writers = [number for number, part in enumerate(held.names) if part.kind in WRITERS]
-    direct[writers] = held.decisions(~alone[writers]) - held.decision
+    direct[writers] = held.decisions(everything - alone[writers]) - held.decision
     return Parts(
         (*held.names, Part("rest")),
         held.vector,
         contributions,
         direct,
         float((contributions.sum(0) - held.vector).abs().max()),
-        float((vectors[-1] - held.vector).abs().max()),
+        float((whole - held.vector).abs().max()),
     )
 
 
@@ -138,10 +148,10 @@ class _Held:
         yield from (Part("norm bias", number) for number in range(len(self.norms)))
 
     def vectors(self, kept: Kept) -> Float[Tensor, "intervention d_model"]:
-        """The vector with only these parts there. No token sees another, so that each set of parts
+        """The vector with so much of the parts there. No token sees another, so that each set of parts
         is a token of one text."""
         found = []
-        for chunk in kept.split(_TOKENS):
+        for chunk in kept.split(min(_TOKENS, self.classifier.limit)):
             token = {name: tensor.repeat(1, len(chunk)) for name, tensor in self.token.items()}
             with self._only(chunk, axis=0), last_hidden(self.classifier) as hidden:
                 self.classifier.logits(token)
@@ -149,7 +159,7 @@ class _Held:
         return torch.cat(found)
 
     def decisions(self, kept: Kept) -> Float[Tensor, " intervention"]:
-        """The log-odds with only these parts there; each set of parts is a text of one token."""
+        """The log-odds with so much of the parts there; each set of parts is a text of one token."""
         found = []
         for chunk in kept.split(_TEXTS):
             token = {name: tensor.repeat(len(chunk), 1) for name, tensor in self.token.items()}
@@ -159,7 +169,7 @@ class _Held:
 
     @contextmanager
     def _only(self, kept: Kept, axis: int) -> Iterator[None]:
-        """Inside, the model writes these parts alone; `axis` is where one of size 1 belongs."""
+        """Inside, the model writes so much of its parts; `axis` is where one of size 1 belongs."""
         columns = {part: number for number, part in enumerate(self.names)}
         weights = kept.to(self.heads[0])
 
