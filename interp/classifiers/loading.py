@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +16,13 @@ from interp.classifiers.names import SHORT_NAMES, parted
 from interp.errors import UnavailableError, UsageError, brief, named, reason
 from interp.transformer import Origin
 from interp.weights import checksum, hub
-from interp.weights.files import read_json, weight_files
+from interp.weights.files import ordinary_file, read_json, weight_files
+
+_OF_TOKENIZERS = (
+    *("tokenizer", "vocab", "merges", "spiece", "spm", "sentencepiece", "special_tokens", "added"),
+    *("chat_template", "entity_vocab", "bpe"),
+)
+_HOLDS_WORDS = re.compile(r"^tokenizer\.json|vocab|\.model$|^merges|\.bpe|^bpe|\.spm")
 
 
 def load(
@@ -133,6 +140,15 @@ def _model(folder: Path, name: str, config: Any, remote_code: bool) -> Any:
 def _tokenizer(folder: Path, name: str, remote_code: bool) -> Any:
     from transformers import AutoTokenizer
 
+    found = [path for path in folder.iterdir() if path.name.startswith(_OF_TOKENIZERS)]
+    for path in found:
+        ordinary_file(path)
+    # Without one, some of transformers' classes come with no words at all.
+    if not remote_code and not any(_HOLDS_WORDS.search(path.name) for path in found):
+        raise UnavailableError(
+            f"the tokenizer of {named(name)} cannot be loaded: {named(folder)} holds no vocabulary, "
+            "such as tokenizer.json; write it there with the tokenizer's save_pretrained"
+        )
     try:
         with _quiet():
             tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=remote_code)

@@ -26,7 +26,8 @@ from interp.errors import InterpError, NotApplicable
 # Shows how far a loop over pairs is.
 Watched = Callable[[Sequence[Any], str], Iterator[Any]]
 Effects = Float[np.ndarray, "component example"]
-P, T = ParamSpec("P"), TypeVar("T")
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class Opened:

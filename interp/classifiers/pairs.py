@@ -45,9 +45,19 @@ def pairs(path: str | Path | None = None) -> list[Pair]:
 
 
 def premises(chosen: Sequence[Pair]) -> Int[np.ndarray, " example"]:
-    """For each pair the number of its premise: pairs that share one are no independent evidence."""
-    number = {text: rank for rank, text in enumerate(dict.fromkeys(p.premise for p in chosen))}
-    return np.array([number[pair.premise] for pair in chosen], dtype=np.int64)
+    """For each pair the number of its cluster: pairs that share a premise or a hypothesis, or are
+    joined by others that do, are no independent evidence."""
+    joined: dict[tuple[str, str], int] = {}
+    clusters: list[int] = []
+    for number, pair in enumerate(chosen):
+        texts = (("premise", pair.premise), ("hypothesis", pair.hypothesis))
+        met = {joined[text] for text in texts if text in joined}
+        first = min(met, default=number)
+        clusters = [first if each in met else each for each in clusters] + [first]
+        joined = {text: first if each in met else each for text, each in joined.items()}
+        joined |= dict.fromkeys(texts, first)
+    rank = {cluster: place for place, cluster in enumerate(dict.fromkeys(clusters))}
+    return np.array([rank[cluster] for cluster in clusters], dtype=np.int64)
 
 
 def _pair(row: Row) -> Pair:

@@ -8,7 +8,7 @@ import torch
 
 from interp.classifiers.loading import load
 from interp.classifiers.names import HHEM, parted
-from interp.classifiers.pairs import pairs, premises
+from interp.classifiers.pairs import Pair, pairs, premises
 from interp.errors import UnavailableError, UsageError
 
 
@@ -133,6 +133,53 @@ def test_what_needs_foreign_code_or_is_no_classifier_is_refused(folders, tmp_pat
     (folder / "config.json").write_text(json.dumps({**config, **change}))
     with pytest.raises(UnavailableError, match=message):
         load(str(folder))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"num_hidden_layers": 10**9}, "num_hidden_layers = 1000000000, more than its weights can"),
+        ({"vocab_size": 10**400}, "vocab_size = .*, more than its weights can"),
+        ({"max_position_embeddings": 10**11}, "max_position_embeddings = 100000000000, more than"),
+        ({"hidden_size": 28}, "other shapes than its config.json says"),
+        ({"num_attention_heads": 0}, "the weights of .* cannot be loaded: "),
+        ({"hidden_size": "x"}, r"config\.json is not valid: "),
+        ({"text_config": 3}, r"config\.json is not valid: text_config must be an object, got 3"),
+        ({"id2label": {"0": "no", "2": "yes"}}, "must name the labels 0, 1, 2"),
+        ({"model_type": 7}, "is a 7, which the installed transformers does not know"),
+    ],
+)
+def test_a_config_that_cannot_be_meant_is_one_sentence(folders, tmp_path, change, message):
+    folder = tmp_path / "model"
+    shutil.copytree(folders("bert"), folder)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, **change}))
+    with pytest.raises(UnavailableError, match=message) as refused:
+        load(str(folder))
+    assert len(str(refused.value)) < 600
+
+
+@pytest.mark.parametrize("most", ["x", [], -1, 0, True])
+def test_a_tokenizer_that_reads_no_number_of_tokens_is_refused(folders, tmp_path, most):
+    folder = tmp_path / "model"
+    shutil.copytree(folders("bert"), folder)
+    path = folder / "tokenizer_config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "model_max_length": most}))
+    with pytest.raises(UnavailableError, match="model_max_length in its tokenizer_config"):
+        load(str(folder))
+
+
+def test_a_folder_without_words_has_no_tokenizer(folders, tmp_path):
+    folder = tmp_path / "model"
+    shutil.copytree(folders("bert"), folder)
+    (folder / "tokenizer.json").unlink()
+    with pytest.raises(UnavailableError, match="holds no vocabulary, such as tokenizer.json"):
+        load(str(folder))
+
+
+def test_pairs_that_share_a_sentence_are_one_cluster_however_long_the_chain():
+    texts = [("a", "b"), ("c", "d"), ("e", "b"), ("f", "g"), ("e", "d"), ("b", "a")]
+    assert premises([Pair(*each) for each in texts]).tolist() == [0, 0, 0, 1, 0, 2]
 
 
 def test_a_model_without_a_trained_head_is_refused(folders, tmp_path):

@@ -18,9 +18,9 @@ STUDY = discover(Path(__file__).parent.parent.parent / "experiments").studies["p
 WORDS = "a man woman boy girl horse bridge red blue walks sits reads on in the of is book bar . ,"
 
 
-def save(folder, kind, **sizes):
-    """A random classifier with a tokenizer of a few words."""
-    from tokenizers import Tokenizer, models, pre_tokenizers
+def save(folder, kind, end=None, **sizes):
+    """A random classifier with a tokenizer of a few words, which may put one at the end."""
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors
     from transformers import AutoConfig, AutoModelForSequenceClassification
     from transformers import PreTrainedTokenizerFast as Fast
 
@@ -37,6 +37,12 @@ def save(folder, kind, **sizes):
     vocabulary = {word: number for number, word in enumerate(["[PAD]", "[MASK]", *WORDS.split()])}
     inner = Tokenizer(models.WordLevel(vocabulary, unk_token="[MASK]"))
     inner.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    if end is not None:
+        inner.post_processor = processors.TemplateProcessing(
+            single=f"$A {end}",
+            pair=f"$A $B:1 {end}:1",
+            special_tokens=[(end, vocabulary[end])],
+        )
     Fast(
         tokenizer_object=inner,
         mask_token="[MASK]",
@@ -126,3 +132,42 @@ def test_a_folder_yields_a_report_whose_checks_pass(work, folders, kind, capsys)
             file.write("a girl sits,a girl is on the bridge\n")
         assert run(*words, "--dry-run") == 0
         assert "would run: files changed" in capsys.readouterr().out
+
+
+def test_an_encoder_decoder_is_scored_and_says_what_it_does_not_show(
+    work, tmp_path_factory, capsys
+):
+    sizes = {"d_model": 24, "encoder_layers": 2, "decoder_layers": 2, "max_position_embeddings": 40}
+    sizes |= {"encoder_attention_heads": 4, "decoder_attention_heads": 4, "num_labels": 3}
+    eos = 2 + WORDS.split().index(",")
+    folder = save(tmp_path_factory.mktemp("bart"), "bart", ",", **sizes, eos_token_id=eos)
+    assert run("--classifier", folder, "--pairs", "pairs.csv") == 0
+    assert "CHECKS FAILED" not in capsys.readouterr().out
+    result, place = stored()
+    assert (result["status"], result["verdict"]) == ("ok", "not run")
+    reasons = {each["name"]: each["reason"] for each in result["not_run"]}
+    assert "encoder–decoder" in reasons["heads"]
+    assert "encoder–decoder" in reasons["attention between the sentences"]
+    assert {"pairs", "tokens"} <= {path.stem for path in (place / "tables").iterdir()}
+
+
+def test_a_regression_shows_its_number(work, tmp_path_factory):
+    folder = save(
+        tmp_path_factory.mktemp("regression"), "bert", num_labels=1, problem_type="regression"
+    )
+    assert run("--classifier", folder, "--pairs", "pairs.csv", "--top", "1") == 0
+
+    import pandas as pd
+    from transformers import pipeline
+
+    result, place = stored()
+    scores = pd.read_csv(place / "tables" / "pairs.csv")
+    theirs = pipeline("text-classification", model=str(folder), tokenizer=str(folder))
+    expected = [
+        theirs({"text": row.premise, "text_pair": row.hypothesis})["score"]
+        for row in scores.itertuples()
+    ]
+    assert scores.score.to_numpy() == pytest.approx(np.array(expected), abs=1e-5)
+    assert scores.log_odds.to_numpy() == pytest.approx(np.array(expected), abs=1e-5)
+    assert "log-odds" not in result["answer"]
+    assert {each["unit"] for each in result["headline"]} == {"output"}
