@@ -117,13 +117,13 @@ def one_stack(classifier: Classifier) -> None:
 def _shape(classifier: Classifier) -> tuple[int, int]:
     one_stack(classifier)
     config = classifier.config.get_text_config()
-    found = [getattr(config, name, None) for name in ("num_hidden_layers", "num_attention_heads")]
-    if not all(isinstance(number, int) and number > 0 for number in found):
+    n_layers = getattr(config, "num_hidden_layers", None)
+    n_heads = getattr(config, "num_attention_heads", None)
+    if not isinstance(n_layers, int) or not isinstance(n_heads, int) or min(n_layers, n_heads) < 1:
         raise NotApplicable(
             f"{classifier.name}, a {classifier.origin.family}, has no number of layers and heads in "
             "its config"
         )
-    n_layers, n_heads = found
     return n_layers, n_heads
 
 
