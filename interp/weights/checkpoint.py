@@ -95,8 +95,13 @@ def tokenizer_of(source: str, name: str, kind: str = "AutoTokenizer") -> Tokeniz
 
         _check_files(Path(source))
         try:
-            return getattr(transformers, kind).from_pretrained(source, trust_remote_code=False)
-        except Exception as error:  # transformers raises whatever its parsers do
+            found = getattr(transformers, kind).from_pretrained(source, trust_remote_code=False)
+            # Some of what its files say counts only when a text is read.
+            found("a")
+            return found
+        except BaseException as error:  # its parsers raise whatever they like, panics of Rust too
+            if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+                raise
             raise UnavailableError(
                 f"the tokenizer of {named(name)} cannot be loaded: {reason(error)}"
             ) from error

@@ -40,6 +40,11 @@ _ROTARY = """
     rope_scaling rope_theta partial_rotary_factor original_max_position_embeddings rotary_pct
     rotary_emb_base
 """
+# What counts something, under the names of all families.
+_SIZES = """
+    n_embd n_head n_layer n_positions n_inner vocab_size hidden_size num_attention_heads
+    num_hidden_layers num_key_value_heads intermediate_size max_position_embeddings head_dim
+"""
 
 
 def checkpoint(folder: Path, name: str, revision: str | None = None) -> Checkpoint:
@@ -93,14 +98,18 @@ def _settings(path: Path, family: str, values: dict[str, Any]) -> Settings:
 
     kind: Any = CONFIG_MAPPING[family]
     own = {field.name for field in fields(kind)} - {*_INERT.split()}
-    # The class makes lists of so many entries.
-    for name in ("num_hidden_layers", "n_layer"):
-        Settings(str(path), values).integer(name, None, most=bounds.MOST_LAYERS)
     rotary = {*_ROTARY.split()} if "rope_parameters" in own else set()
     shown = own | kind.attribute_map.keys() | rotary
+    # Before the class divides by them and makes lists of so many entries.
+    raw = Settings(str(path), values)
+    for name in shown.intersection(_SIZES.split()):
+        raw.integer(name, None, most=bounds.MOST_LAYERS if "layer" in name else bounds.MOST)
     try:
         usual = kind()
         theirs = kind.from_dict({name: it for name, it in values.items() if name in shown})
+        if rotary:
+            # As the model does: only now is what stands beside `rope_parameters` put into them.
+            theirs.standardize_rope_params()
     except Exception as error:  # its validators raise many kinds of errors
         raise UnavailableError(f"{named(path)} is not valid: {reason(error)}") from None
     beside = {*_READ.split(), "is_causal", "layer_types", "head_dim"} - own

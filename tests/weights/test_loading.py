@@ -247,6 +247,18 @@ def test_a_damaged_tokenizer_is_an_error_when_it_is_needed(saved, tokens):
         model.run("Mary")
 
 
+def test_a_tokenizer_that_would_fail_at_its_first_text_is_refused(tmp_path):
+    model = interp.load("tiny-llama")
+    exporting.write(tmp_path, model)
+    model.tokenizer.save_pretrained(tmp_path)
+    path = tmp_path / "tokenizer_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"model_max_length": "many"}))
+    with pytest.raises(
+        UnavailableError, match="the tokenizer of .* cannot be loaded: '>' not supp"
+    ):
+        interp.load(tmp_path).run("Mary")
+
+
 def test_checksum_is_the_files_own_and_follows_its_changes(saved):
     import hashlib
 

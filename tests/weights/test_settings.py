@@ -3,10 +3,12 @@
 import json
 
 import pytest
+import torch
 
 import interp
 from interp.errors import UnavailableError
 from interp.transformer import RotaryScaling
+from interp.weights.comparison import reference_in
 from interp.weights.huggingface import read_config
 
 
@@ -26,6 +28,16 @@ def changed(folder, **settings):
         ("gpt2", {"is_causal": False}, "is_causal"),
         ("gpt2", {"transformers_weights": "other.safetensors"}, "transformers_weights"),
         ("gpt2", {"layer_types": ["linear_attention"] * 3}, "layer_types"),
+        ("gpt2", {"n_head": 0}, "n_head must be at least 1, got 0"),
+        ("gpt2", {"n_layer": 10**9}, "n_layer must be at most 10,000, got 1000000000"),
+        ("llama", {"num_attention_heads": -6}, "num_attention_heads must be at least 1, got -6"),
+        ("llama", {"num_key_value_heads": 0}, "num_key_value_heads must be at least 1"),
+        ("llama", {"vocab_size": 10**11}, "vocab_size must be at most 2,147,483,647"),
+        ("llama", {"hidden_size": True}, "hidden_size must be an integer, got True"),
+        ("qwen3", {"num_hidden_layers": 10**9}, "num_hidden_layers must be at most 10,000"),
+        ("qwen3", {"num_hidden_layers": 2.5}, "num_hidden_layers must be an integer, got 2.5"),
+        ("neox", {"layer_norm_eps": -1e-5}, "norm_eps must be a finite number of at least 0"),
+        ("llama", {"rms_norm_eps": float("nan")}, "rms_norm_eps must be a finite number, got nan"),
         ("gpt2", {"n_head": 5}, "24 does not divide into 5 heads"),
         ("neox", {"head_dim": 16}, "head_dim"),
         ("neox", {"is_causal": 0}, "is_causal"),
@@ -51,6 +63,18 @@ def test_a_setting_that_would_change_the_computation_is_refused_by_name(
     with pytest.raises(UnavailableError, match=named) as refused:
         interp.load(folder)
     assert "\n" not in str(refused.value)
+
+
+def test_what_stands_beside_the_rotary_settings_counts_as_in_hugging_faces_class(saved, tokens):
+    folder = saved("llama-biased")
+    before = interp.load(folder).run(tokens).logits
+    changed(folder, original_max_position_embeddings=8)
+    model = interp.load(folder)
+    with torch.no_grad():
+        expected = reference_in(folder, torch.float32)(tokens).logits
+    assert model.config.rotary_scaling.original_n_ctx == 8
+    assert (model.run(tokens).logits - expected).abs().max() <= 1e-5
+    assert (before - expected).abs().max() > 0.1
 
 
 def test_an_architecture_that_is_not_supported_is_refused_with_those_that_are(saved):
