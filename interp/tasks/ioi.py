@@ -28,34 +28,47 @@ _COUPLES_APART = 10
 # A and B are the two names as they come first; S is the one of them that comes again.
 SENTENCES = (
     "When {A} and {B} walked into the {place}, {S} handed a {thing} to",
-    "After {A} and {B} came out of the {place}, {S} gave a {thing} to",
-    "While {A} and {B} were waiting at the {place}, {S} passed a {thing} to",
-    "Once {A} and {B} had found the {place}, {S} offered a {thing} to",
-    "Last week {A} and {B} met at the {place}, and {S} sold a {thing} to",
-    "Yesterday {A} and {B} cleaned the {place}, then {S} showed a {thing} to",
-    "Because {A} and {B} were bored at the {place}, {S} threw a {thing} to",
-    "As {A} and {B} talked behind the {place}, {S} slipped a {thing} to",
-    "Before {A} and {B} drove home from the {place}, {S} gave a {thing} to",
-    "This morning {A} and {B} toured the {place}, where {S} handed a {thing} to",
-    "On Sunday {A} and {B} returned to the {place}, and {S} brought a {thing} to",
-    "Although {A} and {B} argued outside the {place}, {S} still gave a {thing} to",
-    "The guide saw {A} and {B} inside the {place}, where {S} showed a {thing} to",
-    "At noon {A} and {B} sat down near the {place}, so {S} passed a {thing} to",
-    "In the story {A} and {B} live above the {place}, and {S} often lends a {thing} to",
+    "After lunch {A} joined {B} outside, where {S} soon sold an old {thing} to",
+    "Because it was raining, {A} shared one umbrella with {B}; later that evening {S} said thanks to",
+    "Everybody at the {place} knew that {A} loved {B}, so nobody laughed when {S} read a poem to",
+    "Last Friday {A} and {B} met by chance. They talked for hours about their childhood, and before "
+    "leaving {S} promised to write a long letter to",
+    "Two tired travelers, {A} and {B}, found just one empty bench; {S} kindly offered the better seat to",
+    "My neighbors {A} and {B} are both terrible cooks, yet every Sunday {S} bakes something for",
+    "The match between {A} and {B} ended in a draw, after which {S} bowed politely to",
+    "According to this story, {A} rescued {B} from a burning ship, and years afterwards {S} wrote music for",
+    "As {A} was dancing with {B}, somebody turned off all lights, which gave {S} courage to whisper sweet "
+    "words to",
+    "Our teacher introduced {A} to {B} yesterday. Since then, {S} has been sending flowers to",
+    "Neither {A} nor {B} had any money left, until {S} found coins under the sofa and gave half of them to",
+    "At breakfast, {A} argued over politics with {B} again; {S} finally threw a {thing} at",
+    "Before sunrise {A} woke up {B} quietly, then {S} poured hot coffee for",
+    "It took {A} and {B} three weeks to build that boat, and now {S} wants to buy it from",
+    "During the flight {A} sat next to {B}. Halfway across the ocean {S} began telling jokes to",
+    "Although {A} had never trusted {B}, on Monday morning {S} decided to lend the {thing} to",
+    "As children {A} and {B} lived near the same {place}; even today {S} sometimes mails postcards to",
+    "Through a mutual friend {A} got to know {B}, and within months {S} proposed marriage to",
+    "Nobody except {A} and {B} remained; without one word {S} pushed the {thing} over to",
+    "There were just two players left, {A} and {B}; holding no good cards, {S} surrendered to",
+    "For years {A} has competed against {B}, but this winter {S} lost everything to",
+    "Deep inside the forest {A} came upon {B}; both were frightened, so slowly {S} held out a hand to",
+    "Cousins {A} and {B} inherited their grandmother's cottage together, though last summer {S} sold "
+    "one half to",
 )
 ORDERS = ("ABBA", "BABA")
 NAMES = """
 Mary John Tom James Anna Paul Sarah David Peter Laura Mark Emma Jack Alice Robert Kate Daniel Linda
 Simon Julia Henry Helen Martin Jane Frank Susan George Lisa Adam Rachel Kevin Maria Richard Karen
 Steven Amy Charles Nancy Brian Ruth William Diana Thomas Claire Michael Emily Andrew Jessica Joseph
-Elizabeth Edward Rebecca Alex Sam
+Elizabeth Edward Rebecca Alex Sam Arthur Anne Oliver Lucy Patrick Charlotte Walter Catherine
 """
 PLACES = """
 store park school library garden station museum hospital office restaurant kitchen market theater
-hotel church house
+hotel church house bank palace castle airport
 """
 THINGS = """
-book ring letter drink ball key basket bottle picture gift cup map ticket coat flower box
+book ring letter drink ball key basket bottle picture gift cup map ticket coat flower box knife watch
+pen hat
 """
 
 

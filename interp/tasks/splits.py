@@ -31,6 +31,8 @@ POOL = 32
 # Of a built-in task's templates so many confirm, and with so many prompts if nothing else is said.
 CONFIRMING_TEMPLATES = 12
 CONFIRM = 72
+# Of so many words the two halves of the screen have enough with a quarter each.
+_MANY = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +128,8 @@ def _of_part(part: Part, prompts: Sequence[Prompt]) -> list[Prompt]:
 
 def deal(recipe: Recipe, seed: int) -> Dealt:
     """Templates and words dealt to discovery, held-out half and confirmation by the seed alone: half
-    of the templates, but at most `CONFIRMING_TEMPLATES`, and at least half of the words confirm."""
+    of the templates, but at most `CONFIRMING_TEMPLATES`, and half of the words confirm, or a third of
+    a short list."""
     random = Random(f"{recipe.task} {seed} split")
     templates = _templates(len(recipe.templates), random)
     words: dict[Part, dict[str, Sequence[Any]]] = {part: {} for part in templates}
@@ -138,7 +141,7 @@ def deal(recipe: Recipe, seed: int) -> Dealt:
                 of_part[name] = each.all
             continue
         mixed = random.sample(list(each.all), len(each.all))
-        few = max(each.least, len(mixed) // 4)
+        few = max(each.least, len(mixed) // (4 if len(mixed) >= _MANY else 3))
         words["discovery"][name] = mixed[:few]
         words["held_out"][name] = mixed[few : 2 * few]
         words["confirmation"][name] = mixed[2 * few :]

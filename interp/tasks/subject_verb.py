@@ -19,26 +19,37 @@ from interp.tasks.reader import Reader, fill
 from interp.tasks.recipe import Pick, Recipe, Words, numbered, usable
 
 SENTENCES = (
-    "The {subject} near the {between}",
-    "The {subject} behind the {between}",
-    "We know that the {subject} beside the {between}",
-    "The old {subject} from the {between}",
-    "I think the {subject} under the {between}",
-    "The small {subject} next to the {between}",
-    "She said the {subject} above the {between}",
-    "Today the {subject} by the {between}",
-    "Of course the {subject} in front of the {between}",
-    "The new {subject} close to the {between}",
-    "It seems the {subject} at the {between}",
-    "The other {subject} outside the {between}",
-    "They heard that the {subject} opposite the {between}",
-    "As before, the {subject} around the {between}",
-    "The best {subject} inside the {between}",
+    "We all know that the {subject} beside the {between}",
+    "Honestly, your {subject} under her {between}",
+    "As everyone can see, his {subject} from our {between}",
+    "Do not worry: my {subject} behind their {between}",
+    "Nobody believes me when I say the {subject} above your {between}",
+    "Strange though this sounds, our {subject} next to his {between}",
+    "Look! Her {subject} inside the {between}",
+    "At this time of year the {subject} around my {between}",
+    "Today, just like yesterday, their {subject} by the {between}",
+    "She told me her {subject} on top of our {between}",
+    "Mother swears their {subject} outside my {between}",
+    "If you ask the guide, the best {subject} within her {between}",
+    "In bad weather the {subject} opposite his {between}",
+    "I wonder why your {subject} across from their {between}",
+    "People often forget how beautiful the {subject} along the {between}",
+    "Only one thing matters here: whether my {subject} against your {between}",
+    "For some reason his {subject} below our {between}",
+    "Photographs show that her {subject} to the left of their {between}",
+    "Unlike mine, your {subject} beyond the {between}",
+    "Though nobody lives there any more, the {subject} facing her {between}",
+    "Every single morning our {subject} close to my {between}",
+    "Let us hope his {subject} in front of your {between}",
+    "Since last week's storm, my {subject} beneath their {between}",
+    "Even in winter the neighbor's {subject} past the {between}",
 )
 NOUNS = """
 key/keys book/books dog/dogs cat/cats picture/pictures house/houses car/cars tree/trees boat/boats
 chair/chairs table/tables window/windows door/doors box/boxes flower/flowers bird/birds
-letter/letters bottle/bottles cup/cups lamp/lamps
+letter/letters bottle/bottles cup/cups lamp/lamps horse/horses wall/walls hill/hills room/rooms
+rock/rocks tower/towers stone/stones bridge/bridges ship/ships building/buildings sign/signs
+statue/statues plant/plants truck/trucks clock/clocks plate/plates
 """
 VERB = {"singular": " is", "plural": " are"}
 
