@@ -17,8 +17,8 @@ from interp.errors import UsageError
 from interp.lab import experiment, figures, progress
 from interp.report import Chart, Report, Section, Series, Table, Text
 
-# Prompts of every other task.
-OTHERS = 8
+# Prompts of every other task, and as many again of those templates that confirm.
+OTHERS = 24
 
 
 @experiment(
@@ -41,6 +41,7 @@ def task_check(model, task, *, seed: int = 0, n: int = 16, others: bool = True) 
         f"{task.name} prompts, by {gate.clean.value:.2f} logits ({gate.corrupted.value:+.2f} after the "
         f"corrupted prompts). Of the {len(table)} tasks tried it can do {', '.join(done) or 'none'}.",
         verdict="not supported" if gate.refused else "supported",
+        limits=[gate.note] if gate.note else [],
         headlines=[
             figures.headline("accuracy", gate.accuracy),
             figures.headline("logit difference, clean", gate.clean, "logits"),
@@ -65,7 +66,12 @@ def _tried(model, task, n: int, seed: int) -> dict:
     for name in progress([each for each in tasks.names() if each != task.name], "tasks"):
         try:
             tried[name] = tasks.build(
-                name, model.tokenizer, n=min(n, OTHERS), seed=seed, bos=model.bos_choice
+                name,
+                model.tokenizer,
+                n=min(n, OTHERS),
+                seed=seed,
+                bos=model.bos_choice,
+                confirm=OTHERS,
             )
         except UsageError as error:
             tried[name] = str(error)

@@ -107,9 +107,9 @@ class Task:
     prompts: tuple[Prompt, ...]
     bos: int | None
     shared: tuple[str, ...] = ()
-    source: BuiltIn | None = None
+    source: BuiltIn | None = field(default=None, repr=False, compare=False)
     corruption: str = ""
-    whole: tuple[Prompt, ...] = ()
+    whole: tuple[Prompt, ...] = field(default=(), repr=False, compare=False)
 
     @cached_property
     def kept(self) -> tuple[Prompt, ...]:

@@ -188,6 +188,23 @@ def fresh_confirmation(task: Task) -> Task | None:
     return task.confirmation
 
 
+def left_out(task: Task) -> Task | None:
+    """Prompts of those of the screen's templates for which it asks for too few prompts, or None if it
+    has all: what the model can do is judged on every template."""
+    source, prompts = task.source, task.whole or task.prompts
+    if source is None or any(prompt.part == "confirmation" for prompt in prompts):
+        return None
+    there = {prompt.template for prompt in prompts}
+    shares = [source.dealt.parts[part] for part in ("discovery", "held_out")]
+    templates = max(len(share.templates) for share in shares)
+    whole = source.screen(2 * templates * source.recipe.at_once)
+    missing = [prompt for prompt in whole.prompts if prompt.template not in there]
+    if not missing:
+        return None
+    found = replace(whole, prompts=tuple(missing))
+    return found.corrupted_by(task.corruption) if task.corruption else found
+
+
 def of_file(prompts: Sequence[Prompt]) -> tuple[Prompt, ...]:
     """The prompts of a file with their clusters and halves."""
     return halved(clustered(prompts))

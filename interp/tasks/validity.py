@@ -34,7 +34,8 @@ class Gate:
     Units  Accuracy is the share of clean prompts on which the answer's logit is above the wrong
            one's; `clean`, `corrupted` and `gap` (clean minus corrupted) are mean logits of answer
            minus wrong. `clean_each` and `corrupted_each` hold the same for every kept prompt of the
-           task, the other two for every one of its confirmation that is not among them.
+           task, the other two for every one of its confirmation that is not among them; the estimates are
+           over both and one prompt or more of each template that neither has.
     """
 
     n: int
@@ -52,8 +53,8 @@ class Gate:
 
 
 def gate(model: Transformer, task: Task) -> Gate:
-    """The model's accuracy and logit differences on the task and its fresh confirming prompts, and
-    whether they will do."""
+    """The model's accuracy and logit differences on the task, its fresh confirming prompts and whatever
+    templates are left, and whether they will do."""
     if not task.n:
         none = np.zeros(0)
         why_none = (
@@ -61,12 +62,13 @@ def gate(model: Transformer, task: Task) -> Gate:
         )
         return Gate(0, task.dropped, None, None, None, None, why_none, none, none, none, none)
     fresh = splits.fresh_confirmation(task)
-    here = logit_differences(model, task)
-    there = (np.zeros(0), np.zeros(0)) if fresh is None else logit_differences(model, fresh)
-    clean_each, corrupted_each = (np.concatenate(both) for both in zip(here, there, strict=True))
-    clusters = task.clusters
-    if fresh is not None:
-        clusters = np.concatenate([clusters, clusters.max() + 1 + fresh.clusters])
+    judged = [each for each in (task, fresh, splits.left_out(task)) if each is not None]
+    measured = [logit_differences(model, each) for each in judged]
+    clean_each, corrupted_each = (np.concatenate(both) for both in zip(*measured, strict=True))
+    names = [(part, cluster) for part, each in enumerate(judged) for cluster in each.clusters]
+    clusters = np.unique(names, axis=0, return_inverse=True)[1]
+    here, none = measured[0], np.zeros(0)
+    there = (none, none) if fresh is None else measured[1]
     accuracy = stats.share(clean_each > 0, clusters)
     clean = stats.mean(clean_each, clusters)
     corrupted = stats.mean(corrupted_each, clusters)
@@ -77,7 +79,7 @@ def gate(model: Transformer, task: Task) -> Gate:
         refused = f"{refused}; {_begun(model, task)}"
     return Gate(
         n=len(clean_each),
-        dropped=task.dropped + (0 if fresh is None else fresh.dropped),
+        dropped=sum(each.dropped for each in judged),
         accuracy=accuracy,
         clean=clean,
         corrupted=corrupted,

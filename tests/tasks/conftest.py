@@ -27,7 +27,8 @@ BUILT_IN = (
 
 
 def _wordy(digits: int):
-    lists = [ioi.NAMES, ioi.PLACES, ioi.THINGS, greater_than.EVENTS, gendered_pronoun.FEMALE]
+    lists = [gendered_pronoun.PLACES, gendered_pronoun.THINGS, capital_country.WHO]
+    lists += [ioi.NAMES, ioi.PLACES, ioi.THINGS, greater_than.EVENTS, gendered_pronoun.FEMALE]
     lists += [gendered_pronoun.MALE, subject_verb.NOUNS, capital_country.CAPITALS]
     lists += [docstring.WORDS, colored_objects.COLORS, colored_objects.OBJECTS, "he she is are"]
     words = sorted({word for words in lists for word in words.replace("/", " ").split()})

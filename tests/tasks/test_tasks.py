@@ -238,10 +238,14 @@ def test_docstring_and_colors_are_as_the_prompt_says(tokenizer):
         assert _at(tokenizer, prompt, "fourth") == prompt.wrong
         assert _at(tokenizer, prompt, "second") == _at(tokenizer, prompt, "second_again")
     for prompt in tasks.build("colored_objects", tokenizer, n=40).kept:
-        asked = _at(tokenizer, prompt, "asked")
-        assert f"a{prompt.answer}{asked}" in prompt.clean
-        other = prompt.corrupted.rsplit("the ", 1)[1].removesuffix(" is")
-        assert f"a{prompt.wrong} {other}" in prompt.clean
+        places, tokens = prompt.positions, prompt.clean_tokens
+        assert _at(tokenizer, prompt, "object") == _at(tokenizer, prompt, "asked")
+        assert (tokens[places["color"]], places["color"] + 1) == (
+            prompt.answer_token,
+            places["object"],
+        )
+        other = tokens.index(prompt.corrupted_tokens[places["asked"]])
+        assert tokens[other - 1] == prompt.wrong_token
 
 
 def test_a_vocabulary_that_lacks_the_words_is_refused_in_words():

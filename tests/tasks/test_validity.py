@@ -6,6 +6,7 @@ import torch
 
 import interp
 from interp import edits, sites, tasks
+from interp.tasks import ioi, splits
 
 
 @pytest.fixture(scope="module")
@@ -29,9 +30,21 @@ def test_logit_differences_are_those_of_one_prompt_at_a_time(model):
             logits = model.run(torch.tensor([tokens])).logits[0, -1]
             expected = logits[prompt.answer_token] - logits[prompt.wrong_token]
             assert found == pytest.approx(expected.item(), abs=1e-4)
-    clean = np.concatenate([gate.clean_each, gate.confirmation_clean_each])
-    assert gate.accuracy.value == np.mean(clean > 0)
-    assert gate.n == task.n + fresh.n == len(clean)
+    rest = splits.left_out(task)
+    clean = [gate.clean_each, gate.confirmation_clean_each, tasks.gate(model, rest).clean_each]
+    assert gate.accuracy.value == np.mean(np.concatenate(clean) > 0)
+    assert gate.n == task.n + fresh.n + rest.n
+
+
+def test_the_gate_is_judged_on_every_template(model):
+    for n in (4, 16, 40):
+        task = tasks.build("ioi", model.tokenizer, n=n)
+        rest = splits.left_out(task)
+        judged = [*task.kept, *task.confirmation.kept, *(rest.kept if rest else ())]
+        assert len({prompt.template for prompt in judged}) == len(ioi.SENTENCES)
+        assert len(set(judged_rows := [prompt.clean_tokens for prompt in judged])) == len(
+            judged_rows
+        )
 
 
 def test_a_model_that_guesses_is_refused_with_what_it_got(model):
