@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 Study = TypeVar("Study", bound="Callable[..., Report]")
 _MARK = "__experiment__"
+# Where a study does not say: after those of the project that read, before those that sweep.
+USUAL_COST = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,7 @@ class Declaration:
     default: bool
     gated: bool
     sweeps: bool
+    cost: int
     model: str
     applies: Callable[[Any], str | None] | None
 
@@ -39,6 +42,7 @@ def experiment(
     default: bool = True,
     gated: bool = True,
     sweeps: bool = False,
+    cost: int = USUAL_COST,
     model: str = "transformer",
     applies: Callable[[Any], str | None] | None = None,
 ) -> Callable[[Study], Study]:
@@ -48,10 +52,11 @@ def experiment(
     when none is named, or None if it needs none; `also` is a second one that `interp run all` asks it
     about, where the model can do it. `default` puts it into the suite that
     `interp run all` runs. `gated` asks that the model can do the task. `sweeps` says that the work
-    is in sweeps, so that a dry run plans them and tells what they cost. `model` is the kind of the
-    model it runs on: the `transformer` that --model names, or the `classifier` that its own setting
-    of that name does. `applies` returns the reason
-    why the experiment has nothing to say about a model, or None.
+    is in sweeps, so that a dry run plans them and tells what they cost. `cost` is how many seconds it
+    takes on SmolLM2-135M, roughly: the suite begins with the cheap ones. `model` is the kind of the
+    model it runs on: the `transformer` that --model names, or the `classifier` that its own setting of
+    that name does. `applies` returns the reason why the experiment has nothing to say about a model, or
+    None.
 
     The file is read without being imported, so all but `applies` are written as literals, and every
     setting has an annotation and a literal default. Whoever calls the function, numbers are held
@@ -68,7 +73,7 @@ def experiment(
             values, notes = ranges.fitted(ranged, given.kwargs, model, task)
             return _noted(function(model, task, **values), notes)
 
-        declared = Declaration(expects, task, also, default, gated, sweeps, model, applies)
+        declared = Declaration(expects, task, also, default, gated, sweeps, cost, model, applies)
         setattr(checked, _MARK, declared)
         return cast("Study", checked)
 

@@ -38,6 +38,7 @@ class Request:
     debug: bool
     memory: int | None = None
     bos: Choice = "auto"
+    ungated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,8 @@ class Order:
     """One study with its model, task and settings.
 
     `reason` says why it runs; where it is empty, nothing changed since `unchanged_since`. The run
-    goes to `target` and takes the place of the one in `replaces`.
+    goes to `target` and takes the place of the one in `replaces`. `ungated` is why the gate refuses
+    the task, where the study runs all the same.
     """
 
     study: Study
@@ -58,6 +60,7 @@ class Order:
     replaces: Path | None
     reason: str
     unchanged_since: str = ""
+    ungated: str = ""
 
     @property
     def arguments(self) -> dict[str, Any]:
@@ -83,6 +86,7 @@ class Order:
         for name, value in usual.items():
             if (given := getattr(request, name)) != value:
                 words += [f"--{name}", given]
+        words += ["--ungated"] if self.ungated else []
         for setting in self.study.settings:
             if (chosen := self.settings[setting.name]) != setting.default:
                 words += setting.arguments(chosen)
@@ -95,10 +99,14 @@ def order(
     task: Task | None,
     settings: Mapping[str, Any],
     request: Request,
+    ungated: str = "",
 ) -> Order:
-    """What running this study now would mean."""
+    """What running this study now would mean; `ungated` as in `Order`."""
     mark = naming.file_mark(request.task, request.out) if task else ""
-    key = Key(_parts(model, task, settings, request), _code(study), mark)
+    parts = _parts(model, task, settings, request)
+    # A run that the gate let through is the same with the option and without.
+    parts |= {"ungated": True} if ungated else {}
+    key = Key(parts, _code(study), mark)
     usual = all(settings[each.name] == each.default for each in study.settings)
     place = (
         request.out / folder_name(model.origin.name) / folder_name(task.name if task else "none")
@@ -106,7 +114,7 @@ def order(
     target = place / (study.name if usual else f"{study.name}--{key.digest[:8]}")
     last = target if usual else _last(place, study, settings)
     reason, since = ("forced", "") if request.force else _why(last, key)
-    return Order(study, model, task, settings, request, key, target, last, reason, since)
+    return Order(study, model, task, settings, request, key, target, last, reason, since, ungated)
 
 
 def unless_taken(order: Order) -> Order:

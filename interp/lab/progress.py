@@ -15,11 +15,11 @@ _EVERY_SECONDS = 10.0
 
 
 class Watch:
-    """What is being done now, how far it is, and since when."""
+    """What is being done now, how far it is, how fast, and since when."""
 
     def __init__(self, label: str) -> None:
         self.label = label
-        self.started = time.monotonic()
+        self.started = self.step_started = time.monotonic()
         self.step_name = ""
         self.done = 0
         self.total: int | None = None
@@ -27,20 +27,49 @@ class Watch:
     def step(self, name: str, total: int | None = None) -> None:
         """From now on this is being done."""
         self.step_name, self.done, self.total = name, 0, total
+        self.step_started = time.monotonic()
 
     def advance(self, count: int = 1) -> None:
         """So many more are done."""
         self.done += count
 
+    def reach(self, name: str, done: int, total: int) -> None:
+        """So many of this are done; it began when it was first said to be."""
+        if (name, total) != (self.step_name, self.total) or done < self.done:
+            self.step(name, total)
+        self.done = done
+
+    @property
+    def finished(self) -> bool:
+        """Whether all of the step is done; what is being done since then has no name."""
+        return self.total is not None and self.done >= self.total
+
     @property
     def doing(self) -> str:
         """The step and how far it is, in words."""
         if self.total is not None:
-            return f"{self.step_name} {self.done} of {self.total}"
-        return f"{self.step_name} {self.done}" if self.done else self.step_name
+            return f"{self.step_name} {self.done} of {self.total}".strip()
+        return f"{self.step_name} {self.done}".strip() if self.done else self.step_name
+
+    @property
+    def pace(self) -> str:
+        """How fast the step goes and how long it will take, in words; empty where nobody can know."""
+        took = time.monotonic() - self.step_started
+        if not self.total or not self.done or self.finished or took < 1:
+            return ""
+        rate = self.done / took
+        speed = f"{rate:.3g}/s" if rate >= 1 else f"{1 / rate:.3g} s each"
+        return f"{speed}, {_time((self.total - self.done) / rate)} left"
 
     def __str__(self) -> str:
-        return f"{self.label}: {self.doing}, {time.monotonic() - self.started:.0f} s"
+        doing = f"computing, after {self.step_name}".strip(", ") if self.finished else self.doing
+        since = f"{time.monotonic() - self.started:.0f} s"
+        return f"{self.label}: {', '.join(filter(None, [doing, self.pace, since]))}"
+
+
+def _time(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
 _watch: ContextVar[Watch | None] = ContextVar("watch", default=None)
@@ -64,6 +93,11 @@ def meter(label: str, total: int | None = None) -> Watch:
     watch = _watch.get() or Watch("")
     watch.step(label, total)
     return watch
+
+
+def reach(done: int, total: int, label: str) -> None:
+    """The same for work that says how far it is: begun anew where less is done than before."""
+    (_watch.get() or Watch("")).reach(label, done, total)
 
 
 @contextmanager
@@ -99,10 +133,14 @@ def _show_bar(watch: Watch, stop: threading.Event) -> None:
         SpinnerColumn(),
         TextColumn("{task.description}", markup=False),
         BarColumn(),
+        TextColumn("{task.fields[pace]}", markup=False),
         TimeElapsedColumn(),
     )
     with Progress(*columns, console=Console(file=drawable()), transient=True) as bar, guarded():
-        task = bar.add_task(watch.label, total=None)
+        task = bar.add_task(watch.label, total=None, pace="")
         while not stop.wait(0.1):
-            text = one_line(f"{watch.label}: {watch.doing}")
-            bar.update(task, description=text, completed=watch.done, total=watch.total)
+            # A bar that is full says nothing any more: what comes after it is no share of it.
+            total = None if watch.finished else watch.total
+            doing = f"computing, after {watch.step_name}" if watch.finished else watch.doing
+            text = one_line(f"{watch.label}: {doing}")
+            bar.update(task, description=text, completed=watch.done, total=total, pace=watch.pace)

@@ -16,7 +16,7 @@ from typing import Any
 import interp
 from interp import ordinary
 from interp.errors import InterpError, UsageError, nearest
-from interp.lab.experiment import Declaration, declaration
+from interp.lab.experiment import USUAL_COST, Declaration, declaration
 from interp.lab.settings import Setting, Value, from_source, literal, shared
 from interp.visible import one_line
 
@@ -40,6 +40,7 @@ class Study:
     default: bool
     gated: bool
     sweeps: bool
+    cost: int
     model: str
     settings: tuple[Setting, ...]
     shared: tuple[str, ...]
@@ -225,7 +226,7 @@ def _mark(function: ast.FunctionDef) -> ast.Call | None:
 
 # What `experiment` takes for granted where a file does not say.
 _SWITCHES = {"default": True, "gated": True, "sweeps": False}
-_UNSAID = {**_SWITCHES, "also": None}
+_UNSAID = {**_SWITCHES, "also": None, "cost": USUAL_COST}
 # Kinds of models; all but the first are named by a setting that is called like the kind.
 KINDS = ("transformer", "classifier")
 
@@ -237,6 +238,7 @@ def _declared(mark: ast.Call, constants: dict[str, Value]) -> dict[str, Any]:
         "task": (str, type(None)),
         "also": (str, type(None)),
         **dict.fromkeys(_SWITCHES, (bool,)),
+        "cost": (int,),
         "model": (str,),
     }
     if mark.args or set(given) - {*kinds, "applies"}:

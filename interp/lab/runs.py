@@ -19,7 +19,7 @@ from interp.errors import InterpError, NotApplicable, UnavailableError, UsageErr
 from interp.lab import naming, provenance
 from interp.lab.inputs import shown
 from interp.lab.order import Order, unless_taken
-from interp.lab.progress import Watch, meter, watching
+from interp.lab.progress import Watch, reach, watching
 from interp.report import Report, Text, store
 from interp.report.result import Failure, ModelFacts, Result, TaskFacts
 from interp.visible import one_line, placeless, title
@@ -37,8 +37,8 @@ _TRIES = 3
 _LONGEST_MESSAGE, _LONGEST_TRACEBACK = 2000, 12_000
 
 
-def execute(order: Order, gate: Gate | None) -> Result:
-    """What the study found, or how it failed.
+def execute(order: Order, gate: Gate | None, label: str = "") -> Result:
+    """What the study found, or how it failed. What it does is shown under the `label`.
 
     Raises  UsageError and UnavailableError that the study raises: what was asked for cannot be run,
             which is no result.
@@ -47,7 +47,7 @@ def execute(order: Order, gate: Gate | None) -> Result:
     provenance.reset_peak_memory()
     clock = time.perf_counter()
     report, failure = None, None
-    with watching(order.study.name) as watch:
+    with watching(label or order.study.name) as watch:
         try:
             report = _report(order, gate, watch)
         except NotApplicable as reason:
@@ -76,6 +76,7 @@ def execute(order: Order, gate: Gate | None) -> Result:
         started=started,
         command=order.command,
         key=order.key.digest,
+        ungated=bool(order.ungated),
     )
 
 
@@ -170,7 +171,7 @@ def _report(order: Order, gate: Gate | None, watch: Watch) -> Report:
         engine.options(
             memory=order.request.memory,
             checkpoints=_checkpoints(order),
-            progress=_counted,
+            progress=reach,
             notes=notes,
         ),
     ):
@@ -179,6 +180,11 @@ def _report(order: Order, gate: Gate | None, watch: Watch) -> Report:
         raise InterpError(
             f"{order.study.function} must return an interp.report.Report, "
             f"it returned {type(report).__name__}"
+        )
+    if order.ungated:
+        notes.insert(
+            0,
+            f"Run with --ungated: {order.ungated}. What follows is about a task that the model fails.",
         )
     return replace(report, warnings=[*report.warnings, *notes])
 
@@ -213,11 +219,6 @@ def _staying_here() -> Iterator[None]:
         yield
     finally:
         os.chdir(here)
-
-
-def _counted(done: int, total: int, what: str) -> None:
-    watch = meter(what, total)
-    watch.advance(done)
 
 
 def _complete(order: Order, report: Report) -> Report:

@@ -25,6 +25,9 @@ RESERVED = (
     "force",
     "dry_run",
     "debug",
+    "memory",
+    "bos",
+    "ungated",
     "help",
 )
 

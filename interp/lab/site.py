@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from interp import files, ordinary
@@ -43,8 +44,11 @@ def redraw(folder: Path) -> bool:
     return True
 
 
-def write_index(out: Path, registry: Registry | None) -> Path:
-    """Writes `index.html` over all runs below `out` and returns its path.
+def write_index(
+    out: Path, registry: Registry | None, coming: Sequence[tuple[str, str]] = ()
+) -> Path:
+    """Writes `index.html` over all runs below `out` and returns its path. `coming` are the names and
+    questions of what is about to run.
 
     Runs that cannot be read and files that are no studies are listed with their error, studies
     that were not run yet with the command that runs them. What killed processes left goes.
@@ -65,7 +69,7 @@ def write_index(out: Path, registry: Registry | None) -> Path:
             )
     missing: list[tuple[str, str, str]] = []
     if registry is not None:
-        known = {result.experiment for result in found}
+        known = {result.experiment for result in found} | {name for name, _ in coming}
         missing = [
             (study.name, study.question, f"interp run {study.name}")
             for study in registry.studies.values()
@@ -74,7 +78,7 @@ def write_index(out: Path, registry: Registry | None) -> Path:
         broken += [(f"experiments/{file.path.name}", file.error) for file in registry.broken]
     index = out / "index.html"
     with files.writing(index, "make room and write it with `interp index`"):
-        files.write_text(index, render.index(found, missing, broken))
+        files.write_text(index, render.index(found, missing, broken, coming))
     return index
 
 

@@ -9,7 +9,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, TextIO
+from typing import Any
 
 from interp.visible import one_line, reveal
 
@@ -78,12 +78,11 @@ def guarded() -> Iterator[tuple[Stream, Stream]]:
         sys.stdout, sys.stderr = before
 
 
-def drawable() -> TextIO:
+def drawable() -> Any:
     """Standard error for what moves the cursor on purpose; whoever writes to it makes foreign text
     harmless himself."""
     found = sys.stderr
-    raw: Any = Stream(found.inner, plain=False) if isinstance(found, Stream) else found
-    return raw
+    return Stream(found.inner, plain=False) if isinstance(found, Stream) else found
 
 
 def complain(message: str) -> None:

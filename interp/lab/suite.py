@@ -42,6 +42,7 @@ def run(
     """
     _check_task(studies, request)
     _check_bos(studies, request)
+    _check_ungated(studies, request)
     check_out(request.out)
     classified = {
         study.name: classifier(study, settings[study.name], request)
@@ -51,7 +52,11 @@ def run(
     if len(classified) < len(studies):
         model = load(request.model, request.dtype, request.device, request.revision, request.bos)
     transformers = [study for study in studies if study.name not in classified]
-    choice = choose(transformers, model, request, whole) if transformers else TaskChoice()
+    choice = TaskChoice()
+    if transformers:
+        with watching(request.model) as watch:
+            watch.step("building tasks and asking the model")
+            choice = choose(transformers, model, request, whole)
     orders = [
         order(
             study,
@@ -59,8 +64,9 @@ def run(
             task,
             settings[study.name],
             request,
+            choice.refusal(study, task, model) if request.ungated and task is not None else "",
         )
-        for study in studies
+        for study in (cheap_first(studies) if whole else studies)
         for task in choice.tasks.get(study.name, [None])
     ]
     for each in orders:
@@ -73,8 +79,11 @@ def run(
         check_run(target)
     codes: list[int] = []
     try:
-        for each in orders:
-            codes.append(_one(each, choice))
+        for number, each in enumerate(orders, start=1):
+            place = f"{number} of {len(orders)}, " if len(orders) > 1 else ""
+            codes.append(_one(each, choice, place))
+            if each.reason and number < len(orders) and request.out.is_dir():
+                _index(request.out, registry, False, orders[number:])
     except runs.Unwritten as error:
         # The next would fare no better.
         complain(str(error))
@@ -85,10 +94,16 @@ def run(
     return next((code for code in (1, 3, 2) if code in codes), 0)
 
 
-def _index(out: Path, registry: Registry, told: bool) -> list[int]:
+def cheap_first(studies: Sequence[Study]) -> list[Study]:
+    """In the order in which a suite runs, so that there is something to read soon."""
+    return sorted(studies, key=lambda study: (study.cost, study.name))
+
+
+def _index(out: Path, registry: Registry, told: bool, coming: Sequence[Order] = ()) -> list[int]:
     """Writes the index; a failure of that is said and has an exit code of its own."""
+    later = [(each.study.name, each.study.question) for each in coming if each.reason]
     try:
-        index = site.write_index(out, registry)
+        index = site.write_index(out, registry, later)
     except InterpError as error:
         complain(str(error))
         return [error.exit_code]
@@ -124,6 +139,12 @@ def _check_bos(studies: Sequence[Study], request: Request) -> None:
         )
 
 
+def _check_ungated(studies: Sequence[Study], request: Request) -> None:
+    if request.ungated and not any(study.gated and study.task for study in studies):
+        names = ", ".join(study.name for study in studies)
+        raise UsageError(f"--ungated has no meaning here: {names} asks no gate")
+
+
 def _check_task(studies: Sequence[Study], request: Request) -> None:
     if request.task is not None and all(study.task is None for study in studies):
         names = ", ".join(study.name for study in studies)
@@ -132,15 +153,15 @@ def _check_task(studies: Sequence[Study], request: Request) -> None:
         )
 
 
-def _one(each: Order, choice: TaskChoice) -> int:
-    """Runs this if it has to and returns its exit code."""
+def _one(each: Order, choice: TaskChoice, place: str = "") -> int:
+    """Runs this if it has to and returns its exit code; `place` is which of how many it is."""
     if not each.reason:
         redrawn = each.replaces is not None and _redrawn(each.replaces)
-        _tell(each, f"skipped: {_why(each)}{'; page drawn again' if redrawn else ''}")
+        _tell(each, f"skipped: {_why(each)}{'; page drawn again' if redrawn else ''}", place)
         return 0
-    _tell(each, f"runs: {each.reason}")
+    _tell(each, f"runs: {each.reason}", place)
     try:
-        result = runs.execute(each, choice.gate(each))
+        result = runs.execute(each, choice.gate(each), f"{place}{each.study.name}")
     except (UsageError, UnavailableError) as error:
         complain(f"{each.study.name}: {error}")
         return error.exit_code
@@ -171,6 +192,8 @@ def _tell_costs(orders: Sequence[Order], choice: TaskChoice) -> None:
             _tell(each, f"would not run: {gate.refused}")
             continue
         _tell(each, f"would {'run' if each.reason else 'skip'}: {_why(each)}")
+        if each.ungated:
+            _tell(each, f"ungated: {each.ungated}")
         if each.task is not None and not each.task.n:
             _tell(each, f"none of the {len(each.task.prompts)} prompts of {each.task.name} is fit")
             continue
@@ -210,5 +233,5 @@ def _tell_result(each: Order, result: Result) -> None:
     _tell(each, f"{result.seconds} s, {page}")
 
 
-def _tell(each: Order, what: str) -> None:
-    print(f"{each.study.name}: {one_line(what, 4000)}", flush=True)
+def _tell(each: Order, what: str, place: str = "") -> None:
+    print(f"{place}{each.study.name}: {one_line(what, 4000)}", flush=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from interp.errors import UsageError
 from interp.lab import naming
@@ -27,9 +27,16 @@ class TaskChoice:
 
     def gate(self, order: Order) -> Gate | None:
         """What the gate says of this run's task, or None for a run that does not ask."""
-        if order.task is None or not order.study.gated:
+        if order.task is None or not order.study.gated or order.ungated:
             return None
         return _gate(order.task, cast("Transformer", order.model), self.gates)
+
+    def refusal(self, study: Study, task: Task | None, model: Any) -> str:
+        """Why the gate refuses this study's task; empty where it lets it through, is not asked, or has
+        no prompts to judge."""
+        if task is None or not study.gated or not task.n:
+            return ""
+        return _gate(task, model, self.gates).refused or ""
 
 
 def choose(
@@ -38,7 +45,8 @@ def choose(
     """Builds each task once. A usual task is left for the first one that the model can do if the
     tokenizer lacks its words, or if a study needs a model that can do it and this one cannot. Where
     it can do none, it stays, or else the first one that the tokenizer has words for takes its place.
-    In the `whole` suite a study's second task comes on top, where the model can do it.
+    In the `whole` suite a study's second task comes on top, where the model can do it. For an
+    ungated request the model can do whatever its tokenizer has words for.
 
     Raises  UsageError for a task that was asked for and cannot be built, or where none can be.
     """
@@ -48,7 +56,7 @@ def choose(
         if request.task is not None:
             task = _build(request.task, model, request)
         else:
-            gated = any(study.gated for study in those)
+            gated = not request.ungated and any(study.gated for study in those)
             task = _within_reach(usual, gated, model, request, found.gates)
         found.tasks |= {study.name: [task] for study in those}
     if whole and request.task is None:
@@ -71,7 +79,7 @@ def _add(
     except UsageError as error:
         print(f"{second}: {one_line(error)}; left out", flush=True)
         return
-    if reason := _refused(task, model, gates):
+    if not request.ungated and (reason := _refused(task, model, gates)):
         print(f"{second}: {reason}; left out", flush=True)
         return
     for each in tasks:

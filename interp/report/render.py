@@ -30,6 +30,13 @@ FIRST_COMMANDS = (
 )
 
 
+class Coming(NamedTuple):
+    """An experiment that is about to run."""
+
+    experiment: str
+    question: str
+
+
 class Missing(NamedTuple):
     """An experiment that has not been run yet, and the command that runs it."""
 
@@ -106,6 +113,7 @@ def index(
     runs: Sequence[Result],
     missing: Sequence[tuple[str, str, str]] = (),
     broken: Sequence[tuple[str, str]] = (),
+    coming: Sequence[tuple[str, str]] = (),
 ) -> str:
     """The page over all runs, to lie in `reports/`; each run is linked as
     `<model>/<task>/<experiment>`, the last three parts of the folder that it was loaded from. A run
@@ -127,6 +135,7 @@ def index(
             groups=groups,
             rows=rows,
             missing=[Missing(*item) for item in missing],
+            coming=[Coming(*item) for item in coming],
             broken=[*(Broken(*item) for item in broken), *undrawn],
             first_commands=FIRST_COMMANDS,
             scripts=scripts,

@@ -54,7 +54,8 @@ class Failure:
 
 @dataclass(frozen=True)
 class Result:
-    """One run. `report` is None only where the run failed before there was one."""
+    """One run. `report` is None only where the run failed before there was one. `ungated` if the model
+    failed the task's gate and the study ran all the same."""
 
     experiment: str
     question: str
@@ -72,6 +73,7 @@ class Result:
     started: str = ""
     command: str = ""
     key: str = ""
+    ungated: bool = False
     error: Failure | None = None
     folder: Path | None = field(default=None, compare=False)
 

@@ -114,6 +114,7 @@ def to_json(result: Result, arrays: Arrays, tables: Tables) -> dict[str, Any]:
         "started": result.started,
         "command": result.command,
         "key": result.key,
+        "ungated": result.ungated,
         "error": asdict(result.error) if result.error else None,
         "warnings": report.warnings,
         "limits": report.limits,
@@ -124,6 +125,8 @@ def to_json(result: Result, arrays: Arrays, tables: Tables) -> dict[str, Any]:
 def _from_json(data: dict[str, Any], folder: Path) -> Result:
     beside = {"model", "task", "error", "report", "folder"}
     plain = {each.name for each in fields(Result)} - beside
+    # Runs of before there was the option have no such key.
+    data = {"ungated": False, **data}
     found = {name: data[name] for name in plain} | {
         "model": ModelFacts(**checked(ModelFacts, data["model"])),
         "task": _optional(TaskFacts, data["task"]),

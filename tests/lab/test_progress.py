@@ -4,7 +4,7 @@ import io
 import sys
 import time
 
-from interp.lab.progress import meter, progress, watching
+from interp.lab.progress import meter, progress, reach, watching
 
 
 def test_items_pass_through_and_are_counted():
@@ -44,3 +44,32 @@ def test_a_terminal_gets_a_bar(monkeypatch):
         while "study: layers 0 of 3" not in stream.getvalue():
             time.sleep(0.005)
     assert stream.getvalue().endswith("\x1b[2K")
+
+
+def test_the_rate_and_the_time_left_are_of_the_step_alone(monkeypatch):
+    clock = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    with watching("3 of 15, study") as watch:
+        clock[0] += 30
+        watch.step("interventions", 120)
+        clock[0] += 10
+        watch.advance(20)
+        assert str(watch) == "3 of 15, study: interventions 20 of 120, 2/s, 50 s left, 40 s"
+        watch.step("models", 4)
+        clock[0] += 45
+        watch.advance()
+        assert str(watch) == "3 of 15, study: models 1 of 4, 45 s each, 2 min 15 s left, 85 s"
+        watch.step("loading")
+        assert str(watch) == "3 of 15, study: loading, 85 s"
+
+
+def test_what_is_finished_is_not_shown_again():
+    with watching("study") as watch:
+        reach(96, 96, "interventions")
+        assert str(watch) == "study: computing, after interventions, 0 s"
+        assert watch.doing == "interventions 96 of 96"
+        reach(10, 96, "interventions")
+        assert not watch.finished
+        began = watch.step_started
+        reach(20, 96, "interventions")
+        assert watch.step_started == began

@@ -81,6 +81,9 @@ def run(
         str | None, typer.Option(help="Most that sweeps take above the model, such as 2G or 500M.")
     ] = None,
     bos: Begin = Bos.auto,
+    ungated: Annotated[
+        bool, typer.Option("--ungated", help="Run on tasks that the model fails too, and say so.")
+    ] = False,
     help_wanted: Annotated[
         bool, typer.Option("--help", help="Show this, or with a NAME the study's own settings.")
     ] = False,
@@ -129,6 +132,7 @@ def run(
         debug,
         said.n_bytes(memory),
         bos.value,
+        ungated,
     )
     raise typer.Exit(suite.run(registry, studies, settings, request, whole="all" in chosen))
 

@@ -188,10 +188,12 @@ def show(events: Iterator[Step | Scored], recipe: Recipe, watch: Any) -> None:
                 flush=True,
             )
             continue
+        if watch.total is None:
+            watch.step("", recipe.steps)
         watch.step_name = (
             f"loss {event.loss:.3f}, {event.tokens / event.seconds:,.0f} tokens/s, step"
         )
-        watch.done, watch.total = event.number, recipe.steps
+        watch.done = event.number
 
 
 def precise(asked: Precision, device: str) -> Any:
