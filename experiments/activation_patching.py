@@ -50,6 +50,7 @@ ONE_TEMPLATE = ("resid_pre", "attn_out", "mlp_out")
     expects="The heads that recover most on the discovery templates recover on held-out ones, more than "
     "random heads of their layers and than changes of equal norm in other directions.",
     task="ioi",
+    cost=240,
     sweeps=True,
 )
 def activation_patching(

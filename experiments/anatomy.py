@@ -40,6 +40,7 @@ from interp.tasks import prompt_tokens
     expects="Every step follows from the one before, and with attention frozen a changed token moves "
     "no other position.",
     task=None,
+    cost=2,
 )
 def anatomy(
     model,

@@ -35,6 +35,7 @@ EVEN = "an even spread"
     "than an even spread would.",
     task="ioi",
     also="induction",
+    cost=6,
 )
 def attention_patterns(model, task, *, seed: int = 0, top: Heads = 8) -> Report:
     chosen_from = scores.held_apart(task)

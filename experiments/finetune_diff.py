@@ -42,6 +42,7 @@ SIDES = ("before", "after")
     "held-out ones "
     "too, more than random parts of their layers.",
     task="ioi",
+    cost=200,
     sweeps=True,
     default=False,
     gated=False,

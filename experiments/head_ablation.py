@@ -39,6 +39,7 @@ from interp.report import Chart, Check, Formula, Headline, Maps, Report, Section
     expects="The heads that matter most on the discovery templates matter on held-out ones, more than "
     "random heads of their layers and than changes of equal norm in other directions.",
     task="ioi",
+    cost=120,
     sweeps=True,
 )
 def head_ablation(model, task, *, top: Heads = 10, draws: Count = 1, seed: int = 0) -> Report:

@@ -56,6 +56,7 @@ STARTS = {"embedding": "W_E", "first_mlp": "after the first MLP"}
     "compose than would "
     "if the residual stream were turned between them.",
     task=None,
+    cost=25,
 )
 def head_circuits(
     model,

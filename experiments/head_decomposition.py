@@ -41,6 +41,7 @@ from interp.tasks import prompt_tokens
     expects="In every layer the two computations agree to the rounding of the number format (some 1e-5 "
     "of the output in float32), and permuted heads do not.",
     task=None,
+    cost=2,
 )
 def head_decomposition(
     model,

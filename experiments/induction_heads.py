@@ -61,6 +61,7 @@ def _reason(model) -> str | None:
     expects="Some head attends more than half to the token after the earlier copy, some head of an "
     "earlier layer more than half to the token before, and the second copy costs less loss.",
     task=None,
+    cost=20,
     applies=_reason,
 )
 def induction_heads(

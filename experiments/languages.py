@@ -54,6 +54,7 @@ BETWEEN = (
     "in every language that is trained both a model of its own and a fine-tuned one need fewer bits a "
     "byte than the given model as it is.",
     task=None,
+    cost=400,
     default=False,
 )
 def languages(

@@ -31,6 +31,7 @@ ESTIMATE = ("effect", "ci_low", "ci_high", "p_corrected")
     expects="The attention layers that matter most on the discovery templates matter on held-out ones, more "
     "than random sets of attention layers and than changes of equal norm in other directions.",
     task="ioi",
+    cost=90,
     sweeps=True,
     default=False,
 )

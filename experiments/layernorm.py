@@ -46,6 +46,7 @@ def _reason(model) -> str | None:
     expects="Folding the norms' weights leaves every log-probability as it was, and parts add up to the "
     "logit difference only with the final norm's scale, weight and centring all taken in.",
     task="ioi",
+    cost=7,
     applies=_reason,
 )
 def layernorm(model, task, *, seed: int = 0) -> Report:

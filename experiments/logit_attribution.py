@@ -44,6 +44,7 @@ KEYS = ["component", "layer", "head"]
     "directions of equal norm.",
     task="ioi",
     also="induction",
+    cost=12,
 )
 def logit_attribution(model, task, *, seed: int = 0, top: Heads = 10, scores: Heads = 3) -> Report:
     scored.held_apart(task)

@@ -44,6 +44,7 @@ THIRDS = 3
     "over the last third of the layers than over the first two.",
     task="ioi",
     also="induction",
+    cost=5,
 )
 def logit_lens(model, task, *, seed: int = 0, example: Example = 0) -> Report:
     prompts = asked(model, task)

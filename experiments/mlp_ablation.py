@@ -43,6 +43,7 @@ ESTIMATE = ("effect", "ci_low", "ci_high", "p_corrected")
     expects="The MLPs that matter most on the discovery templates matter on held-out ones, more than "
     "random sets of MLPs and than changes of equal norm in other directions.",
     task="ioi",
+    cost=60,
     sweeps=True,
     applies=lambda model: None if model.config.d_mlp else f"{model.name} has no MLPs",
 )

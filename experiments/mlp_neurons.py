@@ -35,6 +35,7 @@ def _reason(model) -> str | None:
     expects="The neurons that push most on the discovery templates push the same way on held-out ones, more "
     "than random neurons of their layers and than along other directions of equal norm.",
     task="ioi",
+    cost=25,
     applies=_reason,
 )
 def mlp_neurons(

@@ -72,6 +72,7 @@ class Evidence:
     expects="The heads that move the decision most on the pairs of other premises move it on a new "
     "premise too, the same way and more than random heads of their layers.",
     task=None,
+    cost=60,
     default=False,
     model="classifier",
 )

@@ -25,6 +25,7 @@ from interp.weights.comparison import reference
     expects="Every place and the logits agree to the rounding of the number format (some 1e-4 of their "
     "size in float32), and a single silenced head is seen.",
     task=None,
+    cost=8,
 )
 def parity(
     model,

@@ -42,6 +42,7 @@ END = "END"
     "the same layers "
     "and above changes of equal norm in other directions.",
     task="ioi",
+    cost=200,
     default=False,
 )
 def path_patching(

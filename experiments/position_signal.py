@@ -51,6 +51,7 @@ PLACES = ("S2", "END")
     "logit difference on held-out ones when the position alone is turned round, and when the token alone "
     "is, more than random heads of their layers and than changes of equal norm in other directions.",
     task="ioi",
+    cost=150,
     sweeps=True,
     default=False,
 )

@@ -48,6 +48,7 @@ TERMS = ("later_heads", "later_mlps", "rescaling")
     "the answer directly, the offset is positive on held-out templates, above that of random heads of their "
     "layers and of changes of equal norm in other directions.",
     task="ioi",
+    cost=90,
     sweeps=True,
     default=False,
 )

@@ -25,6 +25,7 @@ OTHERS = 24
     expects="The model prefers the right answer on at least three quarters of the prompts, and by at least "
     "half a logit more than after the corrupted prompts.",
     task="ioi",
+    cost=15,
     gated=False,
 )
 def task_check(model, task, *, seed: int = 0, n: int = 16, others: bool = True) -> Report:

@@ -41,6 +41,7 @@ HEADS, WIDTH, BATCH = 4, 64, 32
     "copy, together with a drop of the loss on the second copy, fed by a head of the first layer that "
     "attends to the token before more than twice as much as chance; at a fixed distance no head does.",
     task=None,
+    cost=240,
     default=False,
 )
 def training_dynamics(
