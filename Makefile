@@ -36,7 +36,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 CHROMIUM := chromium chromium-browser
 
 .DEFAULT_GOAL := help
-.PHONY: help install reports run train test check format bench new clean serve browser-test picture classifiers
+.PHONY: help install reports run train test check format bench new clean serve browser-test picture classifiers calibrate
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -91,6 +91,13 @@ format: .venv/installed ## format the code and mend what lint can mend
 
 bench: .venv/installed ## time this beside Hugging Face and TransformerLens (ONLY= picks rows)
 	@$(WITH) ONLY -- $(BIN)/python -m interp.bench
+
+calibrate: .venv/installed ## how often verdicts are wrong on noise and right on what is planted (MODEL= TASK=)
+	@$(WITH) ARGS -- $(BIN)/interp run calibration \
+	  --model "$${MODEL:-books-gpt2}" --task "$${TASK:-gendered_pronoun}"
+	@# books-gpt2 has four layers: too few of anything that a layer has one of.
+	@test -n "$$MODEL$$TASK" || $(WITH) ARGS -- $(BIN)/interp run calibration \
+	  --model smollm2-135m --task ioi --studies mlp_ablation layer_ablation --models 0
 
 new: .venv/installed ## begin a study: make new NAME=my_question
 	@test -n "$$NAME" || { echo "what is it called? make new NAME=my_question"; exit 2; }

@@ -100,7 +100,7 @@ def activation_patching(
     return Report(
         answer=f"In {model.name} the residual stream at END holds more than half of what {task.name} needs "
         f"{arrives}. The strongest of {len(names)} heads, {name_of(best[0])}, alone recovers "
-        f"{recovered:.0%} of the gap between clean and corrupted prompts on {fresh.n} fresh ones. "
+        f"{recovered:.0%} of the gap between clean and corrupted prompts on {fresh.n} held-out ones. "
         f"{test.sentence('restore')}",
         verdict=test.verdict,
         headlines=[

@@ -67,7 +67,8 @@ def attention_patterns(model, task, *, seed: int = 0, top: Heads = 8) -> Report:
     spread = _bounded(test.confirmation.controls[EVEN])
     return Report(
         answer=f"From END the {len(heads)} heads of {model.name} with the largest direct effects give named "
-        f"words {looks.value:.2f} of their attention on {test.fresh.n} fresh prompts, where an even spread "
+        f"words {looks.value:.2f} of their attention on {test.fresh.n} held-out prompts, where "
+        "an even spread "
         f"would give {spread.value:.2f}; {_strongest(table)} on the screen. {_ranked(test)}",
         verdict=test.verdict,
         headlines=[

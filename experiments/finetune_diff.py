@@ -80,7 +80,7 @@ def finetune_diff(model, task, *, before: str = "", top: Components = 8, seed: i
         answer=f"From {models['before'].name} to {model.name} the weights of {moved_most(moved)} moved "
         f"most. On {task.n} {task.name} prompts the logit difference went from "
         f"{done['before'].clean.mean():.2f} to {done['after'].clean.mean():.2f}. The part whose ablation "
-        f"effect changed most, {best[0]}, changed by {first.effect:+.2f} on {fresh.n} fresh prompts. "
+        f"effect changed most, {best[0]}, changed by {first.effect:+.2f} on {fresh.n} held-out prompts. "
         f"{test.sentence('changed by')}",
         verdict=test.verdict,
         headlines=[

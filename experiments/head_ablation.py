@@ -63,7 +63,7 @@ def head_ablation(model, task, *, top: Heads = 10, draws: Count = 1, seed: int =
         answer=f"Of {len(heads)} heads of {model.name}, {best[0]} matters most to {task.name}: "
         "with its value "
         f"on the corrupted prompt the logit difference of {clean:.2f} changes by {first.effect:+.2f} on "
-        f"{fresh.n} fresh prompts. {test.sentence()}",
+        f"{fresh.n} held-out prompts. {test.sentence()}",
         verdict=test.verdict,
         headlines=[
             Headline("clean logit difference", clean, "logits", n=task.n),

@@ -63,7 +63,7 @@ def layer_ablation(model, task, *, top: Layers = 5, draws: Count = 1, seed: int 
     return Report(
         answer=f"Of {number} attention layers of {model.name}, layer {chosen.rows[0]} matters most to "
         f"{task.name}: with its value on the corrupted prompt the logit difference of {clean:.2f} changes by "
-        f"{first.effect:+.2f} on {fresh.n} fresh prompts. {test.sentence()}",
+        f"{first.effect:+.2f} on {fresh.n} held-out prompts. {test.sentence()}",
         verdict=test.verdict,
         headlines=[
             Headline("clean logit difference", clean, "logits", n=task.n),

@@ -66,7 +66,7 @@ def logit_attribution(model, task, *, seed: int = 0, top: Heads = 10, scores: He
     return Report(
         answer=f"On {task.n} {task.name} prompts {model.name} prefers the answer by {total.value:.2f} "
         f"logits. Largest direct effects: {_named(heads.head(3))}. {test.labels[0]}, chosen on the discovery "
-        f"half, contributes {test.first.effect:+.2f} on {test.fresh.n} fresh prompts. "
+        f"half, contributes {test.first.effect:+.2f} on {test.fresh.n} held-out prompts. "
         f"{test.sentence('contribute')}",
         verdict=test.verdict,
         headlines=[figures.headline("logit difference", total, "logits"), *test.headlines()],

@@ -146,7 +146,8 @@ def _rule(fresh, gained) -> list[Text]:
             "the answer gains as much over the first two thirds of the layers as over the last third; "
             "the layers were named beforehand. Supported: the interval of the difference lies above zero, "
             "not supported: below.",
-            f"prompts like the {fresh.n} fresh ones, of {gained[0].clusters} independent groups (templates).",
+            f"prompts like the {fresh.n} held-out ones, of {gained[0].clusters} independent "
+            "groups (templates).",
             f"{judged.least(gained[0])} logits; the difference is {float(gained[0].value):.3g}.",
         )
     ]
@@ -162,7 +163,8 @@ def _answer(model, task, first_best: str, fresh, gained) -> str:
     if gained is None:
         return f"{said}; {_few(model)}."
     return (
-        f"{said}; on {fresh.n} fresh ones it rises above the wrong answer by {float(gained[1].value):+.2f} "
+        f"{said}; on {fresh.n} held-out ones it rises above the wrong answer by "
+        f"{float(gained[1].value):+.2f} "
         f"logits over the last third of the layers, {float(gained[2].value):+.2f} before."
     )
 

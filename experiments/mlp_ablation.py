@@ -69,7 +69,7 @@ def mlp_ablation(
     return Report(
         answer=f"Of {len(mlps)} MLPs of {model.name}, that of layer {chosen.rows[0]} matters most to "
         f"{task.name}: with its value on the corrupted prompt the logit difference of {clean:.2f} changes by "
-        f"{first.effect:+.2f} on {fresh.n} fresh prompts. {test.sentence()}",
+        f"{first.effect:+.2f} on {fresh.n} held-out prompts. {test.sentence()}",
         verdict=test.verdict,
         headlines=[
             Headline("clean logit difference", clean, "logits", n=task.n),
@@ -177,7 +177,8 @@ def neuron_section(model, task, top: int, seed: int) -> Section:
                 ],
                 "first-order estimate, logits",
                 "measured effect, logits",
-                note=f"Resample ablation, {fresh.n} fresh prompts. Rank correlation {float(rank.value):.2f} "
+                note=f"Resample ablation, {fresh.n} held-out prompts. Rank correlation "
+                f"{float(rank.value):.2f} "
                 f"[{float(rank.low):.2f}, {float(rank.high):.2f}]; measured effect for each "
                 f"unit of the estimate {slope:.2f}.",
             ),

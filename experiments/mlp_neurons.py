@@ -52,7 +52,7 @@ def mlp_neurons(
     kept = (np.sign(test.each.value) == chosen.signs[chosen.rows]).mean()
     pairs = [(int(row.layer), int(row.neuron)) for row in table.itertuples()]
     return Report(
-        answer=f"On {test.fresh.n} fresh {task.name} prompts the {len(pairs)} neurons of "
+        answer=f"On {test.fresh.n} held-out {task.name} prompts the {len(pairs)} neurons of "
         f"{model.name} chosen on "
         f"the screen push {float(test.confirmation.chosen.value):.3f} logits each in the direction that they "
         f"had where they were chosen; {kept:.0%} keep their sign. The strongest is {test.labels[0]} "
@@ -60,7 +60,7 @@ def mlp_neurons(
         verdict=test.verdict,
         headlines=[
             *test.headlines(),
-            Headline("keep their sign", f"{kept:.0%}", note="on fresh prompts"),
+            Headline("keep their sign", f"{kept:.0%}", note="on held-out prompts"),
         ],
         sections=[
             _effects(table, test, effect, model, task),

@@ -113,7 +113,7 @@ def path_patching(
     table = pd.concat(every, ignore_index=True)[[*COLUMNS, "p_corrected", "mlps"]]
     sections.append(Section("Every path", [Table("paths", table)]))
     return Report(
-        answer=answer + f", on {fresh.n} fresh prompts. MLPs on the way are {mlps}.",
+        answer=answer + f", on {fresh.n} held-out prompts. MLPs on the way are {mlps}.",
         verdict=judged.verdict(tests),
         headlines=headlines,
         sections=sections,

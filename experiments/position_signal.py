@@ -116,7 +116,7 @@ def position_signal(model, task, *, top: Heads = 10, draws: Count = 1, seed: int
             Section(
                 "The heads that matter most",
                 [
-                    Table("confirmed", table, title="The chosen heads on fresh prompts"),
+                    Table("confirmed", table, title="The chosen heads on held-out prompts"),
                     Table("top_heads", _screened(names, effects, task, chosen, seed),
                           title="The same heads on the held-out half of the screen"),
                     *(tests[name].per_prompt(f"{name}, prompt by prompt") for name in SIGNALS),

@@ -84,7 +84,7 @@ def self_repair(
     return Report(
         answer=f"Ablating one of the {len(best)} heads of {model.name} that write most of the answer "
         f"has a direct effect of {directly.effects.mean():+.2f} logits on average on {fresh.n} "
-        "fresh prompts, "
+        "held-out prompts, "
         f"and what comes after adds {float(offset.value):+.2f}"
         + (f": {float(share.value):.0%} of the loss is made up for." if repaired else "."),
         verdict=test.verdict,

@@ -14,8 +14,9 @@ import pandas as pd
 
 from interp import stats, tasks
 from interp.errors import UsageError
-from interp.lab import experiment, figures, progress
+from interp.lab import experiment, figures, judged, progress
 from interp.report import Chart, Report, Section, Series, Table, Text
+from interp.stats.intervals import LEAST_CLUSTERS
 
 # Prompts of every other task, and as many again of those templates that confirm.
 OTHERS = 24
@@ -41,7 +42,7 @@ def task_check(model, task, *, seed: int = 0, n: int = 16, others: bool = True) 
         or f"Yes: {model.name} prefers the right answer on {gate.accuracy.value:.0%} of {gate.n} "
         f"{task.name} prompts, by {gate.clean.value:.2f} logits ({gate.corrupted.value:+.2f} after the "
         f"corrupted prompts). Of the {len(table)} tasks tried it can do {', '.join(done) or 'none'}.",
-        verdict="not supported" if gate.refused else "supported",
+        verdict=_verdict(gate),
         limits=[gate.note] if gate.note else [],
         headlines=[
             figures.headline("accuracy", gate.accuracy),
@@ -58,6 +59,25 @@ def task_check(model, task, *, seed: int = 0, n: int = 16, others: bool = True) 
             _sensitivity(task, gate, seed),
             _dropped(task),
         ],
+        controls=[_rule(gate)],
+    )
+
+
+def _verdict(gate):
+    """The gate's own, as far as there are independent prompts enough to say so of others like them."""
+    if gate.refused:
+        return "not supported"
+    return "supported" if gate.accuracy.clusters >= LEAST_CLUSTERS else "inconclusive"
+
+
+def _rule(gate) -> Text:
+    return judged.rule(
+        "the model guesses, or does as well after the corrupted prompts. Supported: right on at least three "
+        "quarters of the prompts, and half a logit above the corrupted ones.",
+        f"prompts like these {gate.n}, of {gate.accuracy.clusters} independent groups "
+        "(templates); fewer than "
+        f"{LEAST_CLUSTERS} say nothing of others, and the verdict is inconclusive.",
+        "none is claimed: thresholds are stated, not tested.",
     )
 
 

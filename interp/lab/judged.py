@@ -130,7 +130,10 @@ def _lines(each: Tested) -> list[str]:
 
 def _null(each: Tested) -> str:
     rank, number = each.ranking, len(each.labels)
-    said = f"**Null**: {number} random {each.what} {each.strata}, each in its discovery direction."
+    said = (
+        f"**Null**: {number} random {each.what} {each.strata}, each in its discovery direction or all in the "
+        "directions of the chosen, whichever is less favourable."
+    )
     if not rank.ran:
         return f"{said} Not run: {rank.reason}. Without it nothing is called supported."
     return (
@@ -144,7 +147,7 @@ def _null(each: Tested) -> str:
 def _population(each: Tested) -> str:
     fresh = each.fresh
     said = (
-        f"**Population**: prompts like the {fresh.n} fresh ones, of {len(np.unique(fresh.clusters))} "
+        f"**Population**: prompts like the {fresh.n} held-out ones, of {len(np.unique(fresh.clusters))} "
         "independent groups (templates) that had no say in the choice"
     )
     if fresh.items is not None:

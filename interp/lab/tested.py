@@ -98,7 +98,7 @@ class Tested:
         return Table(
             name,
             self.frame,
-            title=f"The chosen {self.what}, estimated on {self.fresh.n} fresh prompts",
+            title=f"The chosen {self.what}, estimated on {self.fresh.n} held-out prompts",
             note=note,
             first_rows=max(len(self.labels), 1),
         )
@@ -129,7 +129,7 @@ class Tested:
                 first.effect,
                 self.unit,
                 n=int(first.n),
-                note="chosen on the screen's discovery half, estimated on fresh prompts",
+                note="chosen on the screen's discovery half, estimated on held-out prompts",
                 **ends,
             )
         ]

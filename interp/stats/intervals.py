@@ -114,7 +114,8 @@ def share(
 ) -> Estimate:
     """The share of prompts that are hits, with Wilson's interval for as many independent prompts as
     their agreement within clusters leaves: never fewer than there are clusters, and just those where
-    all prompts are hits or none is, since that cannot tell how alike the prompts of a cluster are.
+    all prompts are hits or none is, since that cannot tell how alike the prompts of a cluster are. One
+    cluster gives no interval.
 
     Source  Wilson 1927, as statsmodels computes it; Kish 1965, Survey Sampling (design effect).
     """
@@ -129,8 +130,9 @@ def share(
     alike = value * (1 - value) / spread if spread else 0.0
     independent = float(np.clip(alike, number, n))
     low, high = proportion_confint(value * independent, independent, 1 - level, method="wilson")
-    low, high = np.clip([low, high], 0.0, 1.0)
-    return Estimate(np.array(value), np.array(low), np.array(high), n, number, "Wilson")
+    low, high = np.clip([low, high], 0.0, 1.0) if number > 1 else (np.nan, np.nan)
+    method = "Wilson" if number > 1 else "no interval: one independent cluster, 2 are needed"
+    return Estimate(np.array(value), np.array(low), np.array(high), n, number, method)
 
 
 def _method(weights: np.ndarray) -> str:

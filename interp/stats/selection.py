@@ -3,7 +3,9 @@ any other.
 
 Components are chosen on discovery prompts and counted in the direction that they had there. On held-out
 prompts the chosen set's mean ranks among sets of as many components, drawn at random from all components
-of the same strata (their layers).
+of the same strata (their layers): once each in its own discovery direction, once all in the directions of
+the chosen. The first is what a choice at random would give, since components differ for good; the second
+is what it would give if only the layer mattered, since a layer's direction shows in the chosen ones.
 """
 
 from __future__ import annotations
@@ -17,7 +19,8 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, Shaped
 
 from interp.errors import UsageError
-from interp.stats.effects import Clusters, cluster_means
+from interp.stats.effects import Clusters, Estimate, cluster_means
+from interp.stats.intervals import mean
 
 # Fewer sets than this cannot put any set among the first 2.5 %.
 LEAST_SETS = 40
@@ -30,9 +33,10 @@ DRAWS = 999
 class Ranking:
     """Where the chosen set's held-out mean stands among those of random sets.
 
-    `p` is (1 + the random sets at least as large) / (1 + draws), or NaN with fewer than `LEAST_SETS`
-    different ones; `sets` says how many there are. `null` are the random sets' means, and `high` the mean
-    that one in forty of them reaches.
+    `p` is the less favourable of two, (1 + the random sets at least as large) / (1 + draws): among random
+    sets in their own directions, whose means are `null`, and among random sets in the directions of the
+    chosen. It is NaN with fewer than `LEAST_SETS` different sets; `sets` says how many there are.
+    `held_out` is the chosen set's mean with its interval over held-out clusters.
     """
 
     value: float
@@ -40,6 +44,7 @@ class Ranking:
     draws: int
     sets: int
     null: Float[np.ndarray, " draw"]
+    held_out: Estimate
 
     @property
     def ran(self) -> bool:
@@ -79,20 +84,33 @@ def rank_among_random(
     Raises  UsageError if either part has no prompts, for an empty choice, and for a component twice.
     """
     _check(effects, discovery, chosen, strata)
-    held_out = signed_means(effects, discovery, clusters)
-    sets = count_sets(chosen, strata)
-    value = float(held_out[chosen].mean())
+    signs = directions(effects, discovery, clusters)
+    means = cluster_means(effects[:, ~discovery], clusters[~discovery]).mean(-1)
+    each = (signs[chosen, None] * effects[chosen][:, ~discovery]).mean(0)
+    held_out = mean(each, clusters[~discovery], seed=seed)
+    sets, value = count_sets(chosen, strata), float((signs * means)[chosen].mean())
     if sets < LEAST_SETS:
-        return Ranking(value, float("nan"), 0, sets, np.zeros(0))
+        return Ranking(value, float("nan"), 0, sets, np.zeros(0), held_out)
+    # By stratum, as random sets are: which of a stratum's directions goes to which is drawn too.
+    of_chosen = signs[chosen[np.argsort(strata[chosen], kind="stable")]]
+    drawn = random_sets(chosen, strata, draws, seed)
+    own, theirs = (signs * means)[drawn].mean(-1), (of_chosen * means[drawn]).mean(-1)
     if sets <= draws + 1:
-        every = np.array(list(_all_sets(chosen, strata)))
-        null = held_out[every].mean(-1)
-        # The chosen set is one of them.
-        p, n = float((null >= value - _slack(null)).mean()), sets - 1
+        own, draws = (signs * means)[np.array(list(_all_sets(chosen, strata)))].mean(-1), sets - 1
+        p = max(_share(own, value), _above(theirs, value))
     else:
-        null = held_out[random_sets(chosen, strata, draws, seed)].mean(-1)
-        p, n = float((1 + (null >= value - _slack(null)).sum()) / (1 + draws)), draws
-    return Ranking(value, p, n, sets, null)
+        p = max(_above(own, value), _above(theirs, value))
+    return Ranking(value, p, draws, sets, own, held_out)
+
+
+def _share(null: np.ndarray, value: float) -> float:
+    """The share of all sets there are, the chosen one among them, that reach the value."""
+    return float((null >= value - _slack(null)).mean())
+
+
+def _above(null: np.ndarray, value: float) -> float:
+    """The same from sets drawn at random."""
+    return float((1 + (null >= value - _slack(null)).sum()) / (1 + len(null)))
 
 
 def signed_means(
@@ -127,9 +145,11 @@ def random_sets(
     random = np.random.default_rng(seed)
     columns = []
     for members, k in _strata(chosen, strata):
-        # The k smallest of random keys are a random choice without repetition.
+        # The k smallest of random keys are a random choice without repetition, their order another.
         keys = random.random((draws, len(members)))
-        columns.append(members[np.argpartition(keys, k - 1, axis=1)[:, :k]])
+        first = np.argpartition(keys, k - 1, axis=1)[:, :k]
+        order = np.argsort(np.take_along_axis(keys, first, 1), axis=1)
+        columns.append(members[np.take_along_axis(first, order, 1)])
     return np.concatenate(columns, axis=1)
 
 

@@ -64,12 +64,14 @@ def confirm(
 
 def decide(ranking: Ranking, confirmation: Confirmation) -> Verdict:
     """Supported: the chosen set is among the first 2.5 % of random ones, and its confirmation and every
-    paired difference from a directional control lie beyond zero. Not supported: it is among the last
-    2.5 %, or its confirmation lies on the other side of zero. All else is inconclusive, and so is a
+    paired difference from a directional control lie beyond zero. Not supported: its confirmation lies on
+    the other side of zero, or it is among the last 2.5 % and its interval over the held-out clusters of
+    the screen lies there (a rank alone is of these very prompts). All else is inconclusive, and so is a
     ranking that was not run or a confirmation on too few clusters."""
     if not confirmation.enough or not ranking.ran:
         return "inconclusive"
-    if ranking.p >= 1 - EXTREME or confirmation.chosen.high < 0:
+    last = ranking.p >= 1 - EXTREME and ranking.held_out.high < 0
+    if last or confirmation.chosen.high < 0:
         return "not supported"
     beyond = [confirmation.chosen, *confirmation.differences.values()]
     if ranking.p <= EXTREME and all(each.low > 0 for each in beyond):

@@ -73,7 +73,12 @@ TABLE = {
     "a path as a study": (["run", "../works", *TINY], 2, "no experiment is called", _nothing),
     "unknown option": (["run", "works", "--modle", "x"], 2, "--model", _nothing),
     "option without value": (["run", "works", "--count"], 2, "--count needs a value", _nothing),
-    "setting of the wrong type": (["run", "works", "--count", "two"], 2, "must be an int", _nothing),
+    "setting of the wrong type": (
+        ["run", "works", "--count", "two"],
+        2,
+        "must be an int",
+        _nothing,
+    ),
     "setting given twice": (["run", "works", "--count=1", "--count=2"], 2, "2 times", _nothing),
     "n of zero": (["run", "works", "--n", "0"], 2, "--n", _nothing),
     "n that is no number": (["run", "works", "--n", "many"], 2, "--n", _nothing),

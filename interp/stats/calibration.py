@@ -1,0 +1,200 @@
+"""How often a verdict comes out where nothing is there to find, and where something was planted.
+
+A study's effects on real prompts are stored for *all* components, on the screen and on the fresh prompts.
+Its choice and its verdict are then made again and again from them, under a null:
+
+- `random choice`: the real effects, and as many components of the same layers picked at random;
+- `permuted labels`: which component did what is drawn anew for every template, within its layer;
+- `answers by prompt`, `answers by template`: right and wrong answer change places at random, for every
+  prompt by itself or for whole templates;
+
+and with effects of so many between-template standard deviations planted into components picked at
+random, on top of permuted labels.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from interp.stats.effects import Clusters, cluster_means
+from interp.stats.selection import directions, rank_among_random
+from interp.stats.verdict import LEAST_CONFIRMING, confirm, decide
+
+# Sets that a choice ranks among: fewer than a study draws, for speed, and enough for one in forty.
+DRAWS = 199
+Outcome = str
+NOT_RUN = "not run"
+
+
+@dataclass(frozen=True)
+class Stored:
+    """The effects of all components on the screen and on the fresh prompts, and of their directional
+    controls there.
+
+    `chooser` are what the study chooses by, where that is not what it measures; `upwards` says that
+    effects count in one direction alone. `top` components are chosen.
+    """
+
+    screen: Float[np.ndarray, "component example"]
+    discovery: Bool[np.ndarray, " example"]
+    clusters: Clusters
+    fresh: Float[np.ndarray, "component label"]
+    controls: Mapping[str, Float[np.ndarray, "component label"]]
+    fresh_clusters: Int[np.ndarray, " label"]
+    fresh_items: Int[np.ndarray, " label"] | None
+    strata: Int[np.ndarray, " component"]
+    top: int
+    chooser: Float[np.ndarray, "component example"] | None = None
+    upwards: bool = False
+
+    def choice(self) -> Int[np.ndarray, " label"]:
+        """The components that the study chooses."""
+        by = self.screen if self.chooser is None else self.chooser
+        means = cluster_means(by[:, self.discovery], self.clusters[self.discovery]).mean(-1)
+        return np.argsort(-np.abs(means), kind="stable")[: min(self.top, len(means))]
+
+    def verdict(self, chosen: Int[np.ndarray, " label"], seed: int) -> Outcome:
+        """What the study says of these components; NOT_RUN where there are too few of them to rank."""
+        effects = self.screen
+        if self.upwards:
+            effects = np.where(self.discovery, 1.0, effects)
+        ranking = rank_among_random(
+            effects, self.discovery, chosen, self.strata, self.clusters, draws=DRAWS, seed=seed
+        )
+        if not ranking.ran or len(np.unique(self.fresh_clusters)) < LEAST_CONFIRMING:
+            return NOT_RUN
+        signs = directions(effects, self.discovery, self.clusters)[chosen]
+        controls = {name: each[chosen] for name, each in self.controls.items()}
+        found = confirm(
+            self.fresh[chosen], signs, controls, self.fresh_clusters, self.fresh_items, seed=seed
+        )
+        return decide(ranking, found)
+
+
+def random_choice(stored: Stored, random: np.random.Generator) -> Outcome:
+    """The real effects, and a choice at random."""
+    chosen = [
+        random.choice(np.flatnonzero(stored.strata == each), k, replace=False)
+        for each, k in zip(
+            *np.unique(stored.strata[stored.choice()], return_counts=True), strict=True
+        )
+    ]
+    return stored.verdict(np.concatenate(chosen), _seed(random))
+
+
+def permuted_labels(stored: Stored, random: np.random.Generator) -> Outcome:
+    """Components drawn anew within their layer for every template."""
+    other = _permuted(stored, random)
+    return other.verdict(other.choice(), _seed(random))
+
+
+def answers_by_prompt(stored: Stored, random: np.random.Generator) -> Outcome:
+    """Right and wrong answer in either order, prompt by prompt."""
+    return _answers(stored, random, by_template=False)
+
+
+def answers_by_template(stored: Stored, random: np.random.Generator) -> Outcome:
+    """Right and wrong answer in either order, the same for all prompts of a template."""
+    return _answers(stored, random, by_template=True)
+
+
+def planted(size: float) -> Callable[[Stored, np.random.Generator], Outcome]:
+    """Permuted labels, and in components picked at random effects of so many standard deviations
+    between templates (root mean square over components)."""
+
+    def verdict(stored: Stored, random: np.random.Generator) -> Outcome:
+        other = _permuted(stored, random)
+        means = cluster_means(other.fresh, other.fresh_clusters)
+        deviation = float(np.sqrt(means.var(-1, ddof=1).mean()))
+        rows = random.permutation(len(other.screen))[: min(other.top, len(other.screen))]
+        signs = np.ones(len(rows)) if other.upwards else random.choice([-1.0, 1.0], len(rows))
+        screen, fresh = other.screen.copy(), other.fresh.copy()
+        screen[rows] += size * deviation * signs[:, None]
+        fresh[rows] += size * deviation * signs[:, None]
+        chooser = other.chooser
+        if chooser is not None:
+            chooser = chooser.copy()
+            chooser[rows] = np.sign(chooser[rows]) * (np.abs(chooser).max() + np.abs(chooser[rows]))
+        other = replace(other, screen=screen, fresh=fresh, chooser=chooser)
+        return other.verdict(other.choice(), _seed(random))
+
+    return verdict
+
+
+NULLS: dict[str, Callable[[Stored, np.random.Generator], Outcome]] = {
+    "random choice": random_choice,
+    "permuted labels": permuted_labels,
+    "answers by prompt": answers_by_prompt,
+    "answers by template": answers_by_template,
+}
+PLANTED = {f"planted {size:g} sd": planted(size) for size in (0.5, 1.0, 2.0)}
+
+
+def outcomes(
+    make: Callable[[Stored, np.random.Generator], Outcome],
+    stored: Stored,
+    first: int,
+    last: int,
+    seed: int,
+) -> Counter[Outcome]:
+    """How often each verdict came out in repeats number `first` to `last`, each with chances of its
+    own: what several calls find adds up to what one finds."""
+    return Counter(make(stored, np.random.default_rng([seed, each])) for each in range(first, last))
+
+
+def _permuted(stored: Stored, random: np.random.Generator) -> Stored:
+    order = _within(stored.strata, len(np.unique(stored.clusters)), random)
+    later = _within(stored.strata, len(np.unique(stored.fresh_clusters)), random)
+    here = order[:, np.unique(stored.clusters, return_inverse=True)[1]]
+    there = later[:, np.unique(stored.fresh_clusters, return_inverse=True)[1]]
+    return replace(
+        stored,
+        screen=np.take_along_axis(stored.screen, here, 0),
+        fresh=np.take_along_axis(stored.fresh, there, 0),
+        controls={
+            name: np.take_along_axis(each, there, 0) for name, each in stored.controls.items()
+        },
+        chooser=None if stored.chooser is None else np.take_along_axis(stored.chooser, here, 0),
+    )
+
+
+def _within(strata: np.ndarray, templates: int, random: np.random.Generator) -> np.ndarray:
+    """For every template which component each one's effects are taken from, of the same stratum."""
+    keys = random.random((len(strata), templates))
+    places = np.argsort(strata, kind="stable")
+    order = np.argsort(np.searchsorted(np.unique(strata), strata)[:, None] + keys, axis=0)
+    found = np.empty_like(order)
+    found[places] = order
+    return found
+
+
+def _answers(stored: Stored, random: np.random.Generator, *, by_template: bool) -> Outcome:
+    def signs(clusters: np.ndarray) -> np.ndarray:
+        groups = (
+            np.unique(clusters, return_inverse=True)[1] if by_template else np.arange(len(clusters))
+        )
+        drawn: np.ndarray = random.choice([-1.0, 1.0], int(groups.max()) + 1)[groups]
+        return drawn
+
+    here, there = signs(stored.clusters), signs(stored.fresh_clusters)
+    # What has one direction alone does not know the answer; only what chooses may.
+    screen = stored.screen if stored.upwards else stored.screen * here
+    other = replace(
+        stored,
+        screen=screen,
+        fresh=stored.fresh if stored.upwards else stored.fresh * there,
+        controls=dict(stored.controls)
+        if stored.upwards
+        else {name: each * there for name, each in stored.controls.items()},
+        chooser=None if stored.chooser is None else stored.chooser * here,
+    )
+    return other.verdict(other.choice(), _seed(random))
+
+
+def _seed(random: np.random.Generator) -> int:
+    return int(random.integers(2**31))
