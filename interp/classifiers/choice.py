@@ -70,7 +70,7 @@ def contest(
     often = np.zeros(len(effects), dtype=np.int64)
     for cluster in rounds:
         here = clusters == cluster
-        means = effects[:, ~here].mean(-1)
+        means = stats.cluster_means(effects[:, ~here], clusters[~here]).mean(-1)
         best = np.argsort(-np.abs(means), kind="stable")[:top]
         others = [np.setdiff1d(np.flatnonzero(layers == layers[head]), best) for head in best]
         peers = np.concatenate([random.permutation(rest)[:draws] for rest in others])
