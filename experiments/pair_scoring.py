@@ -36,9 +36,7 @@ from interp.classifiers.names import HHEM, SHORT_NAMES, parted
 from interp.classifiers.opened import Opened, head_names, isolated, part_names
 from interp.classifiers.pairs import pairs as read_pairs
 from interp.errors import NotApplicable, UnavailableError
-from interp.lab import Count, experiment, progress
-from interp.lab.judged import rule
-from interp.lab.tested import without_interval
+from interp.lab import Count, experiment, judged, progress, tested
 from interp.report import (
     Attention,
     Chart,
@@ -245,10 +243,12 @@ def heads(opened, top) -> Evidence:
 
 
 def held_out(opened, top) -> Evidence:
-    return judged(opened, top) if choice.enough(opened.clusters) else in_turn(opened, top)
+    return (
+        on_the_other_half(opened, top) if choice.enough(opened.clusters) else in_turn(opened, top)
+    )
 
 
-def judged(opened, top) -> Evidence:
+def on_the_other_half(opened, top) -> Evidence:
     """Enough premises for a verdict: chosen on one half, measured on the other."""
     trial = opened.trial(min(top, len(opened.heads)))
     rank, found, unit = trial.ranking, trial.confirmation, opened.unit
@@ -282,7 +282,7 @@ def judged(opened, top) -> Evidence:
         + (f". Among random sets they rank p = {rank.p:.2g}." if rank.ran else "."),
         [headline("chosen heads on held-out premises", found.chosen, unit)],
         [
-            rule(
+            judged.rule(
                 null,
                 f"pairs like the {found.chosen.n} held-out ones, of {clusters} clusters that share no "
                 "sentence",
@@ -332,12 +332,14 @@ def in_turn(opened, top) -> Evidence:
         f"by {float(contest.controls.value):.2f}. {few}",
         [
             headline(
-                "chosen heads above random ones", without_interval(contest.difference), opened.unit
+                "chosen heads above random ones",
+                tested.without_interval(contest.difference),
+                opened.unit,
             )
         ],
         [
             controls_table(
-                {name: without_interval(each) for name, each in found.items()},
+                {name: tested.without_interval(each) for name, each in found.items()},
                 "Chosen heads against random ones, on the premise that was left out",
                 f"Each head counts in the direction that it had on the other premises. {few}",
             )

@@ -1,5 +1,8 @@
 """Heads chosen on one half of the premises, put to the test on the other: planted truth, noise, moves."""
 
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -8,7 +11,9 @@ from interp.classifiers import choice, moves
 from interp.classifiers.opened import Opened
 from interp.classifiers.pairs import Pair
 from interp.classifiers.places import find
+from interp.lab.registry import discover
 
+STUDY = discover(Path(__file__).parent.parent.parent / "experiments").studies["pair_scoring"]
 LAYERS = np.repeat(np.arange(4), 8)
 CLUSTERS = np.repeat(np.arange(20), 2)
 
@@ -119,3 +124,23 @@ def test_a_trial_of_a_model_takes_its_halves_from_the_clusters(classifiers):
     assert found.rows.tolist() == expected.tolist()
     assert found.effects == pytest.approx(effects[expected])
     assert found.held_out.tolist() == (~half).tolist()
+
+    look = sys.modules[STUDY.load()[0].__module__].WAYS["heads on a premise that had no say"]
+    shown = look(opened, 3)
+    words, table = shown.controls
+    assert shown.verdict == found.verdict
+    assert all(name in words.text for name in ("Null", "Population", "Power"))
+    measured = table.frame.set_index("heads")
+    chosen = measured.loc["chosen on the other premises"]
+    assert chosen.effect == pytest.approx(float(found.confirmation.chosen.value))
+    assert chosen.ci_low < chosen.effect < chosen.ci_high
+    assert {f"chosen − {way}" for way in moves.WAYS} < set(measured.index)
+
+    few = look(Opened(classifiers("bert"), chosen_few(), lambda given, what: iter(given)), 3)
+    assert few.verdict == "inconclusive"
+    assert few.controls[0].frame[["ci_low", "ci_high"]].isna().all(axis=None)
+    assert "16 are needed" in few.not_run[0].reason
+
+
+def chosen_few():
+    return [Pair("a man walks", "a boy sits"), Pair("a man walks", "red"), Pair("a horse", "blue")]
