@@ -83,9 +83,9 @@ TABLE = {
     "n of zero": (["run", "works", "--n", "0"], 2, "--n", _nothing),
     "n that is no number": (["run", "works", "--n", "many"], 2, "--n", _nothing),
     "more prompts than there are": (
-        ["run", "asks", *TINY, "--n", "9999"],
+        ["run", "asks", *TINY, "--n", "100000000"],
         2,
-        "at most",
+        "--n must be from 1 to 10,000",
         _asks_for_a_task,
     ),
     "negative seed": (["run", "works", "--seed", "-1"], 2, "--seed", _nothing),
