@@ -1,6 +1,5 @@
 """`python -m interp` is the command `interp`."""
 
-import os
 import sys
 
 
@@ -10,11 +9,7 @@ def main() -> int:
         from interp.lab.cli import main as run
     except KeyboardInterrupt:
         return 130
-    code = run()
-    if code > 128:
-        # Had the signal come inside an exec(), Python would end by SIGINT, whatever code is returned.
-        os._exit(code)
-    return code
+    return run()
 
 
 if __name__ == "__main__":

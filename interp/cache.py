@@ -8,6 +8,7 @@ from typing import Any, Union
 import torch
 from torch import Tensor
 
+from interp.edits import REAL
 from interp.errors import UsageError
 from interp.sites import KINDS, Site, parse
 
@@ -17,10 +18,14 @@ Key = Union[Site, str, tuple[str, int]]
 class Cache(Mapping[Key, Tensor]):
     """Activations by site; a TransformerLens name or its `("z", 5)` finds the same activation.
 
-    It holds one entry for an activation, under one name, in memory of its own.
+    It holds one entry for an activation, under one name, in memory of its own. Of padded prompts each
+    knows which positions are `real`, so that no mean counts the others.
     """
 
-    def __init__(self, kept: Mapping[Site, Tensor]) -> None:
+    def __init__(self, kept: Mapping[Site, Tensor], real: Tensor | None = None) -> None:
+        if real is not None and not bool(real.all()):
+            for activation in kept.values():
+                setattr(activation, REAL, real)
         self._kept = dict(sorted(kept.items(), key=lambda item: item[0].order))
 
     def __getitem__(self, key: Key) -> Tensor:

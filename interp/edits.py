@@ -22,6 +22,8 @@ from torch import Tensor
 from interp.errors import UsageError
 from interp.sites import Site, parse
 
+# Under this name an activation that a run kept of padded prompts knows which of its positions are real.
+REAL = "interp_real"
 Index = Union[int, Sequence[int], Tensor, None]
 Positions = Union[int, Sequence[int], Sequence[Sequence[int]], Tensor, None]
 
@@ -52,6 +54,9 @@ class Where:
 class Zero:
     """Put zeros."""
 
+    def check(self, shape: Sequence[int], axes: Sequence[str]) -> None:
+        """Zeros fit everywhere."""
+
     def new(self, old: Tensor, axes: Sequence[str]) -> Tensor:
         return torch.zeros_like(old)
 
@@ -64,14 +69,18 @@ class Put:
     tensor: Tensor
     shared: bool = False
 
-    def new(self, old: Tensor, axes: Sequence[str]) -> Tensor:
-        wanted = old.shape[1:] if self.shared else old.shape
-        if self.tensor.shape != wanted:
+    def check(self, shape: Sequence[int], axes: Sequence[str]) -> None:
+        """Raises a UsageError unless the value fits a part of this shape."""
+        wanted = list(shape[1:] if self.shared else shape)
+        if list(self.tensor.shape) != wanted:
             spelt = " ".join(axes[1:] if self.shared else axes)
             raise UsageError(
-                f"expected a value of shape {list(wanted)} ({spelt}), got {list(self.tensor.shape)}; "
+                f"expected a value of shape {wanted} ({spelt}), got {list(self.tensor.shape)}; "
                 "shapes are never broadcast: expand the value if that is what you mean"
             )
+
+    def new(self, old: Tensor, axes: Sequence[str]) -> Tensor:
+        self.check(old.shape, axes)
         return self.tensor.to(old).expand_as(old)
 
 
@@ -83,12 +92,17 @@ class Add:
     tensor: Tensor
     scale: float = 1.0
 
-    def new(self, old: Tensor, axes: Sequence[str]) -> Tensor:
-        if self.tensor.shape not in (old.shape, old.shape[-1:]):
+    def check(self, shape: Sequence[int], axes: Sequence[str]) -> None:
+        """Raises a UsageError unless the value fits a part of this shape."""
+        whole = list(shape)
+        if list(self.tensor.shape) not in (whole, whole[-1:]):
             raise UsageError(
-                f"expected a vector of shape {list(old.shape[-1:])} ({axes[-1]}) or a value of shape "
-                f"{list(old.shape)} ({' '.join(axes)}) to add, got {list(self.tensor.shape)}"
+                f"expected a vector of shape {whole[-1:]} ({axes[-1]}) or a value of shape "
+                f"{whole} ({' '.join(axes)}) to add, got {list(self.tensor.shape)}"
             )
+
+    def new(self, old: Tensor, axes: Sequence[str]) -> Tensor:
+        self.check(old.shape, axes)
         return old + self.scale * self.tensor.to(old)
 
 
@@ -97,6 +111,9 @@ class Call:
     """Put what a Python function returns for the part changed, which has to be of its shape."""
 
     function: Callable[[Tensor], Tensor]
+
+    def check(self, shape: Sequence[int], axes: Sequence[str]) -> None:
+        """What a function returns is known when it has been called."""
 
     def new(self, old: Tensor, axes: Sequence[str]) -> Tensor:
         new = self.function(old.clone())
@@ -182,7 +199,14 @@ class Edit:
             raise UsageError(
                 f"{self}: {name} indices must lie in {-size}…{size - 1}, got {list(indices)}"
             )
-        return index % size
+        counted = index % size
+        # Rows of positions are of one length: a prompt that has fewer may name one twice.
+        if index.ndim == 1 and len(counted.unique()) < len(counted):
+            raise UsageError(
+                f"{self}: every {name} index may be named once (negative ones count from the end), "
+                f"got {list(indices)}"
+            )
+        return counted
 
     def _outer(self, chosen: Mapping[int, Tensor], activation: Tensor) -> tuple[Tensor, ...]:
         """An index that takes the outer product of what is chosen along each axis."""
@@ -214,21 +238,47 @@ def _row(given: Any) -> tuple[int, ...]:
     return tuple(map(int, several))
 
 
+def _once(given: Any) -> tuple[int, ...]:
+    """The same, each named once."""
+    indices = _row(given)
+    if len({*indices}) < len(indices):
+        raise UsageError(f"every index may be named once, got {list(indices)}")
+    return indices
+
+
+def _numbers(value: Any, what: str) -> Tensor:
+    """The value, if it is a tensor of real numbers."""
+    if not isinstance(value, Tensor):
+        raise UsageError(f"expected a tensor {what}, got {type(value).__name__}: {value!r:.60}")
+    if value.is_complex() or value.is_meta:
+        came = "one on the meta device" if value.is_meta else str(value.dtype)
+        raise UsageError(f"expected a tensor of real numbers {what}, got {came}")
+    return value
+
+
 def _rows(given: Any) -> tuple[int, ...] | tuple[tuple[int, ...], ...]:
     """Positions as a tuple, or a tuple of them for each example."""
     plain = _plain(given)
     if not isinstance(plain, list) or not any(isinstance(each, list) for each in plain):
-        return _row(plain)
+        return _once(plain)
     if len({len(each) if isinstance(each, list) else -1 for each in plain}) > 1:
         raise UsageError(f"expected as many positions for every example, got {given!r}")
     return tuple(map(_row, plain))
 
 
+def _number(scale: Any) -> float:
+    """The scale, if it is a real number."""
+    plain = scale.item() if isinstance(scale, Tensor) and scale.numel() == 1 else scale
+    if isinstance(plain, bool) or not isinstance(plain, (int, float)):
+        raise UsageError(f"scale must be a number, got {scale!r:.60}")
+    return plain
+
+
 def _where(heads: Index, positions: Positions, units: Index) -> Where:
     return Where(
-        None if heads is None else _row(heads),
+        None if heads is None else _once(heads),
         None if positions is None else _rows(positions),
-        None if units is None else _row(units),
+        None if units is None else _once(units),
     )
 
 
@@ -247,7 +297,11 @@ def put(
     units: Index = None,
 ) -> Edit:
     """This value at this part of the site: a tensor of exactly that part's shape."""
-    return Edit(parse(site), Put(value), _where(heads, positions, units))
+    where = _where(heads, positions, units)
+    for row in where.positions or ():
+        if isinstance(row, tuple):
+            _once(row)
+    return Edit(parse(site), Put(_numbers(value, "to put")), where)
 
 
 def patch(
@@ -263,7 +317,7 @@ def patch(
     """
     site = parse(site)
     taken = Edit(site, Zero(), _where(heads, positions, units))
-    activation = source[site]
+    activation = _numbers(source[site], "to take from")
     return Edit(site, Put(activation[taken._index(activation)]), taken.where)
 
 
@@ -280,20 +334,50 @@ def mean(
     heads: Index = None,
     positions: Positions = None,
     units: Index = None,
+    *,
+    real: Tensor | None = None,
 ) -> Edit:
     """The reference activation's mean over its batch axis, position by position.
 
     `reference` is the site's activation on the reference prompts, `over` names them in words
-    ("32 ABC prompts"): a mean ablation means nothing without what it is a mean of.
+    ("32 ABC prompts"): a mean ablation means nothing without what it is a mean of. Padding does not
+    count: `real` `[batch pos]` is False there; an activation just as a run kept it knows that itself.
+
+    Raises  UsageError for a reference of no prompts, or of none that is real where the edit reaches.
     """
     site = parse(site)
     where = _where(heads, positions, units)
+    if _numbers(reference, "to take the mean of").ndim != len(site.axes) or not len(reference):
+        raise UsageError(
+            f"expected the activation of {site.name} ({' '.join(site.axes)}) on at least one reference "
+            f"prompt, got shape {list(reference.shape)}"
+        )
+    real = getattr(reference, REAL, None) if real is None else real
     # Positions given for each example need an average for each; otherwise one serves them all.
     rows = [row for row in where.positions or () if isinstance(row, tuple)]
-    average = reference.mean(0).expand(len(rows) or 1, *reference.shape[1:])
+    mean = reference.mean(0) if real is None else _real_mean(site, reference, real)
+    average = mean.expand(len(rows) or 1, *reference.shape[1:])
     part = average[Edit(site, Zero(), where)._index(average)]
+    if real is not None and bool(part.isnan().any()) and not bool(reference.isnan().any()):
+        raise UsageError(
+            f"the mean over {over} of {site.name} has positions that are padding in every one of "
+            f"{len(reference)} reference prompts; name positions= that some of them have"
+        )
     edit = Edit(site, Put(part) if rows else Put(part[0], shared=True), where)
     return Edit(edit.site, edit.value, edit.where, label=f"{edit} by its mean over {over}")
+
+
+def _real_mean(site: Site, reference: Tensor, real: Tensor) -> Tensor:
+    """The mean over the prompts that are real at a position; NaN where none is."""
+    axes = [axis for axis, name in enumerate(site.axes) if name in ("pos", "query")]
+    wanted = (len(reference), reference.shape[axes[0]])
+    if not isinstance(real, Tensor) or tuple(real.shape) != wanted:
+        came = list(real.shape) if isinstance(real, Tensor) else type(real).__name__
+        raise UsageError(f"real must have the shape {list(wanted)} (batch pos), got {came}")
+    shape = [1] * reference.ndim
+    shape[0], shape[axes[0]] = wanted
+    counted = real.to(reference.device).bool().reshape(shape)
+    return reference.where(counted, 0).sum(0) / counted.sum(0)
 
 
 def add(
@@ -305,7 +389,8 @@ def add(
     units: Index = None,
 ) -> Edit:
     """`scale` times a vector added: one along the last axis, or a tensor of the part's shape."""
-    return Edit(parse(site), Add(vector, scale), _where(heads, positions, units))
+    added = Add(_numbers(vector, "to add"), _number(scale))
+    return Edit(parse(site), added, _where(heads, positions, units))
 
 
 def call(
@@ -316,6 +401,8 @@ def call(
     units: Index = None,
 ) -> Edit:
     """What a Python function makes of this part of the site. It is given a copy and may change it."""
+    if not callable(function):
+        raise UsageError(f"expected a function of the activation, got {function!r:.60}")
     return Edit(parse(site), Call(function), _where(heads, positions, units))
 
 
@@ -337,3 +424,22 @@ def edits_digest(edits: Sequence[Edit]) -> str:
             digest.update(repr((plain.shape, plain.dtype)).encode())
             digest.update(plain.reshape(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
+
+
+def edits_of(given: Any) -> tuple[Edit, ...]:
+    """One edit or several, as a tuple.
+
+    Raises  UsageError for anything else.
+    """
+    if isinstance(given, Edit):
+        return (given,)
+    several = (
+        tuple(given) if isinstance(given, Iterable) and not isinstance(given, str) else (given,)
+    )
+    for each in several:
+        if not isinstance(each, Edit):
+            raise UsageError(
+                "expected an edit such as edits.zero(sites.z(5), heads=1), or a list of them, "
+                f"got {type(each).__name__}: {each!r:.60}"
+            )
+    return several

@@ -47,6 +47,19 @@ class Metric(ABC):
     ) -> Float[Tensor, " example"]:
         """The metric of every row."""
 
+    def only(self, prompts: slice) -> Metric:
+        """The same metric for these of its prompts alone. A class that says so itself can be measured
+        on some prompts after the others, where memory does not hold them all.
+
+        Raises  UsageError for a class that does not.
+        """
+        raise UsageError(f"{type(self).__name__} does not say what it is for some of its prompts")
+
+    @property
+    def divisible(self) -> bool:
+        """Whether this class itself says what it is for some of its prompts."""
+        return "only" in vars(type(self))
+
     def bound(self, base_logits: Float[Tensor, "batch label d_vocab"]) -> Metric:
         """This metric, told what the base run's logits were; most do not care.
 
@@ -97,6 +110,10 @@ class LogitDifference(Metric):
     def __call__(self, logits: Tensor, examples: Tensor) -> Tensor:
         return logits[:, 0, 0] - logits[:, 0, 1]
 
+    def only(self, prompts: slice) -> LogitDifference:
+        answers = {"answer": self.answer[prompts], "wrong": self.wrong[prompts]}
+        return replace(self, **answers, at=_only(self.at, prompts))
+
 
 @dataclass(frozen=True, eq=False)
 class Accuracy(LogitDifference):
@@ -107,6 +124,8 @@ class Accuracy(LogitDifference):
 
     def __call__(self, logits: Tensor, examples: Tensor) -> Tensor:
         return (super().__call__(logits, examples) > 0).to(logits.dtype)
+
+    only = LogitDifference.only
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,6 +147,9 @@ class AnswerLogProb(Metric):
         answers = self.answer.to(examples.device)[examples]
         return logits[:, 0].log_softmax(-1).gather(-1, answers[:, None])[:, 0]
 
+    def only(self, prompts: slice) -> AnswerLogProb:
+        return replace(self, answer=self.answer[prompts], at=_only(self.at, prompts))
+
 
 @dataclass(frozen=True, eq=False)
 class ProbabilitySum(Metric):
@@ -148,6 +170,10 @@ class ProbabilitySum(Metric):
         right = self.right.to(examples.device)[examples].to(probabilities.dtype)
         wrong = self.wrong.to(examples.device)[examples].to(probabilities.dtype)
         return (probabilities * (right - wrong)).sum(-1)
+
+    def only(self, prompts: slice) -> ProbabilitySum:
+        masks = {"right": self.right[prompts], "wrong": self.wrong[prompts]}
+        return replace(self, **masks, at=_only(self.at, prompts))
 
 
 @dataclass(frozen=True, eq=False)
@@ -197,6 +223,10 @@ class Loss(Metric):
         counted = self._counted(self.real.to(examples.device)[examples]).to(each.dtype)
         return (each * counted).sum(-1) / counted.sum(-1)
 
+    def only(self, prompts: slice) -> Loss:
+        real = None if self.real is None else self.real[prompts]
+        return replace(self, tokens=self.tokens[prompts], real=real)
+
 
 @dataclass(frozen=True, eq=False)
 class KLToBase(Metric):
@@ -219,6 +249,15 @@ class KLToBase(Metric):
             raise UsageError("KLToBase has no base run yet; a sweep gives it one, or call bound()")
         base = self.base[examples]
         return (base.exp() * (base - logits[:, 0].log_softmax(-1))).sum(-1)
+
+    def only(self, prompts: slice) -> KLToBase:
+        base = None if self.base is None else self.base[prompts]
+        return replace(self, base=base, at=_only(self.at, prompts))
+
+
+def _only(at: LogitsAt, prompts: slice) -> LogitsAt:
+    """A tensor of positions is one for each prompt; all else is the same for every prompt."""
+    return at[prompts] if isinstance(at, Tensor) and at.ndim else at
 
 
 def _check_answers(name: str, tokens: object) -> None:

@@ -192,7 +192,7 @@ def _swept(
     sample = random.Random(0).sample(list(cells), _PEER_CELLS.get(n_prompts, 6))
     ours_s, peer_s, worst = [], [], 0.0
     plan = interp.plan(some.ours, tokens, interventions, some.metric)
-    base = float(plan.base.value.mean())
+    base = float(plan.value.mean())
     found: dict[tuple[int, int], float] = {}
     with torch.no_grad():
         theirs(sample[0])

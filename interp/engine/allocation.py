@@ -31,6 +31,12 @@ def _library() -> Any:
         return None
 
 
+def give_back() -> None:
+    """Gives back to the system what is free."""
+    if library := _library():
+        library.malloc_trim(0)
+
+
 @contextmanager
 def reused_memory() -> Iterator[None]:
     """Inside, freed memory stays with the process and serves the next tensor; afterwards it is the
@@ -46,4 +52,4 @@ def reused_memory() -> Iterator[None]:
     finally:
         for option, value in _ADAPTED.items():
             library.mallopt(option, value)
-        library.malloc_trim(0)
+        give_back()

@@ -19,7 +19,8 @@ from interp.transformer.tap import Tap, Untapped
 @dataclass(frozen=True, eq=False)
 class Base:
     """One run of the model on `tokens`, layer by layer: the stream before and inside every layer,
-    the keys, values and z of its attention, and the metric's value for every prompt.
+    the keys, values and z of its attention, the metric's value for every prompt, and the final
+    stream (`end`) at the positions that the metric reads.
 
     It costs `floats(config)` numbers per token. Everything else that an intervention reads of the
     base run (queries, neurons) is computed again from these, one layer at a time.
@@ -37,6 +38,7 @@ class Base:
     read: Int[Tensor, "batch label"]
     metric: Metric
     value: Float[Tensor, " batch"]
+    end: Float[Tensor, "batch label d_model"]
 
 
 def floats(model: Transformer) -> int:
@@ -78,7 +80,8 @@ def base_run(
         tokens=tokens,
         real=real,
         resid_pre=resid_pre,
-        resid_mid=[resid_pre[layer] + kept[sites.attn_out(layer)] for layer in layers],
+        # One layer after the other, so that what is added up is dropped at once.
+        resid_mid=[resid_pre[layer] + kept.pop(sites.attn_out(layer)) for layer in layers],
         keys=keys,
         values=[kept[sites.v(layer)] for layer in layers],
         z=[kept[sites.z(layer)] for layer in layers],
@@ -87,6 +90,7 @@ def base_run(
         read=read,
         metric=bound,
         value=bound(seen, examples),
+        end=kept[_end(model)][examples[:, None], read],
     )
 
 

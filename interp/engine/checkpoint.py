@@ -12,13 +12,15 @@ from torch import Tensor
 
 from interp import files
 from interp.edits import edits_digest
-from interp.engine.plan import Intervention, Plan, edits_of
+from interp.engine.plan import Part
 from interp.transformer import Transformer
+from interp.transformer.project import packed_weights
 
 
 class Checkpoint:
-    """The folder of one sweep. Chunks belong to one plan: the same weights, prompts, interventions,
-    metric, cutting into chunks and number of threads, under which numbers repeat bit by bit."""
+    """The folder of one slice of a sweep. Chunks belong to one plan: the same weights (packed or not),
+    prompts, interventions, metric, cutting into chunks and number of threads, under which numbers
+    repeat bit by bit."""
 
     def __init__(self, folder: Path, key: str) -> None:
         self._folder = folder / key[:32]
@@ -53,9 +55,9 @@ class Checkpoint:
         return self._folder / f"{name}.safetensors"
 
 
-def sweep_key(model: Transformer, plan: Plan, interventions: list[Intervention]) -> str:
-    """A digest of everything that the numbers of a sweep depend on."""
-    base, digest = plan.base, hashlib.sha256()
+def sweep_key(model: Transformer, part: Part) -> str:
+    """A digest of everything that the numbers of a slice of a sweep depend on."""
+    base, digest = part.base, hashlib.sha256()
     facts = (
         model.origin.weights_sha256,
         str(model.dtype),
@@ -63,15 +65,16 @@ def sweep_key(model: Transformer, plan: Plan, interventions: list[Intervention])
         torch.__version__,
         torch.get_num_threads(),
         type(base.metric).__name__,
-        [[(job.number, job.examples.tolist()) for job in chunk] for chunk in plan.chunks],
+        sorted(packed_weights(model)),
+        [[(job.number, job.examples.tolist()) for job in chunk] for chunk in part.chunks],
     )
     digest.update(repr(facts).encode())
     columns = base.metric.columns
-    parts = [base.tokens, base.real, base.read, base.resid_post, base.value]
-    parts += [] if columns is None else [columns]
-    for part in parts:
-        digest.update(part.cpu().contiguous().view(torch.uint8).numpy().tobytes())
+    tensors = [base.tokens, base.real, base.read, base.resid_post, base.value]
+    tensors += [] if columns is None else [columns]
+    for tensor in tensors:
+        digest.update(tensor.cpu().contiguous().view(torch.uint8).numpy().tobytes())
     # Python functions have no contents to compare; they are run anew, whatever is saved.
-    for number in sorted({job.number for chunk in plan.chunks for job in chunk}):
-        digest.update(edits_digest(edits_of(interventions[number])).encode())
+    for number in sorted({job.number for chunk in part.chunks for job in chunk}):
+        digest.update(edits_digest(part.edits[number]).encode())
     return digest.hexdigest()

@@ -24,8 +24,14 @@ from interp.transformer.tap import Untapped
 @torch.no_grad()
 def run_naively(model: Transformer, base: Base, edits: Sequence[Edit]) -> Float[Tensor, " batch"]:
     """The effect of one intervention by one whole forward pass."""
-    run = model.run(base.tokens, edits=edits, attention_mask=base.real)
-    return measured(base.metric, run.logits, base.real) - base.value
+    # A function that changes the logits is given all of them.
+    whole = any(edit.site == sites.logits() for edit in edits)
+    at = None if whole else base.read
+    run = model.run(base.tokens, edits=edits, attention_mask=base.real, logits_at=at)
+    if whole:
+        return measured(base.metric, run.logits, base.real) - base.value
+    everyone = torch.arange(len(base.tokens), device=base.tokens.device)
+    return base.metric(_columns_of(run.logits, base, everyone), everyone) - base.value
 
 
 @torch.no_grad()
@@ -150,11 +156,12 @@ def metric_of_normed(
     columns = base.metric.columns
     width = model.config.d_vocab_out if columns is None else columns.shape[1]
     n_rows = max(1, logits_at_once // (width * normed.shape[1]))
-    values = [
-        base.metric(_logits(model, some, those, columns), those)
-        for some, those in zip(normed.split(n_rows), examples.split(n_rows), strict=True)
-    ]
-    return torch.cat(values)
+    # Into one tensor: what outlives a piece would lie between the large blocks of the next ones.
+    values = base.value.new_empty(len(examples))
+    pieces = zip(values.split(n_rows), normed.split(n_rows), examples.split(n_rows), strict=True)
+    for found, some, those in pieces:
+        found.copy_(base.metric(_logits(model, some, those, columns), those))
+    return values
 
 
 def _logits(

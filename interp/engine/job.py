@@ -13,9 +13,9 @@ from interp.edits import Edit, Put
 from interp.engine.base import Base
 from interp.engine.beginning import Beginning, Beginnings
 from interp.engine.entry import Door, LayerEntry, entrance
-from interp.engine.localise import first_position, given_apart, settled
-from interp.sites import Site, among
-from interp.transformer import Config, Transformer
+from interp.engine.localise import first_position, given_apart
+from interp.sites import Site
+from interp.transformer import Transformer
 from interp.transformer.tap import Untapped
 
 
@@ -62,15 +62,11 @@ class JobMaker:
         self.model, self.base = model, base
         self._everyone = torch.arange(len(base.tokens), device=base.tokens.device)
         self._known: dict[Site, Tensor] = {}
-        self._fitting: set[tuple[object, ...]] = set()
         self._beginnings = Beginnings(base, model.config.causal)
 
     def job(self, number: int, edits: Sequence[Edit]) -> Job | None:
-        """The job, or None for an intervention that changes nothing that the metric reads."""
-        n_examples, n_pos = self.base.tokens.shape
-        edits = [settled(edit, n_examples, n_pos) for edit in edits]
-        for edit in edits:
-            self._check(edit)
+        """The job of these settled edits, or None if they change nothing that the metric reads."""
+        n_pos = self.base.tokens.shape[1]
         edits = sorted(edits, key=lambda edit: edit.site.order)
         touched = self._touched(edits)
         if self.model.config.causal:
@@ -88,19 +84,6 @@ class JobMaker:
         # Edits that are made on the way need whole activations.
         shared = None if later else self._beginnings.find(start, examples, now)
         return Job(number, where, start, examples, tuple(now), tuple(later), shared)
-
-    def _check(self, edit: Edit) -> None:
-        """Raises a UsageError for a site, a place or a value that this model does not have: now, and
-        not when half of a long sweep is done."""
-        among(edit.site, self.model.sites)
-        tensor = getattr(edit.value, "tensor", None)
-        shape = None if tensor is None else tensor.shape
-        alike = (edit.site.kind, edit.where, type(edit.value), shape)
-        if alike not in self._fitting:
-            sizes = _sizes(self.model.config, *self.base.tokens.shape)
-            whole = [sizes[axis] for axis in edit.site.axes]
-            edit.apply(self.base.resid_post.new_zeros(()).expand(whole))
-            self._fitting.add(alike)
 
     def _touched(self, edits: Sequence[Edit]) -> Bool[Tensor, "batch pos"]:
         """Where any of the edits may change anything."""
@@ -141,15 +124,6 @@ class JobMaker:
             return block.attn.write(entry.z, Untapped())
         reads = entry.before if self.model.config.parallel else entry.middle
         return block.mlp(block.ln2(reads, Untapped()), Untapped())
-
-
-def _sizes(config: Config, n_examples: int, n_pos: int) -> dict[str, int]:
-    """How long each axis of an activation is."""
-    return {
-        **{"batch": n_examples, "pos": n_pos, "query": n_pos, "key": n_pos, "1": 1},
-        **{"head": config.n_heads, "kv_head": config.n_kv_heads, "d_head": config.d_head},
-        **{"d_model": config.d_model, "d_mlp": config.d_mlp, "d_vocab": config.d_vocab_out},
-    }
 
 
 _COMPARED = ("resid_pre", "resid_mid", "resid_post", "z", "v", "attn_out", "mlp_out")

@@ -59,6 +59,25 @@ def given_apart(edit: Edit) -> bool:
     return positions is not None and isinstance(positions[0], tuple)
 
 
+def for_prompts(edit: Edit, prompts: slice) -> Edit:
+    """The settled edit for these prompts alone; its value is a view."""
+    where, value = edit.where, edit.value
+    if not of_every_prompt(edit):
+        tensor = cast(Put, value).tensor
+        value = replace(cast(Put, value), tensor=tensor[prompts])
+    if given_apart(edit):
+        where = replace(where, positions=cast(Nested, where.positions)[prompts])
+    return replace(edit, value=value, where=where)
+
+
+def of_every_prompt(edit: Edit) -> bool:
+    """Whether the edit's value, if it has one, is the same for all prompts."""
+    tensor = getattr(edit.value, "tensor", None)
+    if tensor is None:
+        return True
+    return edit.value.shared if isinstance(edit.value, Put) else tensor.ndim == 1
+
+
 def localised(edits: Sequence[Edit], examples: Tensor, start: int) -> list[Edit]:
     """Settled edits for activations that hold only these prompts, and positions from `start` on.
 
@@ -77,7 +96,7 @@ def _localised(edit: Edit, examples: Tensor, start: int) -> Edit:
         kept = [at for at, each in enumerate(flat) if each >= start]
         here = torch.tensor(kept, dtype=torch.long)
     tensor = getattr(value, "tensor", None)
-    if tensor is not None and not (isinstance(value, Add) and tensor.ndim == 1):
+    if tensor is not None and not (isinstance(value, Add) and of_every_prompt(edit)):
         shared = isinstance(value, Put) and value.shared
         axis = position_axis(edit.site)
         if not shared:

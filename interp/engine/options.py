@@ -4,11 +4,14 @@ whom they tell. A study says what to compute; whoever runs the study says how.""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from interp.errors import UsageError
+from interp.transformer.project import packing_within
 
 if TYPE_CHECKING:
     from interp.engine.plan import Plan
@@ -18,16 +21,33 @@ Progress = Callable[[int, int, str], None]
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """`memory` is a sweep's budget in bytes above the model (None: a quarter of what is free, at
-    most 2 GiB). `checkpoints` is a folder in which sweeps keep finished chunks. `progress` is called
-    with work done, work in all, and a word. With `rehearsal` sweeps are planned but not run: each adds
-    its plan to the list and gives zeros. To `notes` a sweep adds what a reader of its numbers must know."""
+    """`memory` is a budget in bytes above the model, packed weights included (None: a quarter of what
+    is free, at most 2 GiB, and packed weights on top). `checkpoints` is a folder in which sweeps keep
+    finished chunks. `progress` is called with work done, work in all, and a word. With `rehearsal`
+    sweeps are planned but not run: each adds its plan to the list and gives zeros. To `notes` a sweep
+    adds what a reader of its numbers must know."""
 
     memory: int | None = None
     checkpoints: Path | None = None
     progress: Progress | None = None
     rehearsal: list[Plan] | None = None
     notes: list[str] | None = None
+
+
+def checked_bytes(asked: Any) -> int:
+    """The same number, if it is one of bytes.
+
+    Raises  UsageError for anything else.
+    """
+    whole = isinstance(asked, int) or (isinstance(asked, float) and asked.is_integer())
+    if not whole or isinstance(asked, bool) or asked < 1:
+        raise UsageError(f"memory must be a positive number of bytes, got {asked!r:.60}")
+    return int(asked)
+
+
+def share_of_packing(memory: int) -> int:
+    """The most that packed copies of weights may take of a budget."""
+    return memory // 2
 
 
 _DEFAULT = Options()
@@ -47,8 +67,16 @@ def options(
     rehearsal: list[Plan] | None = None,
     notes: list[str] | None = None,
 ) -> Iterator[None]:
-    """Sweeps inside this context run with these options; what is not given stays as it is outside."""
+    """Sweeps inside this context run with these options; what is not given stays as it is outside.
+
+    Raises  UsageError for a `memory` that is no positive number of bytes.
+    """
     outside = current()
+    packing: AbstractContextManager[None] = nullcontext()
+    if memory is not None:
+        # Whoever packs weights before a sweep does it out of the same budget.
+        memory = checked_bytes(memory)
+        packing = packing_within(share_of_packing(memory))
     token = _current.set(
         Options(
             outside.memory if memory is None else memory,
@@ -59,6 +87,7 @@ def options(
         )
     )
     try:
-        yield
+        with packing:
+            yield
     finally:
         _current.reset(token)

@@ -114,7 +114,7 @@ def patch_batch(
     work = plan(model, base, interventions, batch.metric)
     effects = sweep(model, base, interventions, batch.metric, work).double()
     read = readout(model, batch.metric)
-    values = [read(stream[:, -1]) for stream in (work.base.resid_post, cache[last])]
+    values = [read(stream[:, -1]) for stream in (work.end, cache[last])]
     return torch.cat([torch.stack(values), effects])
 
 

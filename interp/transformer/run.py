@@ -12,7 +12,7 @@ from torch import Tensor
 
 from interp import sites
 from interp.cache import Cache
-from interp.edits import Call, Edit
+from interp.edits import Call, Edit, edits_of
 from interp.errors import UsageError
 from interp.sites import Site, among, parse
 from interp.transformer.tap import Tap, Untapped
@@ -41,7 +41,7 @@ class Run:
 def run(
     self: Transformer,
     prompts: Prompts,
-    edits: Iterable[Edit] = (),
+    edits: Edit | Iterable[Edit] = (),
     keep: Keep = (),
     *,
     logits_at: LogitsAt = None,
@@ -51,16 +51,16 @@ def run(
     """The model's logits on these prompts, with these edits made and these sites kept.
 
     `prompts` is text (tokenized as Hugging Face would, padded on the right) or token ids
-    `[batch pos]`. `keep` is sites or their names, a test of a site, or "all" (which leaves out
-    head_out, computed only when named). `logits_at` is one position, several, or a tensor `[batch]`
-    or `[batch label]` of them; negative ones count from each prompt's last token. With `grad`
-    everything stays attached to the graph.
+    `[batch pos]`. `edits` is one or several. `keep` is sites or their names, a test of a site, or "all"
+    (which leaves out head_out, computed only when named). `logits_at` is one position, several, or a
+    tensor `[batch]` or `[batch label]` of them; negative ones count from each prompt's last token. With
+    `grad` everything stays attached to the graph.
 
     Raises  UsageError for a site that the model lacks, an edit that never fires or does not fit,
             and prompts that the model cannot read.
     """
     tokens, real = to_batch(self, prompts, attention_mask)
-    wanted, edits = _kept(self, keep), tuple(edits)
+    wanted, edits = _kept(self, keep), edits_of(edits)
     for edit in edits:
         among(edit.site, self.sites)
     tap = Tap(edits, wanted) if edits or wanted else Untapped()
@@ -72,7 +72,7 @@ def run(
     if sites.logits() in tap.kept:
         # What is handed out to be worked on is not the memory of what was kept.
         logits = logits.clone()
-    return Run(logits, Cache(tap.kept), tokens, real)
+    return Run(logits, Cache(tap.kept, real), tokens, real)
 
 
 def _kept(model: Transformer, keep: Keep) -> frozenset[Site]:

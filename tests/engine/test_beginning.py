@@ -77,7 +77,8 @@ def test_pieces_and_jobs_that_share_nothing_run_in_the_same_batch(lab, alike):
     sizes = set()
     for memory in (None, 600_000, 400_000, 300_000, 200_000):
         found = planned(model, tokens, interventions, metric, memory=memory)
-        sizes |= {len(job.examples) for chunk in found.chunks for job in chunk}
+        chunks = [chunk for part in found.parts() for chunk in part.chunks]
+        sizes |= {len(job.examples) for chunk in chunks for job in chunk}
         effects = interp.sweep(model, tokens, interventions, metric, base=found)
         assert lab.worst(effects, expected) <= EXACT
     assert sizes & {2, 3, 4, 5}

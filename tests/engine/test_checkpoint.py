@@ -105,7 +105,7 @@ def swept(lab, tmp_path):
     interventions = [edits.patch(sites.z(at), cache, heads=h) for at in range(3) for h in range(6)]
 
     def run(model=model, tokens=tokens, interventions=interventions, metric=METRIC, **settings):
-        with options(checkpoints=tmp_path, **{"memory": 150_000, **settings}):
+        with options(checkpoints=tmp_path, **{"memory": 220_000, **settings}):
             return interp.sweep(model, tokens, interventions, metric)
 
     return run, tmp_path, model, tokens, interventions
@@ -180,14 +180,14 @@ def test_another_sweep_takes_nothing_from_this_one(swept, lab):
         {"tokens": tokens.flip(0)},
         {"interventions": later},
         {"interventions": interventions[::-1]},
-        {"memory": 120_000},
+        {"memory": 230_000},
     ):
         found = run(**settings)
         n_folders += 1
         assert len(list(folder.iterdir())) == n_folders, settings
         arguments = {"model": model, "tokens": tokens, "interventions": interventions}
         arguments = {**arguments, "metric": METRIC, **settings}
-        arguments["memory"] = arguments.get("memory", 150_000)
+        arguments["memory"] = arguments.get("memory", 220_000)
         assert torch.equal(found, interp.sweep(**arguments))
     assert not run(interventions=others).any()
 

@@ -1,5 +1,6 @@
 """Memory bounds a sweep, and neither the bound nor running out of it changes the numbers."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,8 @@ from interp import edits, sites
 from interp.engine import options
 from interp.engine.chunk import run_chunk
 from interp.engine.cost import bytes_of
-from interp.errors import InterpError
+from interp.engine.plan import drafted
+from interp.errors import InterpError, UsageError
 from interp.metrics import LogitDifference
 
 ROOT = Path(__file__).parent.parent.parent
@@ -36,7 +38,7 @@ positions = -1 if where == "end" else None
 some = [
     edits.zero(sites.z(at), heads=head, positions=positions) for at in range(3) for head in range(8)
 ]
-interp.sweep(model, tokens, some[:1], KLToBase(), memory=1 << 20)
+interp.sweep(model, tokens, some[:1], KLToBase(), memory=budget)
 
 def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
@@ -57,6 +59,21 @@ def interventions_on(model):
     return [*alone, *late, *further]
 
 
+def least_of(model, tokens, interventions, metric, **kept):
+    """What the refusal names, to the byte."""
+    with pytest.raises(UsageError, match="needs at least .* --memory 1M") as refusal:
+        interp.plan(model, tokens, interventions, metric, **kept, memory=1)
+    low, high = 1, int(re.search(r"memory=(\d+)", str(refusal.value))[1])
+    while low < high:
+        middle = (low + high) // 2
+        try:
+            drafted(model, tokens, interventions, metric, kept.get("attention_mask"), middle)
+            high = middle
+        except UsageError:
+            low = middle + 1
+    return high
+
+
 def peak_of(n, where, budget, n_pos):
     words = [sys.executable, "-c", GROWTH, *map(str, (n, where, budget, n_pos))]
     done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True)
@@ -70,15 +87,21 @@ def test_the_budget_changes_the_batches_and_not_the_effects(lab, family, padding
     kept = {"attention_mask": real}
     whole = interp.plan(model, tokens, interventions, METRIC, **kept)
     expected = interp.sweep(model, tokens, interventions, METRIC, whole)
-    for memory in (int(whole.memory * 0.9), int(whole.memory * 0.5), 1):
+    least = least_of(model, tokens, interventions, METRIC, **kept)
+    for memory in (int(whole.memory * 0.9), (whole.memory + least) // 2, least):
         small = interp.plan(model, tokens, interventions, METRIC, **kept, memory=memory)
-        found = interp.sweep(model, tokens, interventions, METRIC, small)
-        torch.testing.assert_close(found, expected, rtol=0, atol=1e-12)
-        assert len(small.chunks) >= len(whole.chunks)
-        assert small.memory <= memory or memory == 1
-    # With no room at all, prompt by prompt.
-    assert len(small.chunks) > len(interventions)
-    assert all(len(job.examples) == 1 for chunk in small.chunks for job in chunk)
+        for plan in (small, None):
+            found = interp.sweep(model, tokens, interventions, METRIC, plan, **kept, memory=memory)
+            torch.testing.assert_close(found, expected, rtol=0, atol=1e-12)
+        assert small.n_batches >= whole.n_batches
+        assert small.memory <= memory
+        torch.testing.assert_close(small.value, whole.value)
+        torch.testing.assert_close(small.end, whole.end)
+        assert small.skipped == whole.skipped
+    # With the least there is, prompt by prompt.
+    parts = list(small.parts())
+    assert [part.prompts for part in parts] == [slice(at, at + 1) for at in range(len(tokens))]
+    assert all(len(job.examples) == 1 for part in parts for chunk in part.chunks for job in chunk)
 
 
 def test_the_same_plan_gives_the_same_bits(lab, family):
@@ -149,11 +172,14 @@ def test_no_chunk_is_planned_above_the_budget(lab):
     model = lab.model({"n_ctx": 400})
     tokens = torch.randint(0, 50, (4, 400), generator=torch.Generator().manual_seed(0))
     ends = [edits.zero(sites.z(at), heads=h, positions=-1) for at in range(3) for h in range(6)]
-    budget = 24 << 20
+    budget = 48 << 20
     work = interp.plan(model, tokens, ends * 20, METRIC, memory=budget)
-    largest = max(sum(bytes_of(model.config, job, work.base) for job in c) for c in work.chunks)
-    assert len(work.chunks) > 1
-    assert largest < work.memory <= budget
+    for part in work.parts():
+        held = work.draft.needs.held * (part.prompts.stop - part.prompts.start)
+        for chunk in part.chunks:
+            taken = sum(bytes_of(model.config, job, part.base) for job in chunk)
+            assert held + taken + work.draft.needs.fixed <= work.memory <= budget
+    assert work.n_batches > len(work.draft.slices) > 1
 
 
 @pytest.mark.slow

@@ -176,11 +176,16 @@ def test_paths_of_all_prompts_come_in_the_tasks_order(model, task):
 
 def test_memory_cuts_senders_into_batches_and_changes_nothing(model, batch):
     from interp.engine import options
+    from interp.engine.base import base_run
+    from interp.methods.paths import _senders_at_once
 
     new = model.run(batch.corrupted, keep="all").cache
     senders, receivers = [*some_senders(model)], [*receivers_of(model)][:6]
     whole = batch_paths(model, batch, senders, receivers, new, "recomputed")
-    with options(memory=100_000):
+    real = torch.ones_like(batch.clean, dtype=torch.bool)
+    base = base_run(model, batch.clean, real, batch.metric)
+    with options(memory=900_000):
+        assert _senders_at_once(base, receivers) < len(senders)
         cut = batch_paths(model, batch, senders, receivers, new, "recomputed")
     torch.testing.assert_close(cut, whole, rtol=0, atol=1e-12)
 

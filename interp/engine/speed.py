@@ -1,0 +1,58 @@
+"""How fast this machine runs a layer of this model, so that a plan can say how long a sweep takes.
+
+A layer of the model itself runs on as many tokens as the sweep's batches have, some times in a row
+when it is warm, and the median counts: what is measured is the rate at which long work goes on.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from contextlib import nullcontext
+from weakref import WeakKeyDictionary
+
+import torch
+
+from interp.engine.allocation import reused_memory
+from interp.engine.cost import flops_of_layer
+from interp.transformer import Transformer
+from interp.transformer.project import packed
+from interp.transformer.tap import Untapped
+
+_REPEATS = 5
+# FLOPs a second of each model, by its batches: the machine is not tried out again for each sweep.
+_Rates = dict[tuple[object, ...], float]
+_known: WeakKeyDictionary[Transformer, _Rates] = WeakKeyDictionary()
+
+
+def seconds_of(model: Transformer, flops: float, n_tokens: int, n_pos: int, packing: bool) -> float:
+    """About how long so many FLOPs take in batches of so many tokens, in prompts of `n_pos`."""
+    if not flops:
+        return 0.0
+    # To a power of two: what a batch takes in time is smooth in its height.
+    n_rows, n_pos = 1 << max(0, round(n_tokens / n_pos) - 1).bit_length(), n_pos
+    alike = (n_rows, n_pos.bit_length(), packing, torch.get_num_threads())
+    rates = _known.setdefault(model, {})
+    if alike not in rates:
+        rates[alike] = _rate(model, n_rows, n_pos, packing)
+    return flops / rates[alike]
+
+
+@torch.no_grad()
+def _rate(model: Transformer, n_rows: int, n_pos: int, packing: bool) -> float:
+    config = model.config
+    block = model.block(config.n_layers // 2)
+    generator = torch.Generator().manual_seed(0)
+    resid = torch.randn(n_rows, n_pos, config.d_model, generator=generator)
+    resid = resid.to(model.device, model.dtype)
+    real = torch.ones(1, n_pos, dtype=torch.bool, device=model.device)
+    around = model.surroundings(real, resid)
+    took = []
+    with packed(block) if packing else nullcontext(), reused_memory():
+        for _ in range(1 + _REPEATS):
+            began = time.perf_counter()
+            block(resid, around.mask(block.layer), around.turn, Untapped())
+            if model.device.type == "cuda":
+                torch.cuda.synchronize()
+            took.append(time.perf_counter() - began)
+    return flops_of_layer(config, n_rows, n_pos) / statistics.median(took[1:])
