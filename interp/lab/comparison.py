@@ -189,7 +189,7 @@ def _shared(each: Matched) -> int:
 
 def _blocks(each: Matched, number: int) -> list[Block]:
     note = (
-        "Mean over the paired prompts; p by sign flips of whole clusters, corrected for all cells."
+        "Mean over the paired prompts; p inverts the interval, corrected for all cells."
         if each.paired
         else "The prompts behind the cells are not paired, so the differences have no interval."
     )

@@ -62,7 +62,7 @@ def differences(
     first: np.ndarray, second: np.ndarray, pairing: Pairing
 ) -> tuple[np.ndarray, pd.DataFrame]:
     """Second minus first [row column example] over the shared prompts, and one row a cell: the
-    interval of its mean, and p by sign flips, corrected for all cells together."""
+    interval of its mean, and p that inverts it, corrected for all cells together."""
     found = second[..., pairing.second].astype(float) - first[..., pairing.first].astype(float)
     flat = found.reshape(-1, pairing.n)
     known = np.isfinite(flat).all(-1)

@@ -62,9 +62,10 @@ def held_apart(task: Task) -> Bool[np.ndarray, " example"]:
 
 
 def estimates(names: pd.DataFrame, effects: Effects, task: Task, seed: int = 0) -> pd.DataFrame:
-    """names, effect, ci_low, ci_high, p_corrected (for all rows together) over all kept prompts."""
+    """names, effect, ci_low, ci_high, p_corrected (for all rows together) over all kept prompts, and pooled
+    where templates have unequally many."""
     found = stats.table(effects, task.clusters, task.items, seed=seed)
-    return beside(names, found[["effect", "ci_low", "ci_high", "p_corrected"]])
+    return beside(names, found.drop(columns=["p", "n"]))
 
 
 def by_order(names: pd.DataFrame, effects: Effects, task: Task, seed: int = 0) -> pd.DataFrame:

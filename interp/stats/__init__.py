@@ -52,11 +52,15 @@ def table(
     signed: bool = True,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """One row a component: effect, ci_low, ci_high, p, p_corrected and n; p and p_corrected are NaN
-    unless the quantity is signed, since zero is no null of one that is never negative."""
+    """One row a component: effect, ci_low, ci_high, p, p_corrected and n, and where clusters are of unequal
+    size pooled, the mean over prompts; p and p_corrected are NaN unless the quantity is signed, since zero
+    is no null of one that is never negative."""
     import pandas as pd
 
     estimate = mean(effects, clusters, items, seed=seed)
     p = estimate.p if signed and estimate.p is not None else np.full(len(effects), np.nan)
     columns = {"effect": estimate.value, "ci_low": estimate.low, "ci_high": estimate.high}
-    return pd.DataFrame({**columns, "p": p, "p_corrected": benjamini_hochberg(p), "n": estimate.n})
+    columns |= {"p": p, "p_corrected": benjamini_hochberg(p), "n": estimate.n}
+    return pd.DataFrame(
+        columns if estimate.pooled is None else columns | {"pooled": estimate.pooled}
+    )
