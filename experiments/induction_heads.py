@@ -70,7 +70,7 @@ def induction_heads(
     *,
     seed: int = 0,
     length: Annotated[int, Range(2)] = 50,
-    sequences: Annotated[int, Range(2, 10_000)] = 8,
+    sequences: Annotated[int, Range(2, 1_000)] = 8,
     top: Heads = 5,
 ) -> Report:
     twice = induction.repetition(model, length=length, copies=2, count=sequences, seed=seed)

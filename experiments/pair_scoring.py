@@ -7,13 +7,15 @@ Method  The decision is the log-odds of one label, whose sigmoid is the score. T
         what embeddings, heads, MLPs and biases write; one of them taken out of that vector, and what
         follows (pooler, classifier) run as it is, is its direct effect. In a DeBERTa the scores before
         softmax are split into content→content, content→position and position→content, each divided by
-        √(3·d_head), and one term is taken out of every layer. Heads are chosen on all premises but one
-        and measured on that one, in turn, beside random heads of the same layers.
+        √(3·d_head), and one term is taken out of every layer. Heads are chosen on every other premise
+        and measured on those between: among random sets of heads of the same layers, and beside moves
+        of equal norm in random directions and along differences of unrelated pairs. With fewer than
+        16 premises each is left out in turn, and there is no verdict.
 Units   Log-odds of the label, changed minus unchanged. Negative: the label has less without it. A
         regression gives a number and no probability: there, log-odds and score are that number.
         Scores are those of Hugging Face's pipeline: softmax over labels, sigmoid of one label or of
-        labels that do not exclude each other, or the number. Intervals over premises, since pairs of
-        one premise are no independent evidence.
+        labels that do not exclude each other, or the number. Intervals over clusters of
+        pairs that share a premise or a hypothesis, since those are no independent evidence.
 Source  He et al. 2021, DeBERTa, arXiv:2006.03654. The built-in pairs and their published scores are
         those of the first release of Vectara's hallucination evaluation model (HHEM 1.0).
 Limits  One token and one head at a time: what stands in for each other looks unimportant. A masked or
@@ -28,13 +30,13 @@ import pandas as pd
 import torch
 
 from interp import stats
-from interp.classifiers import disentangled
+from interp.classifiers import choice, disentangled
 from interp.classifiers.classifier import Absent
 from interp.classifiers.names import HHEM, SHORT_NAMES, parted
 from interp.classifiers.opened import Opened, head_names, isolated, part_names
 from interp.classifiers.pairs import pairs as read_pairs
 from interp.errors import NotApplicable, UnavailableError
-from interp.lab import Count, experiment, progress
+from interp.lab import Count, experiment, judged, progress, tested
 from interp.report import (
     Attention,
     Chart,
@@ -49,6 +51,7 @@ from interp.report import (
     Table,
     TokenStrip,
 )
+from interp.stats.verdict import LEAST_CONFIRMING, POWER, RECHOICES, smallest_effect
 
 PUBLISHED = "the published scores of HHEM 1.0"
 TOLERANCE = 1e-4
@@ -66,11 +69,13 @@ class Evidence:
     controls: list = field(default_factory=list)
     checks: list = field(default_factory=list)
     verdict: str = ""
+    not_run: list = field(default_factory=list)
 
 
 @experiment(
-    expects="The heads that move the decision most on the pairs of other premises move it on a new "
-    "premise too, the same way and more than random heads of their layers.",
+    expects="The heads that move the decision most on the pairs of other premises move it on new "
+    "premises too, the same way, more than random heads of their layers and than moves of equal norm "
+    "in other directions.",
     task=None,
     cost=60,
     default=False,
@@ -106,6 +111,7 @@ def pair_scoring(
             found.append(look(opened, top))
         except NotApplicable as reason:
             not_run.append(NotRun(name, str(reason)))
+    not_run += [reason for each in found for reason in each.not_run]
     checks = published(model, listed, decisions, not_run)
     target, scores = model.labels[model.label], model.scores(decisions)
     return Report(
@@ -115,7 +121,7 @@ def pair_scoring(
         headlines=[headline for each in found for headline in each.headlines],
         inputs=[scored(model, listed, decisions)],
         sections=[each.section for each in found],
-        controls=[table for each in found for table in each.controls],
+        controls=[block for each in found for block in each.controls],
         checks=[*checks, *(check for each in found for check in each.checks)],
         not_run=not_run,
     )
@@ -237,10 +243,83 @@ def heads(opened, top) -> Evidence:
 
 
 def held_out(opened, top) -> Evidence:
+    return (
+        on_the_other_half(opened, top) if choice.enough(opened.clusters) else in_turn(opened, top)
+    )
+
+
+def on_the_other_half(opened, top) -> Evidence:
+    """Enough premises for a verdict: chosen on one half, measured on the other."""
+    trial = opened.trial(min(top, len(opened.heads)))
+    rank, found, unit = trial.ranking, trial.confirmation, opened.unit
+    names = opened.heads.iloc[trial.rows].assign(chosen=1, discovery_effect=trial.discovery)
+    here = opened.clusters[trial.held_out]
+    each = stats.mean(trial.effects[:, trial.held_out], here, seed=opened.seed)
+    names = names.assign(effect=each.value, ci_low=each.low, ci_high=each.high)
+    control = f"{rank.draws} random sets of as many heads of the same layers"
+    clusters = len(np.unique(here))
+    means = " and ".join(f"{name} {float(it.value):.2f}" for name, it in found.controls.items())
+    null = (
+        f"{len(trial.rows)} random heads of the same layers, each in the direction that it had on the "
+        "other half. "
+    )
+    null += (
+        f"The chosen set's mean there, {rank.value:.3g}, ranks p = {rank.p:.2g} among {control} (one in "
+        f"forty reaches {rank.high:.3g}). Picked at random, {trial.at_random:.1%} of {RECHOICES:,} "
+        "choices would have passed this rank and an interval beyond zero."
+        if rank.ran
+        else f"Not run: {rank.reason}. Without it nothing is called supported."
+    )
+    return Evidence(
+        Section(
+            "Heads on premises that had no say",
+            [Table("chosen", names, title="The chosen heads, measured", first_rows=SHOWN)],
+            intro=f"The {len(trial.rows)} strongest heads are chosen on every other premise and measured "
+            f"on the {clusters} between.",
+        ),
+        f"On premises that had no say, the {len(trial.rows)} strongest heads move the decision by "
+        f"{float(found.chosen.value):.2f} each, the way they did on the others; {means}"
+        + (f". Among random sets they rank p = {rank.p:.2g}." if rank.ran else "."),
+        [headline("chosen heads on held-out premises", found.chosen, unit)],
+        [
+            judged.rule(
+                null,
+                f"pairs like the {found.chosen.n} held-out ones, of {clusters} clusters that share no "
+                "sentence",
+                f"the smallest mean effect found {POWER * 10:.0f} times in 10 is "
+                f"{smallest_effect(found):.3g} {unit}; the chosen have {float(found.chosen.value):.3g}",
+            ),
+            controls_table(
+                {
+                    "chosen on the other premises": found.chosen,
+                    **found.controls,
+                    **{f"chosen − {name}": it for name, it in found.differences.items()},
+                },
+                "The chosen heads beside their controls, on held-out premises",
+                f"Interval: {found.chosen.method}, {clusters} clusters of pairs; p of the ranking: of "
+                f"{control}.",
+                {"chosen on the other premises, held-out mean": (rank.value, rank.p)},
+            ),
+        ],
+        verdict=trial.verdict,
+        not_run=[] if rank.ran else [NotRun("random heads of the same layers", rank.reason)],
+    )
+
+
+def in_turn(opened, top) -> Evidence:
+    """Few premises: estimates with each of them left out in turn, no interval and no verdict."""
     contest = opened.contest(top)
     chosen = opened.heads.assign(chosen=contest.often)
     chosen = chosen[chosen.chosen > 0].sort_values("chosen", ascending=False)
-    low, high = float(contest.difference.low), float(contest.difference.high)
+    few = (
+        f"No interval and no verdict: {contest.rounds} clusters of pairs that share no sentence, "
+        f"{2 * LEAST_CONFIRMING} are needed (--pairs FILE with more, --explain as many)."
+    )
+    found = {
+        "chosen on other premises": contest.chosen,
+        "random heads of the same layers": contest.controls,
+        "difference": contest.difference,
+    }
     return Evidence(
         Section(
             "Heads on a premise that had no say",
@@ -250,10 +329,23 @@ def held_out(opened, top) -> Evidence:
         ),
         f"On a premise that had no say, the {top} strongest heads of the others move the decision by "
         f"{float(contest.chosen.value):.2f} each, the way they did there; random heads of their layers "
-        f"by {float(contest.controls.value):.2f}.",
-        [headline("chosen heads above random ones", contest.difference, opened.unit)],
-        [contest_table(contest)],
-        verdict="supported" if low > 0 else "not supported" if high < 0 else "inconclusive",
+        f"by {float(contest.controls.value):.2f}. {few}",
+        [
+            headline(
+                "chosen heads above random ones",
+                tested.without_interval(contest.difference),
+                opened.unit,
+            )
+        ],
+        [
+            controls_table(
+                {name: tested.without_interval(each) for name, each in found.items()},
+                "Chosen heads against random ones, on the premise that was left out",
+                f"Each head counts in the direction that it had on the other premises. {few}",
+            )
+        ],
+        verdict="inconclusive",
+        not_run=[NotRun("the chosen heads among random sets, and in other directions", few)],
     )
 
 
@@ -277,22 +369,16 @@ def maps(opened, each, unit="", note="", **look) -> Maps:
     )
 
 
-def contest_table(contest) -> Table:
-    rows = {
-        "chosen on other premises": contest.chosen,
-        "random heads of the same layers": contest.controls,
-        "difference": contest.difference,
-    }
-    return Table(
-        "controls",
-        pd.DataFrame(
-            [(name, each.value, each.low, each.high, each.n) for name, each in rows.items()],
-            columns=["heads", "effect", "ci_low", "ci_high", "n"],
-        ).astype({"effect": float, "ci_low": float, "ci_high": float}),
-        title="Chosen heads against random ones, on the premise that was left out",
-        note="Each head counts in the direction that it had on the other premises. Interval: "
-        f"{contest.difference.method}, {contest.difference.clusters} premises.",
-    )
+def controls_table(estimates, title, note, ranked=None) -> Table:
+    columns = ["heads", "effect", "ci_low", "ci_high", "n", "p"]
+    rows = [
+        (name, float(it.value), float(it.low), float(it.high), it.n, np.nan if it.p is None else float(it.p))
+        for name, it in estimates.items()
+    ]  # fmt: skip
+    nan = float("nan")
+    rows += [(name, value, nan, nan, None, p) for name, (value, p) in (ranked or {}).items()]
+    frame = pd.DataFrame(rows, columns=columns).astype({"n": "Int64"})
+    return Table("controls", frame, title=title, note=note)
 
 
 def parts(opened, top) -> Evidence:

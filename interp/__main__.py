@@ -1,5 +1,6 @@
 """`python -m interp` is the command `interp`."""
 
+import os
 import sys
 
 
@@ -9,7 +10,11 @@ def main() -> int:
         from interp.lab.cli import main as run
     except KeyboardInterrupt:
         return 130
-    return run()
+    code = run()
+    if code > 128:
+        # Had the signal come inside an exec(), Python would end by SIGINT, whatever code is returned.
+        os._exit(code)
+    return code
 
 
 if __name__ == "__main__":

@@ -1,22 +1,37 @@
 """Do the heads that were chosen on other premises matter here too?
 
-There are few pairs, so every premise is left out in turn: heads are chosen on the pairs of the other
-premises, with the direction that their mean effect has there, and measured on its own.
+With few premises every one is left out in turn: heads are chosen on the pairs of the others, with the
+direction that their mean effect has there, and measured on its own. That uses every pair, and gives
+estimates and no verdict: what is left out of a mean moves the mean the other way, so that on noise such
+a choice ranks among the last 2.5 % of random ones in 9 to 16 % of 400 simulated runs.
+
+With enough premises for a verdict, heads are chosen on one half of them and measured on the other.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from interp import stats
 from interp.errors import NotApplicable
 from interp.stats import Estimate
+from interp.stats.selection import Ranking, directions, rank_among_random
+from interp.stats.verdict import (
+    LEAST_CONFIRMING,
+    Confirmation,
+    Verdict,
+    confirm,
+    decide,
+    picked_at_random,
+)
 
 Effects = Float[np.ndarray, "component example"]
+# The chosen rows and the pairs; gives each directional control's effects.
+Controls = Callable[[Int[np.ndarray, " label"], Int[np.ndarray, " label"]], Mapping[str, Effects]]
 
 
 @dataclass(frozen=True)
@@ -55,7 +70,7 @@ def contest(
     often = np.zeros(len(effects), dtype=np.int64)
     for cluster in rounds:
         here = clusters == cluster
-        means = effects[:, ~here].mean(-1)
+        means = stats.cluster_means(effects[:, ~here], clusters[~here]).mean(-1)
         best = np.argsort(-np.abs(means), kind="stable")[:top]
         others = [np.setdiff1d(np.flatnonzero(layers == layers[head]), best) for head in best]
         peers = np.concatenate([random.permutation(rest)[:draws] for rest in others])
@@ -72,3 +87,50 @@ def contest(
         often,
         len(rounds),
     )
+
+
+@dataclass(frozen=True)
+class Trial:
+    """The heads chosen on one half of the clusters, the strongest first, ranked among random sets of
+    their layers and confirmed on the other half; `effects` are theirs on all pairs, and `at_random` is
+    how often heads picked at random would have passed."""
+
+    rows: Int[np.ndarray, " label"]
+    held_out: Bool[np.ndarray, " example"]
+    discovery: Float[np.ndarray, " label"]
+    effects: Float[np.ndarray, "label example"]
+    ranking: Ranking
+    confirmation: Confirmation
+    at_random: float
+
+    @property
+    def verdict(self) -> Verdict:
+        """What the rule for every choice says."""
+        return decide(self.ranking, self.confirmation)
+
+
+def enough(clusters: Int[np.ndarray, " example"]) -> bool:
+    """Whether half of these clusters give a verdict."""
+    return len(np.unique(clusters)) // 2 >= LEAST_CONFIRMING
+
+
+def trial(
+    effects: Effects,
+    layers: Int[np.ndarray, " component"],
+    clusters: Int[np.ndarray, " example"],
+    top: int,
+    controls: Controls,
+    seed: int = 0,
+) -> Trial:
+    """The `top` heads by magnitude of their mean effect on every other cluster, on those between."""
+    discovery = np.unique(clusters, return_inverse=True)[1] % 2 == 0
+    there = stats.cluster_means(effects[:, discovery], clusters[discovery]).mean(-1)
+    rows = np.argsort(-np.abs(there), kind="stable")[:top]
+    here = np.flatnonzero(~discovery)
+    ranking = rank_among_random(effects, discovery, rows, layers, clusters, seed=seed)
+    signs = directions(effects, discovery, clusters)[rows]
+    confirmation = confirm(
+        effects[rows][:, here], signs, controls(rows, here), clusters[here], seed=seed
+    )
+    random = picked_at_random(effects, discovery, rows, layers, clusters, ranking, seed=seed)
+    return Trial(rows, ~discovery, there[rows], effects[rows], ranking, confirmation, random)

@@ -21,6 +21,8 @@ from interp.visible import title
 
 # What makes scores of logits.
 Link = Literal["softmax", "sigmoid", "number"]
+# Where transformers notes that a model has hooks that collect its attention.
+_COLLECTS = "_output_capturing_hooks_installed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +115,20 @@ class Classifier:
         """The logits of a batch of equal length."""
         with torch.no_grad():
             return self.model(**inputs).logits
+
+    def attentions(self, inputs: dict[str, Tensor]) -> Sequence[Tensor | None]:
+        """What the model gives as its attention, layer by layer; nothing where it gives none.
+
+        The hooks by which transformers collects it are taken off again.
+        """
+        before = {module: {*module._forward_hooks} for module in self.model.modules()}
+        try:
+            return getattr(self.model(**inputs, output_attentions=True), "attentions", None) or ()
+        finally:
+            for module, hooks in before.items():
+                for added in {*module._forward_hooks} - hooks:
+                    del module._forward_hooks[added]
+                module.__dict__.pop(_COLLECTS, None)
 
     def log_odds(self, logits: Float[Tensor, "batch label"]) -> Float[Tensor, " batch"]:
         """The log-odds of the decision's label, whose sigmoid is its score: its logit, less the

@@ -17,7 +17,16 @@ from jaxtyping import Float
 from torch import Tensor
 
 from interp import stats
-from interp.classifiers import ablate, attention, choice, disentangled, occlude, slices, stream
+from interp.classifiers import (
+    ablate,
+    attention,
+    choice,
+    disentangled,
+    moves,
+    occlude,
+    slices,
+    stream,
+)
 from interp.classifiers.classifier import Classifier, Reading, told
 from interp.classifiers.pairs import Pair, premises
 from interp.classifiers.places import Places, find
@@ -67,10 +76,14 @@ class Opened:
         return np.reshape(values, (self.places.n_layers, -1))
 
     @cached_property
+    def mean(self) -> Tensor:
+        """The mean z of every head, `[layer head d_head]`."""
+        return ablate.means(self.classifier, self.places, self.readings)
+
+    @cached_property
     def removed(self) -> dict[str, Effects]:
         """The effects of every head, for each kind of removal."""
-        mean = ablate.means(self.classifier, self.places, self.readings)
-        values = {"zero": torch.zeros_like(mean), "mean": mean}
+        values = {"zero": torch.zeros_like(self.mean), "mean": self.mean}
         found = {}
         for kind, value in values.items():
             columns = [
@@ -92,6 +105,20 @@ class Opened:
         """Heads chosen on other premises, against random ones."""
         layers = self.heads["layer"].to_numpy()
         return choice.contest(self.removed["mean"], layers, self.clusters, top, self.seed)
+
+    def trial(self, top: int) -> choice.Trial:
+        """Heads chosen on one half of the clusters, put to the test on the other."""
+
+        def controls(rows: np.ndarray, pairs: np.ndarray) -> dict[str, Effects]:
+            chosen = [(int(layer), int(head)) for layer, head in self.heads.iloc[rows].to_numpy()]
+            given = [self.readings[pair] for pair in pairs]
+            clusters = self.clusters[pairs]
+            return moves.moved(
+                self.classifier, self.places, given, clusters, self.mean, chosen, self.seed
+            )
+
+        layers = self.heads["layer"].to_numpy()
+        return choice.trial(self.removed["mean"], layers, self.clusters, top, controls, self.seed)
 
     def tokens(self) -> pd.DataFrame:
         """pair, position, token, sentence, deleted and, if anything stands for nothing, masked."""

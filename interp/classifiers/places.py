@@ -27,7 +27,7 @@ _MLP = re.compile(
     r"|mlp\.(c_proj|down_proj|fc2|Wo))$"
 )
 # Whatever is called a norm: one that is no such thing is found out where it is held.
-_NORM = re.compile("Norm")
+_NORM = re.compile(r"Norm(1P|Gated)?$")
 
 Change = Callable[[Tensor, Tensor], Tensor]
 

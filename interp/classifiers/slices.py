@@ -22,10 +22,17 @@ def check(classifier: Classifier, places: Places, reading: Reading) -> None:
     """
     name, projected = classifier.name, list[Tensor]()
     with torch.enable_grad(), read_by(places.attention, lambda _, z: projected.append(z)):
-        patterns = classifier.model(**reading.inputs, output_attentions=True).attentions
-    if not patterns or len(patterns) != len(projected) or any(each is None for each in patterns):
-        raise NotApplicable(f"{name} does not show its attention: its heads cannot be told apart")
+        patterns = classifier.attentions(reading.inputs)
+    if len(patterns) != len(projected):
+        raise NotApplicable(
+            f"{name} shows the attention of {len(patterns)} layers of {len(projected)}: its heads cannot "
+            "be told apart"
+        )
     for layer, (z, pattern) in enumerate(zip(projected, patterns, strict=True)):
+        if pattern is None:
+            raise NotApplicable(
+                f"{name} does not show its attention: its heads cannot be told apart"
+            )
         if pattern.ndim != 4 or pattern.shape[1] != places.n_heads:
             raise NotApplicable(
                 f"{name} has {places.n_heads} heads in its config, but attention of the shape "

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
-from interp.errors import UsageError
+from interp.errors import UsageError, brief
 
 # What can be counted in a model and its task; None where there is nothing to count it in.
 SIZES: dict[str, Callable[[Any, Any], int | None]] = {
@@ -106,10 +106,11 @@ def _number(value: float) -> str:
 def seen(value: Any) -> str:
     """The value as it came; of a long one the beginning and how long it is."""
     try:
-        text = repr(value)
+        length = len(str(value))
     except ValueError:  # more digits than Python writes
         return "a number of thousands of digits"
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}… ({len(text):,} characters)"
+    shown = brief(value, _SHOWN)
+    return f"{shown} ({length:,} characters)" if length > _SHOWN else shown
 
 
 # Numbers of things, at least one; those of the model and task are taken whole where there are fewer.

@@ -97,6 +97,11 @@ class Setting:
             raise UsageError(
                 f"{self.option} must be {_EXPECTED[self.kind]}, got {seen(word)}"
             ) from None
+        # Nothing is something only where it is what is usual.
+        if self.kind == "str" and not value and (self.many or self.default != ""):
+            raise UsageError(
+                f"{self.option} must not be empty{'; none for nothing' if self.optional else ''}"
+            )
         if self.choices and value not in self.choices:
             known = ", ".join(map(str, self.choices))
             raise UsageError(f"{self.option} must be one of {known}, got {seen(word)}")

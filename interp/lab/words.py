@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from interp.errors import UsageError, nearest
+from interp.lab.ranges import seen
 from interp.lab.registry import Registry, Study
 from interp.lab.settings import RESERVED, SHARED, Setting
 
@@ -87,6 +88,7 @@ def _is_flag(setting: Setting | None) -> bool:
     return setting is not None and setting.kind == "bool"
 
 
+_LEAST, _MOST = 1 << 10, 1 << 50
 _UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 
 
@@ -97,7 +99,10 @@ def n_bytes(text: str | None) -> int | None:
     """
     if text is None:
         return None
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(?:i?b)?", text.strip().lower())
-    if found is None or not (size := int(float(found[1]) * _UNITS[found[2]])):
-        raise UsageError(f"--memory expects a size such as 2G or 500M, got {text!r}")
-    return size
+    found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*([kmgt]?)(?:i?b)?", text.strip().lower())
+    size = float(found[1]) * _UNITS[found[2]] if found else 0.0
+    if not _LEAST <= size <= _MOST:
+        raise UsageError(
+            f"--memory expects a size from 1K to 1024T, such as 2G or 500M, got {seen(text)}"
+        )
+    return int(size)

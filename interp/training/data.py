@@ -95,7 +95,7 @@ def of_lines(
     Raises  UsageError for a text longer than `n_ctx`.
     """
     identity = {"lines": checksum(found), "labels": list(labels), "pairs": len(found[0].texts) == 2}
-    source = split_lines(found, labels, prepared(tokenizer, d_vocab), n_ctx, seed)
+    source = split_lines(found, labels, prepared(tokenizer, d_vocab), n_ctx, seed, d_vocab)
     n_tokens = sum(len(tokens) for _, tokens in source.learnt + source.held_out)
     return Data(source, tokenizer, identity, n_tokens, Label())
 

@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from interp.errors import UsageError, nearest
+from interp.errors import UsageError, brief, nearest
 from interp.rows import Row, rows
 from interp.training.bpe import begin
 
@@ -103,6 +103,8 @@ def prepared(tokenizer: Any, d_vocab: int) -> Any:
     # Hugging Face's library embeds padding too, and cannot build a model whose padding has no row.
     if tokenizer.pad_token is None or tokenizer.pad_token_id >= d_vocab:
         tokenizer.pad_token = tokenizer.convert_ids_to_tokens(begin(tokenizer))
+    # Where it stands before a text, positions are counted from it there, and not in training.
+    tokenizer.padding_side = "right"
     if tokenizer.num_special_tokens_to_add(pair=True):
         return tokenizer
     number = begin(tokenizer)
@@ -114,16 +116,26 @@ def prepared(tokenizer: Any, d_vocab: int) -> Any:
 
 
 def split(
-    found: Sequence[Line], labels: Sequence[str], tokenizer: Any, n_ctx: int, seed: int
+    found: Sequence[Line],
+    labels: Sequence[str],
+    tokenizer: Any,
+    n_ctx: int,
+    seed: int,
+    d_vocab: int | None = None,
 ) -> Lines:
     """The lines as tokens, shuffled, with a tenth of them held out.
 
-    Raises  UsageError, naming the line, for a text longer than `n_ctx` tokens, and for a label that
-            no learnt line has.
+    Raises  UsageError, naming the line, for a text longer than `n_ctx` tokens or with a token beyond
+            `d_vocab`, and for a label that no learnt line has.
     """
     encoded = []
     for line in found:
-        tokens = tuple(tokenizer(*line.texts)["input_ids"])
+        tokens = _read(tokenizer, line.texts)
+        if d_vocab is not None and (beyond := [each for each in tokens if each >= d_vocab]):
+            raise UsageError(
+                f"{line.place}: the token {brief(tokenizer.convert_ids_to_tokens(beyond[0]))} was added to "
+                f"the tokenizer and has no row in the model; take it out of the text"
+            )
         if not 1 <= len(tokens) <= n_ctx:
             raise UsageError(
                 f"{line.place}: the text has {len(tokens)} tokens, the model reads 1 to {n_ctx}; "
@@ -140,6 +152,14 @@ def split(
             "tenth is held out; give more lines of it"
         )
     return Lines(learnt, mixed[-n_held_out:], seed)
+
+
+def _read(tokenizer: Any, texts: Sequence[str]) -> tuple[int, ...]:
+    """The tokens of a text up to the last that is no padding, which is where Hugging Face's library
+    reads a text, whoever put padding there."""
+    tokens = tuple(tokenizer(*texts)["input_ids"])
+    last = max((at for at, it in enumerate(tokens) if it != tokenizer.pad_token_id), default=0)
+    return tokens[: last + 1]
 
 
 def _line(row: Row) -> Line:

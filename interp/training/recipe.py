@@ -6,7 +6,7 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
-from interp.errors import UsageError
+from interp.errors import UsageError, brief
 
 Precision = Literal["float32", "bfloat16"]
 
@@ -31,8 +31,16 @@ class Recipe:
 
     def __post_init__(self) -> None:
         for name, least in (("steps", 1), ("batch", 1), ("warmup", 0), ("seed", 0)):
-            if getattr(self, name) < least:
-                raise UsageError(f"{name} must be at least {least}, got {getattr(self, name)}")
+            number = getattr(self, name)
+            most = 2**32 - 1 if name == "seed" else 10**9
+            if (
+                isinstance(number, bool)
+                or not isinstance(number, int)
+                or not least <= number <= most
+            ):
+                raise UsageError(
+                    f"{name} must be a whole number from {least} to {most:,}, got {brief(number)}"
+                )
         for name in ("rate", "clip"):
             if not 0 < getattr(self, name) < math.inf:
                 raise UsageError(f"{name} must be above 0, got {getattr(self, name)}")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from interp.classifiers import ablate, attention, choice, disentangled, occlude, stream
+from interp.classifiers import ablate, attention, choice, disentangled, occlude, slices, stream
 from interp.classifiers.places import find, read_by
 from interp.errors import NotApplicable
 
@@ -88,6 +88,9 @@ def test_nothing_is_left_behind_when_a_change_raises(opened):
         classifier.logits(reading.inputs)
     ablate.ablated(classifier, places, reading, torch.zeros(3, 4, 6))
     stream.parts(classifier, places, reading)
+    pattern = attention.patterns(classifier, reading)
+    slices.check(classifier, places, reading)
+    assert torch.equal(attention.patterns(classifier, reading), pattern)
     for module in classifier.model.modules():
         assert not module._forward_hooks
         assert not module._forward_pre_hooks
@@ -284,7 +287,8 @@ def test_heads_are_chosen_without_the_premise_that_they_are_measured_on():
     assert found.often.tolist() == [0, 0, 3, 0, 0, 0, 0, 1, 0, 0]
     steady = choice.contest(np.delete(effects, 2, 0), np.delete(layers, 2), clusters, top=1)
     assert steady.often.tolist() == [0, 0, 0, 0, 0, 0, 4, 0, 0]
-    assert float(steady.chosen.value) == pytest.approx(-effects[7].mean())
+    by_premise = [effects[7][clusters == each].mean() for each in range(4)]
+    assert float(steady.chosen.value) == pytest.approx(-np.mean(by_premise))
     assert float(steady.difference.low) > 0.5
     with pytest.raises(NotApplicable, match="one is given"):
         choice.contest(effects, layers, np.zeros(5, dtype=np.int64), top=1)

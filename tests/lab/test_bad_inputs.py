@@ -85,7 +85,7 @@ TABLE = {
     "more prompts than there are": (
         ["run", "asks", *TINY, "--n", "100000000"],
         2,
-        "at most",
+        "--n must be from 1 to 10,000",
         _asks_for_a_task,
     ),
     "negative seed": (["run", "works", "--seed", "-1"], 2, "--seed", _nothing),
@@ -149,7 +149,7 @@ TABLE = {
         "is a file",
         _nothing,
     ),
-    "empty prompt": (["run", "works", *TINY, "--prompt", ""], 2, "at least one token", _nothing),
+    "empty prompt": (["run", "works", *TINY, "--prompt", ""], 2, "--prompt must not be empty", _nothing),
     "prompt longer than the context": (
         ["run", "works", *TINY, "--prompt", "Mary and " * 9999],
         2,

@@ -57,7 +57,7 @@ def test_words_that_cannot_be_meant_are_refused(parameter, words, message):
 @given(
     any_.integers(-(2**63), 2**63 - 1),
     any_.floats(allow_nan=False, allow_infinity=False),
-    any_.text(),
+    any_.text(min_size=1),
 )
 def test_the_words_written_for_a_value_mean_that_value(whole, real, text):
     found = settings("a: int = 0, b: float = 0.0, c: str = '', d: list[str] = []")

@@ -90,7 +90,7 @@ def test_letters_are_a_token_each_and_come_out_as_they_went_in(size):
             "context of 9999",
         ),
         (b"the fox and the grapes " * 99, ["--heads", 3], "multiple of heads"),
-        (b"the fox and the grapes " * 99, ["--rate", 0], "rate must be above 0"),
+        (b"the fox and the grapes " * 99, ["--rate", 0], "--rate must be from"),
         (b"the fox and the grapes " * 99, ["--device", "cuda:99"], "cannot be used here"),
         (None, [], "there is no text"),
     ],

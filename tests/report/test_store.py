@@ -51,7 +51,8 @@ def test_result_json_has_the_fields_that_others_read(folder):
     assert list(data) == [
         "schema_version", "experiment", "question", "expectation", "method", "model", "task",
         "settings", "seed", "versions", "status", "verdict", "answer", "headline", "checks",
-        "not_run", "tables", "seconds", "peak_memory_mb", "started", "command", "key", "error",
+        "not_run", "tables", "seconds", "peak_memory_mb", "started", "command", "key", "ungated",
+        "error",
         "warnings", "limits", "page",
     ]  # fmt: skip
     assert data["model"]["weights_sha256"] == "3f8a" * 16

@@ -161,6 +161,54 @@ def test_a_classifier_never_pads_with_a_token_that_has_no_row(named, body, tmp_p
     assert (expected - got).abs().max() < 1e-5
 
 
+def test_a_text_that_ends_with_what_pads_is_read_where_hugging_face_reads_it(file, body, tmp_path):
+    from tokenizers.processors import TemplateProcessing
+
+    tokenizer, mark = deepcopy(body.tokenizer), "<|endoftext|>"
+    tokenizer.pad_token, tokenizer.padding_side = mark, "left"
+    number = tokenizer.convert_tokens_to_ids(mark)
+    tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
+        single=f"{mark} $A {mark}",
+        pair=f"{mark} $A {mark} $B:1 {mark}:1",
+        special_tokens=[(mark, number)],
+    )
+    found = lines(file("text,label", [(_text(n), LABELS[n % 2]) for n in range(30)]))
+    exporting.write(tmp_path, body)
+    tokenizer.save_pretrained(tmp_path)
+    base = interp.load(tmp_path)
+    d_vocab = base.config.d_vocab
+    read = data.of_lines(found, LABELS, base.tokenizer, n_ctx=60, d_vocab=d_vocab, seed=0)
+    assert all(tokens[0] == number != tokens[-1] for _, tokens in read.source.learnt)
+    recipe, judge = Recipe(steps=2, batch=4, rate=1e-2, warmup=0), tmp_path / "judge"
+    list(session.carry_on(judge, with_head(base, LABELS, seed=0), read, recipe))
+    theirs = AutoModelForSequenceClassification.from_pretrained(judge).eval()
+    batch = AutoTokenizer.from_pretrained(judge)(
+        [_text(3), "saw"], return_tensors="pt", padding=True
+    )
+    ours = interp.load(judge)
+    with torch.no_grad():
+        expected = theirs(**batch).logits
+        for row, text in enumerate((_text(3), "saw")):
+            tokens = base.tokenizer(text, return_tensors="pt")["input_ids"][:, :-1]
+            alone = ours.label_logits(tokens, torch.ones_like(tokens, dtype=torch.bool))
+            assert (expected[row] - alone[0]).abs().max() < 1e-5
+
+
+def test_a_token_that_has_no_row_is_named_with_its_line(file, body):
+    tokenizer = deepcopy(body.tokenizer)
+    tokenizer.add_special_tokens({"pad_token": "<pad>"})
+    rows = [(_text(n), LABELS[n % 2]) for n in range(30)] + [("a <pad> b", "fruit")]
+    with pytest.raises(UsageError, match="line 32: the token '<pad>' was added to the tokenizer"):
+        data.of_lines(
+            lines(file("text,label", rows)),
+            LABELS,
+            tokenizer,
+            n_ctx=60,
+            d_vocab=body.config.d_vocab,
+            seed=0,
+        )
+
+
 def test_two_texts_have_something_between_them(body):
     tokenizer = prepared(body.tokenizer, body.config.d_vocab)
     one, two = tokenizer("plum")["input_ids"], tokenizer("plum", "axe")["input_ids"]

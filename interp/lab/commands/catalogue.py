@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from interp.errors import UsageError
+from interp.lab.commands import options
 from interp.lab.commands.run import Begin, Bos, Device, Dtype, Format, Revision, Seed
 from interp.lab.registry import discover, shown
 from interp.visible import one_line
@@ -46,7 +47,7 @@ def models() -> None:
 
 def tasks(
     model: Annotated[str | None, typer.Option(help="Try each task on this model.")] = None,
-    n: Annotated[int, typer.Option(min=1, help="Prompts a task.")] = 16,
+    n: Annotated[int, options.whole("--n", 1, 10_000, "Prompts a task.")] = 16,
     seed: Seed = 0,
     device: Device = "cpu",
     dtype: Format = Dtype.float32,

@@ -5,16 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from interp import files
 from interp.errors import UnavailableError, UsageError
+from interp.lab.commands import options
 from interp.lab.commands.run import Dtype, Format, Revision
 
 
 def export(
-    model: Annotated[str, typer.Argument(help="Short name, hub id or folder.")],
-    folder: Annotated[Path, typer.Argument(help="A folder that is not there yet.")],
+    model: Annotated[str, options.argument("MODEL", "Short name, hub id or folder.")],
+    folder: Annotated[Path, options.argument("FOLDER", "A folder that is not there yet.", Path)],
     dtype: Format = Dtype.float32,
     revision: Revision = None,
 ) -> None:

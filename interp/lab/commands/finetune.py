@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,6 +10,7 @@ import typer
 
 from interp.errors import UsageError
 from interp.lab import provenance
+from interp.lab.commands import options
 from interp.lab.commands.run import Device, Revision, Seed
 from interp.lab.commands.train import Batch, Precision, Steps, Text, Warmup, precise, show
 
@@ -23,8 +25,8 @@ if TYPE_CHECKING:
 
 
 def finetune(
-    model: Annotated[str, typer.Argument(help="Short name, hub id or folder to start from.")],
-    folder: Annotated[Path, typer.Argument(help="Where the new model goes.")],
+    model: Annotated[str, options.argument("MODEL", "Short name, hub id or folder to start from.")],
+    folder: Annotated[Path, options.argument("FOLDER", "Where the new model goes.", Path)],
     text: Text = None,
     labels: Annotated[
         Path | None,
@@ -37,11 +39,12 @@ def finetune(
         typer.Option(help="Weights that stay: beginnings of names, such as embed or blocks.0."),
     ] = None,
     context: Annotated[
-        int | None, typer.Option(min=2, help="Tokens read at once; the model's own if not said.")
+        int | None,
+        options.whole("--context", 2, 2**20, "Tokens read at once; the model's own if not said."),
     ] = None,
     steps: Steps = 200,
     batch: Batch = 4,
-    rate: Annotated[float, typer.Option(help="Highest learning rate.")] = 1e-4,
+    rate: Annotated[float, options.real("--rate", 1e-12, 1e3, "Highest learning rate.")] = 1e-4,
     warmup: Warmup = 20,
     precision: Annotated[
         Precision, typer.Option(help="Of matrix products; auto: bfloat16 where it is faster.")
@@ -67,6 +70,7 @@ def finetune(
         raise UsageError("say what to learn from: --text PATH or --labels FILE")
     from interp.lab import suite
     from interp.lab.progress import watching
+    from interp.training import room
     from interp.training.freezing import freeze as frozen
     from interp.training.recipe import Recipe
 
@@ -82,6 +86,7 @@ def finetune(
     n_ctx = min(context or loaded.config.n_ctx, loaded.config.n_ctx)
     if context and context > loaded.config.n_ctx:
         raise UsageError(f"{model} reads at most {loaded.config.n_ctx} tokens, got {context}")
+    room.check(replace(loaded.config, n_ctx=n_ctx), batch, loaded.device.type)
     with watching("finetune") as watch:
         watch.step("tokenizing")
         learner, data = read(loaded, n_ctx, seed)

@@ -12,6 +12,7 @@ import typer
 
 from interp.errors import UsageError
 from interp.lab import words as said
+from interp.lab.commands import options
 from interp.lab.registry import Registry, Study, discover, shown
 from interp.visible import one_line, relative
 
@@ -38,15 +39,17 @@ class Dtype(StrEnum):
     float16 = "float16"
 
 
-Model = Annotated[str, typer.Option(help="Short name, hub id or folder; see `interp models`.")]
-Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1 or mps.")]
+Model = Annotated[
+    str, options.name("--model", "Short name, hub id or folder; see `interp models`.")
+]
+Device = Annotated[str, options.name("--device", "cpu, cuda, cuda:1 or mps.")]
 Format = Annotated[Dtype, typer.Option(help="Number format of weights and activations.")]
-Revision = Annotated[str | None, typer.Option(help="Commit, branch or tag of a hub id.")]
-Out = Annotated[Path, typer.Option(help="Where reports go.")]
+Revision = Annotated[str | None, options.name("--revision", "Commit, branch or tag of a hub id.")]
+Out = Annotated[Path, options.place("--out", "Where reports go.")]
 Begin = Annotated[
     Bos, typer.Option(help="BOS before every prompt: auto is as in training, so far as files say.")
 ]
-Seed = Annotated[int, typer.Option(min=0, help="Decides every random choice.")]
+Seed = Annotated[int, options.whole("--seed", 0, 2**32 - 1, "Decides every random choice.")]
 
 
 def run(
@@ -57,13 +60,14 @@ def run(
     model: Model = DEFAULT_MODEL,
     task: Annotated[
         str | None,
-        typer.Option(
-            help="Task, a task with another of its corruptions (ioi-flip, ioi-swap, ioi-flip_swap), or a "
-            "file of prompts; else the study's own."
+        options.name(
+            "--task",
+            "Task, a task with another of its corruptions (ioi-flip, ioi-swap, ioi-flip_swap), or a "
+            "file of prompts; else the study's own.",
         ),
     ] = None,
     n: Annotated[
-        int | None, typer.Option(min=1, help="Prompts of the task; 16 if not said.")
+        int | None, options.whole("--n", 1, 10_000, "Prompts of the task; 16 if not said.")
     ] = None,
     seed: Seed = 0,
     device: Device = "cpu",

@@ -10,6 +10,7 @@ import typer
 
 from interp.errors import UsageError
 from interp.lab import provenance
+from interp.lab.commands import options
 from interp.lab.commands.run import Device, Seed
 
 if TYPE_CHECKING:
@@ -56,23 +57,25 @@ Text = Annotated[
     Path | None,
     typer.Option(help="File, folder or .gz of UTF-8 text; documents may end in <|endoftext|>."),
 ]
-Steps = Annotated[int, typer.Option(min=1, help="Steps of the optimizer.")]
-Batch = Annotated[int, typer.Option(min=1, help="Examples a step.")]
-Rate = Annotated[float, typer.Option(help="Highest learning rate.")]
-Warmup = Annotated[int, typer.Option(min=0, help="Steps until it is reached.")]
+Steps = Annotated[int, options.whole("--steps", 1, 10**9, "Steps of the optimizer.")]
+Batch = Annotated[int, options.whole("--batch", 1, 2**20, "Examples a step.")]
+Rate = Annotated[float, options.real("--rate", 1e-12, 1e3, "Highest learning rate.")]
+Warmup = Annotated[int, options.whole("--warmup", 0, 10**9, "Steps until it is reached.")]
 
 
 def train(
-    folder: Annotated[Path, typer.Argument(help="Where the model goes; its name from then on.")],
+    folder: Annotated[
+        Path, options.argument("FOLDER", "Where the model goes; its name from then on.", Path)
+    ],
     text: Text = None,
     repeats: Annotated[
         bool, typer.Option("--repeats", help="Learn from random tokens, repeated; needs no text.")
     ] = False,
     preset: Annotated[Preset, typer.Option(help="Shape to begin from.")] = Preset.gpt2,
-    layers: Annotated[int, typer.Option(min=1, help="Layers.")] = 4,
-    heads: Annotated[int, typer.Option(min=1, help="Heads a layer.")] = 4,
-    width: Annotated[int, typer.Option(min=1, help="d_model.")] = 128,
-    mlp: Annotated[int | None, typer.Option(min=0, help="d_mlp; 0 for none.")] = None,
+    layers: Annotated[int, options.whole("--layers", 1, 10_000, "Layers.")] = 4,
+    heads: Annotated[int, options.whole("--heads", 1, 10_000, "Heads a layer.")] = 4,
+    width: Annotated[int, options.whole("--width", 1, 2**20, "d_model.")] = 128,
+    mlp: Annotated[int | None, options.whole("--mlp", 0, 2**22, "d_mlp; 0 for none.")] = None,
     norm: Annotated[Norm | None, typer.Option(help="Instead of the preset's.")] = None,
     positions: Annotated[Positions | None, typer.Option(help="Instead of the preset's.")] = None,
     tied: Annotated[
@@ -80,18 +83,23 @@ def train(
     ] = None,
     vocabulary: Annotated[
         int | None,
-        typer.Option(min=3, help="Tokens of the tokenizer; 4096 for a text, 65 for --repeats."),
+        options.whole(
+            "--vocabulary", 3, 2**22, "Tokens of the tokenizer; 4096 for a text, 65 for --repeats."
+        ),
     ] = None,
-    context: Annotated[int, typer.Option(min=2, help="Tokens the model reads at once.")] = 256,
+    context: Annotated[
+        int, options.whole("--context", 2, 2**20, "Tokens the model reads at once.")
+    ] = 256,
     repeated: Annotated[
-        float, typer.Option(min=0, max=1, help="Share of the examples in which the text repeats.")
+        float,
+        options.real("--repeated", 0.0, 1.0, "Share of the examples in which the text repeats."),
     ] = 0.0,
     steps: Steps = 2000,
     batch: Batch = 8,
     rate: Rate = 1e-3,
     warmup: Warmup = 100,
-    decay: Annotated[float, typer.Option(help="Weight decay.")] = 0.1,
-    clip: Annotated[float, typer.Option(help="Longest gradient.")] = 1.0,
+    decay: Annotated[float, options.real("--decay", 0.0, 1.0, "Weight decay.")] = 0.1,
+    clip: Annotated[float, options.real("--clip", 1e-12, 1e12, "Longest gradient.")] = 1.0,
     precision: Annotated[
         Precision, typer.Option(help="Of matrix products; auto: bfloat16 where it is faster.")
     ] = Precision.auto,
@@ -142,7 +150,7 @@ def _run(
 ) -> None:
     from interp.lab.progress import watching
     from interp.training import data as sources
-    from interp.training import session
+    from interp.training import room, session
     from interp.training.initial import fresh
     from interp.training.presets import shape
     from interp.transformer import Origin
@@ -151,6 +159,7 @@ def _run(
     session.check(folder)
     on, n_ctx = device_of(device), reading["n_ctx"]
     config = shape(preset, d_vocab=reading["vocabulary"], n_ctx=n_ctx, **shape_of)
+    room.check(config, recipe.batch, on.type)
     with watching("train") as watch:
         watch.step("reading and tokenizing")
         if text is None:
