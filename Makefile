@@ -36,7 +36,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 CHROMIUM := chromium chromium-browser
 
 .DEFAULT_GOAL := help
-.PHONY: help install reports run train test check format bench new clean serve browser-test picture classifiers calibrate
+.PHONY: help install reports run train test slow-test check format bench new clean serve browser-test picture classifiers calibrate
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -76,8 +76,11 @@ run: .venv/installed ## run one experiment: make run E=head_decomposition (MODEL
 train: .venv/installed ## train a small model on TEXT=, or on random tokens repeated: models/NAME
 	@$(WITH) ARGS -- $(BIN)/interp train "models/$${NAME:-repeats}" $(if $(TEXT),--text "$$TEXT",$(REPEATS))
 
-test: .venv/installed ## run the tests
-	@$(WITH) ARGS -- env $(PYTEST) -n "$$WORKERS" -m "not browser"
+test: .venv/installed ## run the tests that take seconds
+	@$(WITH) ARGS -- env $(PYTEST) -n "$$WORKERS" -m "not browser and not slow"
+
+slow-test: .venv/installed ## run the tests that take more than ten seconds each
+	@$(WITH) ARGS -- env $(PYTEST) -n "$$WORKERS" -m "slow and not browser"
 
 check: .venv/installed ## formatting, lint, types, tests
 	@$(BIN)/ruff format --check .

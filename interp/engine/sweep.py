@@ -12,6 +12,7 @@ from torch import Tensor
 from interp.edits import Edit
 from interp.engine.allocation import give_back, reused_memory
 from interp.engine.base import Base
+from interp.engine.checked import interventions_of
 from interp.engine.checkpoint import Checkpoint, sweep_key
 from interp.engine.chunk import run_chunk, run_naively
 from interp.engine.cost import LOGITS_COPIES, MOST_LOGITS
@@ -45,21 +46,21 @@ def sweep(
     Raises  UsageError for edits that do not fit the model or the prompts, and for less memory than the
             sweep needs, which the message names.
     """
-    n_interventions = 1 if isinstance(interventions, Edit) else len(interventions)
-    if base is not None and base.n_interventions != n_interventions:
+    given = interventions_of(interventions)
+    if base is not None and base.n_interventions != len(given):
         raise UsageError(
-            f"the plan is of {base.n_interventions} interventions, the sweep has {n_interventions}; "
+            f"the plan is of {base.n_interventions} interventions, the sweep has {len(given)}; "
             "give the plan of this very sweep, or none"
         )
     draft = (
-        drafted(model, tokens, interventions, metric, attention_mask, memory)
+        drafted(model, tokens, given, metric, attention_mask, memory)
         if base is None
         else base.draft
     )
     if (rehearsal := current().rehearsal) is not None:
         work = base or planned(draft)
         rehearsal.append(work)
-        return work.value.new_zeros(n_interventions, work.n_examples)
+        return work.value.new_zeros(len(given), work.n_examples)
     with reused_memory():
         return _run(draft, draft.parts() if base is None else base.parts())
 
