@@ -188,7 +188,8 @@ def head_maps(
         )
         for title, each in scores.items()
     ]
-    return Maps(maps, note=note)
+    cells = "Cells are means over prompts; tables weigh templates alike."
+    return Maps(maps, note=f"{note} {cells}".strip())
 
 
 def split_halves(task: Task) -> Check:
