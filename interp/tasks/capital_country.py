@@ -81,7 +81,8 @@ def recipe(reader: Reader) -> Recipe:
 
 
 def _draw(reader: Reader, template: int, variant: int, pick: Pick) -> list[Prompt]:
-    here, there = pick.some("country", 2)
+    here = pick.one("country", role="asked for")
+    there = pick.one("country", avoid=[here])
     who = pick.one("who")
     clean, ends = fill(SENTENCES[template], country=here[0], who=who)
     corrupted, _ = fill(SENTENCES[template], country=there[0], who=who)

@@ -91,7 +91,7 @@ def _settings(words: Vocabulary) -> int:
 
 def _draw(reader: Reader, template: int, variant: int, pick: Pick) -> list[Prompt]:
     kind, other = KINDS[variant], KINDS[1 - variant]
-    here, there = pick.one(kind), pick.one(other)
+    here, there = pick.one(kind), pick.one(other, role="corrupted")
     words = pick.slots(SENTENCES[template], "place", "thing")
     clean, ends = fill(SENTENCES[template], name=here, **words)
     corrupted, _ = fill(SENTENCES[template], name=there, **words)
