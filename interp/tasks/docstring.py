@@ -1,8 +1,8 @@
 """Does the model document a function's arguments in the order in which they are defined?
 
 Two of four arguments are documented; after the next ":param", or what stands for it in another style
-or language, the third is to come. The wrong answer is the fourth, which is not documented yet either. The corrupted prompt defines four other arguments
-above the same documentation.
+or language, the third is to come. The wrong answer is the fourth, which is not documented yet
+either. The corrupted prompt defines four other arguments above the same documentation.
 
 Source  Heimersheim & Janiak 2023, A circuit for Python docstrings in a 4-layer attention-only
         transformer (the task; the functions and lists are our own).

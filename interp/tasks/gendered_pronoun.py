@@ -1,6 +1,6 @@
 """Does the model refer to a person by the pronoun that goes with the name?
 
-"Everyone likes Mary because" is to go on with " she" rather than " he". The corrupted prompt has a
+"Everyone in the house likes Mary because" is to go on with " she" rather than " he". The corrupted prompt has a
 name of the other kind. Every sentence comes with both: `order` says which kind the clean name is
 of.
 
