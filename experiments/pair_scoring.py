@@ -36,7 +36,7 @@ from interp.classifiers.names import HHEM, SHORT_NAMES, parted
 from interp.classifiers.opened import Opened, head_names, isolated, part_names
 from interp.classifiers.pairs import pairs as read_pairs
 from interp.errors import NotApplicable, UnavailableError
-from interp.lab import Count, experiment, judged, progress, tested
+from interp.lab import Count, experiment, judged, progress, tested, tolerance
 from interp.report import (
     Attention,
     Chart,
@@ -238,7 +238,13 @@ def heads(opened, top) -> Evidence:
                 best.name,
             )
         ],
-        checks=[Check("a head in a batch and in a run of its own", opened.batch_error(), 1e-3)],
+        checks=[
+            Check(
+                "a head in a batch and in a run of its own",
+                opened.batch_error(),
+                allowed(opened, 1e-3, opened.largest_decision()),
+            )
+        ],
     )
 
 
@@ -349,6 +355,13 @@ def in_turn(opened, top) -> Evidence:
     )
 
 
+def allowed(opened, least, scale=1.0, n_terms=1) -> float:
+    """What a check allows in float32, or what rounding makes of it in this number format."""
+    depth = 2 * opened.patterns[0].shape[0]
+    rounded = tolerance.rounding(opened.dtype, scale, n_terms, depth)
+    return rounded if opened.dtype.itemsize < 4 else max(least, rounded)
+
+
 def head_name(row) -> str:
     return f"L{row['layer']:.0f}H{row['head']:.0f}"
 
@@ -395,6 +408,7 @@ def parts(opened, top) -> Evidence:
         Series(kind, pairs, shares[(names.kind == kind).to_numpy()].sum(0)) for kind in kinds.kind
     ]
     most = kinds.loc[kinds.share.idxmax()]
+    close = allowed(opened, TOLERANCE, max(each.scale for each in found), len(names))
     apart = {"direct effect": direct[is_head], "zero-ablated − direct": total - direct[is_head]}
     apart = {title: opened.by_layer(each) for title, each in apart.items()}
     return Evidence(
@@ -426,8 +440,8 @@ def parts(opened, top) -> Evidence:
         ),
         f"Of the vector that is read, {most.share:.0%} is written by {WRITTEN.get(most.kind, most.kind)}.",
         checks=[
-            Check("sum of the parts − the vector, largest", max(e.error for e in found), TOLERANCE),
-            Check("all parts held − the model's own run", max(e.held for e in found), TOLERANCE),
+            Check("sum of the parts − the vector, largest", max(e.error for e in found), close),
+            Check("all parts held − the model's own run", max(e.held for e in found), close),
         ],
     )
 
@@ -471,14 +485,14 @@ def across(opened, top) -> Evidence:
             Check(
                 "rows of the patterns − 1, largest",
                 max(float((pattern.sum(-1) - 1).abs().max()) for pattern in opened.patterns),
-                TOLERANCE,
+                allowed(opened, TOLERANCE, n_terms=max(p.shape[-1] for p in opened.patterns)),
             )
         ],
     )
 
 
 def terms(opened, top) -> Evidence:
-    shares, error = opened.terms()
+    shares, error, largest = opened.terms()
     rows, series = [], []
     for term, share in zip(disentangled.TERMS, shares, strict=True):
         layers, everywhere = opened.without_term(term)
@@ -506,7 +520,13 @@ def terms(opened, top) -> Evidence:
             "putting its mean.",
         ),
         f"With {most.term} taken out of every layer the {opened.unit} moves by {most.effect:+.2f}.",
-        checks=[Check("sum of the terms − the model's scores, largest", error, TOLERANCE)],
+        checks=[
+            Check(
+                "sum of the terms − the model's scores, largest",
+                error,
+                allowed(opened, TOLERANCE, largest),
+            )
+        ],
     )
 
 

@@ -102,14 +102,16 @@ def shares(
 def mismatch(
     found: Float[Tensor, "component layer head query key"],
     pattern: Float[Tensor, "layer head query key"],
+    smallest: float = 0.0,
 ) -> float:
     """The largest difference between the sum of the terms and the scores that the model's pattern
-    came from, both less the value at the key that their row looks at most."""
+    came from, both less the value at the key that their row looks at most. Shares of attention below
+    `smallest`, which the number format rounds to nothing, tell no score."""
     total, scores = found.sum(0), pattern.log()
     most = pattern.argmax(-1, keepdim=True)
     difference = (total - total.gather(-1, most)) - (scores - scores.gather(-1, most))
     # Softmax rounds what is too small to nothing.
-    return float(difference[pattern > 1e-30].abs().max())
+    return float(difference[pattern > max(smallest, 1e-30)].abs().max())
 
 
 def centred(scores: Tensor) -> Tensor:

@@ -71,6 +71,16 @@ class Opened:
         """What effects are counted in."""
         return self.classifier.unit
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """The number format that the model computes in."""
+        return next(self.classifier.model.parameters()).dtype
+
+    def largest_decision(self) -> float:
+        """The magnitude of the largest logit on the first pair, 1 at least."""
+        logits = self.classifier.logits(self.readings[0].inputs)
+        return max(1.0, float(logits.double().abs().max()))
+
     def by_layer(self, values: Any) -> Float[np.ndarray, "layer head"]:
         """Values of every head that can be removed, in order."""
         return np.reshape(values, (self.places.n_layers, -1))
@@ -160,12 +170,16 @@ class Opened:
             )
         return np.argsort(-effects, kind="stable")[:most], which, beside
 
-    def terms(self) -> tuple[Float[np.ndarray, "component layer head"], float]:
-        """The mean shares of the terms in the scores, and how far their sum is from the scores."""
+    def terms(self) -> tuple[Float[np.ndarray, "component layer head"], float, float]:
+        """The mean shares of the terms in the scores, how far their sum is from the scores, and the
+        largest score."""
         found = [disentangled.terms(self.classifier, reading) for reading in self.readings]
         both = zip(found, self.patterns, strict=True)
-        error = max(disentangled.mismatch(each, pattern) for each, pattern in both)
-        return torch.stack([disentangled.shares(each) for each in found]).mean(0).numpy(), error
+        smallest = torch.finfo(self.dtype).tiny
+        error = max(disentangled.mismatch(each, pattern, smallest) for each, pattern in both)
+        largest = max(float(each.abs().sum(0).max()) for each in found)
+        shares = torch.stack([disentangled.shares(each) for each in found]).mean(0).numpy()
+        return shares, error, largest
 
     def without_term(self, term: str) -> tuple[Float[np.ndarray, "layer example"], np.ndarray]:
         """What the term's absence from one layer adds, and from all layers."""

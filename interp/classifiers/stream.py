@@ -62,6 +62,11 @@ class Parts:
     held: float
 
     @property
+    def scale(self) -> float:
+        """How large the contributions to one dimension are together, at most."""
+        return float(self.contributions.abs().sum(0).max())
+
+    @property
     def shares(self) -> Float[Tensor, " component"]:
         """Each contribution along the vector, over the vector's squared length: they sum to 1."""
         along = einsum("component d_model, d_model -> component", self.contributions, self.vector)
@@ -85,7 +90,7 @@ def parts(classifier: Classifier, places: Places, reading: Reading) -> Parts:
     vectors = held.vectors(torch.cat([alone, nothing, everything, everything / 2]))
     none, whole, half = vectors[n:].unbind()
     bent = float((half - (none + whole) / 2).abs().max() / held.vector.abs().max())
-    if not bent < _BENT:
+    if not bent < max(_BENT, 8 * torch.finfo(held.heads[0].dtype).eps):
         raise NotApplicable(
             f"with all its parts held, {classifier.name}, a {classifier.origin.family}, still computes "
             "something on the residual stream (an adapter, say): the vector that is read is no sum of "

@@ -256,6 +256,14 @@ def test_every_other_family_scores_as_the_pipeline_does_and_shows_what_it_can(ki
         )
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("kind", ["roberta", "deberta-v2", "llama"])
+def test_checks_are_held_against_the_number_format(kind, dtype, tmp_path):
+    model = load(save(kind, tmp_path), dtype=dtype)
+    assert shown(model) == VIEWS.get(kind, ALL)
+
+
 @pytest.mark.parametrize("kind", ["roberta", "mpnet", "longformer", "esm", "bert"])
 def test_the_limit_is_that_of_the_rows_that_are_left_for_text(kind, tmp_path):
     model = load(save(kind, tmp_path, max_position_embeddings=34))

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from interp.classifiers import ablate, attention, choice, disentangled, occlude, slices, stream
-from interp.classifiers.places import find, read_by
+from interp.classifiers.norms import HeldNorm
+from interp.classifiers.places import Place, find, read_by
 from interp.errors import NotApplicable
 
 KINDS = (
@@ -148,6 +149,26 @@ def test_a_contribution_is_the_heads_write_through_the_norms_at_their_scale(clas
     without = float(classifier.log_odds(model.classifier(pooled)[None]).detach()[0])
     base = float(classifier.decide(reading.inputs)[0])
     assert float(found.direct[row]) == pytest.approx(without - base, abs=1e-10)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+@pytest.mark.parametrize("mean", [0.0, 1e-4, 1.0])
+@pytest.mark.parametrize("centres", [True, False])
+def test_a_norm_is_held_as_what_it_computes_also_where_a_vector_has_no_mean(dtype, mean, centres):
+    kind = torch.nn.LayerNorm if centres else torch.nn.RMSNorm
+    module = kind(16, eps=1e-6, dtype=dtype)
+    generator = torch.Generator().manual_seed(0)
+    given = torch.randn(16, generator=generator, dtype=torch.float64)
+    given = (given - given.mean() + mean).to(dtype)
+    with torch.no_grad():
+        module.weight.copy_(torch.randn(16, generator=generator))
+        held = HeldNorm(Place("norm", module, 0), given, module(given))
+    other = torch.randn(16, generator=generator, dtype=torch.float64).to(dtype) + 3
+    wide = given.double() - given.double().mean() * centres
+    scale = (wide.square().mean() + 1e-6).sqrt()
+    expected = (other.double() - other.double().mean() * centres) / scale * module.weight.double()
+    found = held.scaled(other).double()
+    assert (found - expected).abs().max() < 20 * torch.finfo(dtype).eps * expected.abs().max()
 
 
 def test_a_decision_from_several_tokens_is_not_taken_apart(classifiers, some, monkeypatch):
