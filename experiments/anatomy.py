@@ -78,7 +78,8 @@ def anatomy(
         verdict = "not supported"
     best, probability = _best(model, run)
     return Report(
-        answer=f"{model.name} turns {len(labels)} tokens into {model.config.n_layers} rounds of "
+        answer=f"{model.name} turns {len(labels)} tokens into {model.config.n_layers} "
+        f"round{'s' if model.config.n_layers != 1 else ''} of "
         f"“attend, then think” over one stream per position, and reads {best!r} from the last one "
         f"with probability {probability:.2f}; only attention moves information between positions.",
         verdict=verdict,

@@ -50,11 +50,11 @@ COLUMNS = (
 
 
 def _reason(model) -> str | None:
-    return (
-        None
-        if model.config.causal
-        else f"{model.name} sees later tokens, so nothing has to be induced"
-    )
+    if not model.config.causal:
+        return f"{model.name} sees later tokens, so nothing has to be induced"
+    if induction.longest(model) < 4:
+        return f"{model.name} reads {model.config.n_ctx} tokens, too few to repeat any"
+    return None
 
 
 @experiment(
@@ -69,7 +69,7 @@ def induction_heads(
     task,
     *,
     seed: int = 0,
-    length: Annotated[int, Range(2)] = 50,
+    length: Annotated[int, Range(2, count="random tokens that fit twice")] = 50,
     sequences: Annotated[int, Range(2, 1_000)] = 8,
     top: Heads = 5,
 ) -> Report:

@@ -30,7 +30,16 @@ SIZES: dict[str, Callable[[Any, Any], int | None]] = {
     "tokens": lambda model, task: model.config.d_vocab,
     "positions": lambda model, task: model.config.n_ctx,
     "prompts": lambda model, task: None if task is None else task.n,
+    "random tokens that fit twice": lambda model, task: _repeatable(model),
 }
+
+
+def _repeatable(model: Any) -> int:
+    from interp.methods import induction
+
+    return induction.longest(model)
+
+
 _KINDS = {"int": "an int", "float": "a number"}
 _MOST = 1_000_000
 _SHOWN = 40

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from interp.engine import Plan
-    from interp.tasks import Gate
 
 PROMPTS = "prompts"
 _TRIES = 3
@@ -37,8 +36,9 @@ _TRIES = 3
 _LONGEST_MESSAGE, _LONGEST_TRACEBACK = 2000, 12_000
 
 
-def execute(order: Order, gate: Gate | None, label: str = "") -> Result:
-    """What the study found, or how it failed. What it does is shown under the `label`.
+def execute(order: Order, why_not: str = "", label: str = "", usual: bool = False) -> Result:
+    """What the study found, or how it failed; not run where there is a reason `why_not`, or where it
+    refuses what is `usual`. What it does is shown under the `label`.
 
     Raises  UsageError and UnavailableError that the study raises: what was asked for cannot be run,
             which is no result.
@@ -49,11 +49,13 @@ def execute(order: Order, gate: Gate | None, label: str = "") -> Result:
     report, failure = None, None
     with watching(label or order.study.name) as watch:
         try:
-            report = _report(order, gate, watch)
+            report = _report(order, why_not, watch)
         except NotApplicable as reason:
-            report = Report(answer=placeless(str(reason)), verdict="not run", sections=())
-        except (UsageError, UnavailableError, KeyboardInterrupt):
-            raise
+            report = _not_run(reason)
+        except (UsageError, UnavailableError, KeyboardInterrupt) as reason:
+            if not (usual and isinstance(reason, UsageError)):
+                raise
+            report = _not_run(reason)
         # A study may end in any way, and each is a failed run.
         except BaseException as error:
             failure = _failure(order, watch.doing, error)
@@ -154,15 +156,19 @@ def _kept(order: Order, result: Result) -> str:
     return "no other folder takes it either, and it is lost; make room and repeat the command"
 
 
-def _report(order: Order, gate: Gate | None, watch: Watch) -> Report:
+def _not_run(reason: Exception) -> Report:
+    return Report(answer=placeless(str(reason)), verdict="not run", sections=())
+
+
+def _report(order: Order, why_not: str, watch: Watch) -> Report:
     from interp import engine
 
     watch.step("importing the study")
     function, declared = order.study.load()
     if declared.applies is not None and (reason := declared.applies(order.model)):
         raise NotApplicable(reason)
-    if gate is not None and gate.refused:
-        raise NotApplicable(gate.refused)
+    if why_not:
+        raise NotApplicable(why_not)
     watch.step("running the study")
     _seed(order.request.seed)
     notes: list[str] = []

@@ -81,7 +81,7 @@ def run(
     try:
         for number, each in enumerate(orders, start=1):
             place = f"{number} of {len(orders)}, " if len(orders) > 1 else ""
-            codes.append(_one(each, choice, place))
+            codes.append(_one(each, choice, place, whole and _as_usual(each)))
             if each.reason and number < len(orders) and request.out.is_dir():
                 _index(request.out, registry, False, orders[number:])
     except runs.Unwritten as error:
@@ -153,15 +153,23 @@ def _check_task(studies: Sequence[Study], request: Request) -> None:
         )
 
 
-def _one(each: Order, choice: TaskChoice, place: str = "") -> int:
-    """Runs this if it has to and returns its exit code; `place` is which of how many it is."""
+def _as_usual(each: Order) -> bool:
+    """Whether nothing was asked of this run that the model could lack."""
+    settings, request = each.study.settings, each.request
+    usual = all(each.settings[setting.name] == setting.default for setting in settings)
+    return usual and (request.task, request.n, request.memory) == (None, None, None)
+
+
+def _one(each: Order, choice: TaskChoice, place: str = "", usual: bool = False) -> int:
+    """Runs this if it has to and returns its exit code; `place` is which of how many it is. A study
+    that refuses what is `usual` has nothing to say about the model."""
     if not each.reason:
         redrawn = each.replaces is not None and _redrawn(each.replaces)
         _tell(each, f"skipped: {_why(each)}{'; page drawn again' if redrawn else ''}", place)
         return 0
     _tell(each, f"runs: {each.reason}", place)
     try:
-        result = runs.execute(each, choice.gate(each), f"{place}{each.study.name}")
+        result = runs.execute(each, choice.why_not(each), f"{place}{each.study.name}", usual)
     except (UsageError, UnavailableError) as error:
         complain(f"{each.study.name}: {error}")
         return error.exit_code
@@ -187,9 +195,8 @@ def _tell_costs(orders: Sequence[Order], choice: TaskChoice) -> None:
     """What would run, and what its sweeps would cost."""
     every: list[Plan] = []
     for each in orders:
-        gate = choice.gate(each)
-        if each.reason and gate is not None and gate.refused:
-            _tell(each, f"would not run: {gate.refused}")
+        if each.reason and (why_not := choice.why_not(each)):
+            _tell(each, f"would not run: {why_not}")
             continue
         _tell(each, f"would {'run' if each.reason else 'skip'}: {_why(each)}")
         if each.ungated:

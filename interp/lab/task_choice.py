@@ -20,16 +20,20 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class TaskChoice:
-    """Every study's tasks by the study's name, and what the gates said so far, by the task's."""
+    """Every study's tasks by the study's name, or why it has none; and what the gates said so far, by
+    the task's."""
 
     tasks: dict[str, list[Task]] = field(default_factory=dict)
+    without: dict[str, str] = field(default_factory=dict)
     gates: dict[str, Gate] = field(default_factory=dict)
 
-    def gate(self, order: Order) -> Gate | None:
-        """What the gate says of this run's task, or None for a run that does not ask."""
+    def why_not(self, order: Order) -> str:
+        """Why this run has nothing to run on; empty where it has."""
+        if order.study.task is not None and order.task is None:
+            return self.without.get(order.study.name, "")
         if order.task is None or not order.study.gated or order.ungated:
-            return None
-        return _gate(order.task, cast("Transformer", order.model), self.gates)
+            return ""
+        return _refused(order.task, cast("Transformer", order.model), self.gates) or ""
 
     def refusal(self, study: Study, task: Task | None, model: Any) -> str:
         """Why the gate refuses this study's task; empty where it lets it through, is not asked, or has
@@ -45,10 +49,12 @@ def choose(
     """Builds each task once. A usual task is left for the first one that the model can do if the
     tokenizer lacks its words, or if a study needs a model that can do it and this one cannot. Where
     it can do none, it stays, or else the first one that the tokenizer has words for takes its place.
-    In the `whole` suite a study's second task comes on top, where the model can do it. For an
-    ungated request the model can do whatever its tokenizer has words for.
+    In the `whole` suite a study's second task comes on top, where the model can do it, and a study
+    for which no task can be built is left without. For an ungated request the model can do whatever
+    its tokenizer has words for.
 
-    Raises  UsageError for a task that was asked for and cannot be built, or where none can be.
+    Raises  UsageError for a task that was asked for and cannot be built, or, but for the `whole`
+            suite, where none can be.
     """
     found = TaskChoice()
     for usual in dict.fromkeys(study.task for study in studies if study.task):
@@ -57,11 +63,19 @@ def choose(
             task = _build(request.task, model, request)
         else:
             gated = not request.ungated and any(study.gated for study in those)
-            task = _within_reach(usual, gated, model, request, found.gates)
+            try:
+                task = _within_reach(usual, gated, model, request, found.gates)
+            except UsageError as error:
+                if not whole or request.n is not None:
+                    raise
+                found.without |= {study.name: str(error) for study in those}
+                continue
         found.tasks |= {study.name: [task] for study in those}
     if whole and request.task is None:
         for second in dict.fromkeys(study.also for study in studies if study.also):
-            those = [study for study in studies if study.also == second]
+            those = [
+                study for study in studies if study.also == second and study.name in found.tasks
+            ]
             _add(second, [found.tasks[study.name] for study in those], model, request, found.gates)
     return found
 

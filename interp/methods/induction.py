@@ -50,6 +50,13 @@ class Repetition:
     copies: int
 
 
+def longest(model: Transformer) -> int:
+    """How many random tokens that are not special, none twice, fit twice into the context."""
+    reader = Reader(model.tokenizer)
+    usual = len(set(range(reader.size)) - reader.special)
+    return min(usual, (model.config.n_ctx - len(reader.begin([]))) // 2)
+
+
 def repetition(
     model: Transformer, *, length: int, copies: int, count: int, seed: int
 ) -> Repetition:

@@ -149,7 +149,12 @@ TABLE = {
         "is a file",
         _nothing,
     ),
-    "empty prompt": (["run", "works", *TINY, "--prompt", ""], 2, "--prompt must not be empty", _nothing),
+    "empty prompt": (
+        ["run", "works", *TINY, "--prompt", ""],
+        2,
+        "--prompt must not be empty",
+        _nothing,
+    ),
     "prompt longer than the context": (
         ["run", "works", *TINY, "--prompt", "Mary and " * 9999],
         2,
