@@ -1,12 +1,12 @@
 # Needs python3 (3.11 or later), make and a C library; everything else is put into .venv.
 # Variables: E experiment, MODEL, TASK, ARGS further options, NAME of a new study or model, TEXT to
-# train on, PYTHON to set up with. They are data: no shell reads what is in them, and make does not
-# expand it; words of E, ARGS and ONLY are parted as a shell would part them.
+# train on, SEED and MINUTES of a fuzz, PYTHON to set up with. They are data: no shell reads what is in
+# them, and make does not expand it; words of E, ARGS and ONLY are parted as a shell would part them.
 
 PYTHON ?= python3
 PORT ?= 8000
 WORKERS ?= 2
-DATA := E MODEL TASK ARGS NAME TEXT PYTHON PORT WORKERS ONLY
+DATA := E MODEL TASK ARGS NAME TEXT PYTHON PORT WORKERS ONLY SEED MINUTES
 $(foreach name,$(DATA),$(eval override $(name) := $$(value $(name))))
 export $(DATA)
 
@@ -36,7 +36,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 CHROMIUM := chromium chromium-browser
 
 .DEFAULT_GOAL := help
-.PHONY: help install reports run train test slow-test check format bench new clean serve browser-test picture classifiers calibrate
+.PHONY: help install reports run train test slow-test fuzz check format bench new clean serve browser-test picture classifiers calibrate
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -81,6 +81,9 @@ test: .venv/installed ## run the tests that take seconds
 
 slow-test: .venv/installed ## run the tests that take more than ten seconds each
 	@$(WITH) ARGS -- env $(PYTEST) -n "$$WORKERS" -m "slow and not browser"
+
+fuzz: .venv/installed ## bend inputs and kill commands at random, and see that nothing breaks (SEED= MINUTES=)
+	@$(WITH) ARGS -- env OMP_NUM_THREADS=1 $(BIN)/python tests/fuzzing $(if $(SEED),--seed "$$SEED") $(if $(MINUTES),--minutes "$$MINUTES")
 
 check: .venv/installed ## formatting, lint, types, tests
 	@$(BIN)/ruff format --check .

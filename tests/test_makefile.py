@@ -30,11 +30,12 @@ def make(tmp_path):
 
     def call(*words, **variables):
         known = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
+        before = {path.name for path in tmp_path.iterdir()}
         command = ["make", "-f", MAKEFILE, "-o", ".venv/installed", f"BIN={programs}", *words]
         done = subprocess.run(
             command, cwd=tmp_path, env=known | variables, capture_output=True, text=True
         )
-        assert {path.name for path in tmp_path.iterdir()} == {"bin"}, "something was run"
+        assert {path.name for path in tmp_path.iterdir()} == before, "something was run"
         said = done.stdout.splitlines()
         return done.returncode, json.loads(said[-1]) if done.returncode == 0 else done.stderr
 
@@ -97,3 +98,12 @@ def test_what_is_not_said_is_not_passed(make):
     assert make("run")[0] == 2
     code, words = make("train")
     assert (code, words[:3]) == (0, ["train", "models/repeats", "--repeats"])
+
+
+@pytest.mark.parametrize("text", EVIL[:3])
+def test_the_seed_and_the_minutes_of_a_fuzz_are_one_word_each(make, tmp_path, text):
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "tests" / "fuzzing").write_text(TELLS)
+    words = ["--seed", text, "--minutes", text]
+    assert make("fuzz", f"SEED={text}", f"MINUTES={text}") == (0, words)
+    assert make("fuzz") == (0, [])

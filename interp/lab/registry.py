@@ -15,7 +15,7 @@ from typing import Any
 
 import interp
 from interp import ordinary
-from interp.errors import InterpError, UsageError, nearest
+from interp.errors import InterpError, UsageError, brief, nearest
 from interp.lab.experiment import USUAL_COST, Declaration, declaration
 from interp.lab.settings import Setting, Value, from_source, literal, shared
 from interp.visible import one_line
@@ -102,7 +102,7 @@ class Registry:
                     if file.name == name:
                         raise InterpError(f"{shown(file.path)} is broken: {file.error}")
                 known = [*self.studies, "all"]
-                raise UsageError(f"no experiment is called {name!r}; {nearest(name, known)}")
+                raise UsageError(f"no experiment is called {brief(name)}; {nearest(name, known)}")
         return list(picked.values())
 
 

@@ -89,16 +89,24 @@ def write(order: Order, result: Result) -> tuple[Order, Result]:
 
     Raises  Unwritten if it cannot be written there; it says where the run is kept instead.
     """
-    checkpoints = _checkpoints(order)
+    begun = order
     with naming.alone(order.request.out):
         order = unless_taken(order)
         written = _written(order, replace(result, task=_task_facts(order), key=order.key.digest))
-    files.remove(checkpoints)
-    with contextlib.suppress(OSError):
-        checkpoints.parent.rmdir()
+    tidy(begun)
     if order.replaces is not None and order.replaces != order.target:
         files.remove(order.replaces)
     return order, written
+
+
+def tidy(order: Order) -> None:
+    """Removes what the sweeps of a run have kept in order to go on. A run that is written needs it no
+    more, also one whose process was killed before it could do this."""
+    checkpoints = _checkpoints(order)
+    files.remove(checkpoints)
+    files.clear(checkpoints.parent)
+    with contextlib.suppress(OSError):
+        checkpoints.parent.rmdir()
 
 
 class Unwritten(InterpError):

@@ -85,9 +85,15 @@ def drawable() -> Any:
     return Stream(found.inner, plain=False) if isinstance(found, Stream) else found
 
 
-def complain(message: str) -> None:
-    """Says in one line what is wrong: on standard error, or where that is closed on standard output."""
-    line = f"error: {one_line(message, 4000)}"
+def complain(message: str, most: int = 580) -> None:
+    """Says in one line what is wrong: on standard error, or where that is closed on standard output.
+    A longer message keeps both ends: what is wrong stands in front, what to do behind."""
+    if len(message) > 4 * most:
+        message = f"{message[: 2 * most]} … {message[-2 * most :]}"
+    line = one_line(message, 40 * most)
+    if len(line) > most:
+        line = f"{line[: most * 3 // 5]} … {line[3 - most * 2 // 5 :]}"
+    line = f"error: {line}"
     print(line, file=sys.stderr, flush=True)
     if isinstance(sys.stderr, Stream) and sys.stderr.lost is not None:
         print(line, flush=True)

@@ -86,7 +86,7 @@ def run(
                 _index(request.out, registry, False, orders[number:])
     except runs.Unwritten as error:
         # The next would fare no better.
-        complain(str(error))
+        complain(str(error), most=4000)
         codes.append(1)
     finally:
         if request.out.is_dir():
@@ -164,6 +164,7 @@ def _one(each: Order, choice: TaskChoice, place: str = "", usual: bool = False) 
     """Runs this if it has to and returns its exit code; `place` is which of how many it is. A study
     that refuses what is `usual` has nothing to say about the model."""
     if not each.reason:
+        runs.tidy(each)
         redrawn = each.replaces is not None and _redrawn(each.replaces)
         _tell(each, f"skipped: {_why(each)}{'; page drawn again' if redrawn else ''}", place)
         return 0
@@ -171,6 +172,7 @@ def _one(each: Order, choice: TaskChoice, place: str = "", usual: bool = False) 
     try:
         result = runs.execute(each, choice.why_not(each), f"{place}{each.study.name}", usual)
     except (UsageError, UnavailableError) as error:
+        runs.tidy(each)
         complain(f"{each.study.name}: {error}")
         return error.exit_code
     try:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from interp.errors import UsageError, nearest
+from interp.errors import UsageError, brief, named, nearest
 from interp.lab.ranges import seen
 from interp.lab.registry import Registry, Study
 from interp.lab.settings import RESERVED, SHARED, Setting
@@ -39,7 +39,9 @@ def split(words: Sequence[str], registry: Registry) -> tuple[list[str], Given]:
         elif name not in known or not option.startswith("--"):
             general = [each.replace("_", "-") for each in (*RESERVED, *SHARED)]
             options = [f"--{each}" for each in general] + [each.option for each in known.values()]
-            raise UsageError(f"no option is called {option!r} here; {nearest(option, options)}")
+            raise UsageError(
+                f"no option is called {brief(option)} here; {nearest(option, options)}"
+            )
         elif not equals:
             if not rest:
                 raise UsageError(f"{option} needs a value")
@@ -73,7 +75,8 @@ def check_used(given: Given, studies: Sequence[Study]) -> None:
             names = ", ".join(study.name for study in studies)
             options = [each.option for each in known.values()]
             hint = nearest(f"--{name}", options) if options else "it has no settings"
-            raise UsageError(f"{names} has no setting --{name.replace('_', '-')}; {hint}")
+            option = named(f"--{name.replace('_', '-')}")
+            raise UsageError(f"{names} has no setting {option}; {hint}")
 
 
 def _known(studies: Iterable[Study]) -> dict[str, Setting]:

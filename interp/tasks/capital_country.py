@@ -81,8 +81,7 @@ def recipe(reader: Reader) -> Recipe:
 
 
 def _draw(reader: Reader, template: int, variant: int, pick: Pick) -> list[Prompt]:
-    here = pick.one("country", role="asked for")
-    there = pick.one("country", avoid=[here])
+    here, there = pick.some("country", 2)
     who = pick.one("who")
     clean, ends = fill(SENTENCES[template], country=here[0], who=who)
     corrupted, _ = fill(SENTENCES[template], country=there[0], who=who)

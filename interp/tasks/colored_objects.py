@@ -1,6 +1,6 @@
 """Does the model tell the color of the one object that is asked for among three?
 
-"On the floor lie a red pen, a blue cup and a green book. The color of the cup is" is to go on with
+"On the table lie a red pen, a blue cup and a green book. The color of the cup is" is to go on with
 " blue". The corrupted prompt asks for another of the three objects, whose color is the wrong
 answer. `order` says in which place the object stands.
 
@@ -19,7 +19,7 @@ from interp.tasks.reader import Reader, fill
 from interp.tasks.recipe import Pick, Recipe, Words, numbered, usable
 
 SENTENCES = (
-    "On the floor lie a {color_0} {object_0}, a {color_1} {object_1} and a {color_2} {object_2}. The "
+    "On the table lie a {color_0} {object_0}, a {color_1} {object_1} and a {color_2} {object_2}. The "
     "color of the {asked} is",
     "Packing list: {color_0} {object_0}, {color_1} {object_1}, {color_2} {object_2}. Remember, your "
     "{asked} should be",
@@ -45,7 +45,7 @@ SENTENCES = (
     "{color_2} {object_2}. Nowadays she hardly remembers that the {asked} was once",
     "Grandfather left me his {color_0} {object_0}, with his {color_1} {object_1} and also his {color_2} "
     "{object_2}. Though faded, the {asked} still looks",
-    "Q: A drawer holds one {color_0} {object_0}, one {color_1} {object_1}, one {color_2} {object_2}. Which "
+    "Q: A box holds one {color_0} {object_0}, one {color_1} {object_1}, one {color_2} {object_2}. Which "
     "color has the {asked}? A:",
     "Between a {color_0} {object_0} and a {color_1} {object_1} stood a {color_2} {object_2}. It "
     "surprised nobody to hear the {asked} described as",
@@ -97,9 +97,8 @@ def recipe(reader: Reader) -> Recipe:
 
 def _draw(reader: Reader, template: int, variant: int, pick: Pick) -> list[Prompt]:
     asked, other = _ASKED[variant]
-    answer, things = pick.one("color", role="answer"), pick.some("object", 3)
-    hues = pick.some("color", 2, avoid=[answer])
-    hues.insert(asked, answer)
+    hues, things = pick.some("color", 3), pick.some("object", 3)
+    pick.random.shuffle(hues)
     words = {f"color_{place}": hue for place, hue in enumerate(hues)}
     words |= {f"object_{place}": thing for place, thing in enumerate(things)}
     clean, ends = fill(SENTENCES[template], **words, asked=things[asked])

@@ -1,8 +1,8 @@
 """Does the model document a function's arguments in the order in which they are defined?
 
-Two of four arguments are documented; after the next ":param", or what stands for it in another style
-or language, the third is to come. The wrong answer is the fourth, which is not documented yet
-either. The corrupted prompt defines four other arguments above the same documentation.
+Two of four arguments are documented; after the next ":param" the third is to come. The wrong answer
+is the fourth, which is not documented yet either. The corrupted prompt defines four other arguments
+above the same documentation.
 
 Source  Heimersheim & Janiak 2023, A circuit for Python docstrings in a 4-layer attention-only
         transformer (the task; the functions and lists are our own).
@@ -30,11 +30,11 @@ SENTENCES = (
 // @param {second_again} is one {two}
 // @param""",
     '''def draw(self, {first}, {second}, {third}, {fourth}):
-    """Puts figures onto a sheet.
+    """Puts figures onto a page.
 
     Args:
       - {first_again}: {one} of every figure
-      - {second_again}: {two} of that sheet
+      - {second_again}: {two} of that page
       -''',
     """function merge( {first}, {second}, {third}, {fourth} ) {{
   // makes both into one
@@ -48,8 +48,8 @@ SENTENCES = (
 /// \arg""",
     """fn build(self, {first}: u8, {second}: u8, {third}: u8, {fourth}: u8) -> Self
 /// # Arguments
-/// * {first_again}: how many {one} units
-/// * {second_again}: how many {two} units
+/// * {first_again}: number of {one} units
+/// * {second_again}: number of {two} units
 /// *""",
     '''def search(self, {first}, {second}, {third}, {fourth}):
     """Find matches.
@@ -106,7 +106,7 @@ COMMENT: here""",
     entry {first_again}: must hold {one}
     entry {second_again}: must hold {two}
     entry""",
-    """function out = fit( {first}, {second}, {third}, {fourth} )
+    """function result = fit( {first}, {second}, {third}, {fourth} )
 % FIT  Least squares through points
 %   input {first_again} contains {one}
 %   input {second_again} contains {two}
@@ -147,7 +147,7 @@ bytes per {two}
 | {first_again} | chosen {one} |
 | {second_again} | chosen {two} |
 |""",
-    """func stretch(by {first}: Double, {second}: Double, {third}: Double, {fourth}: Double)
+    """func scale(by {first}: Double, {second}: Double, {third}: Double, {fourth}: Double)
 /// - Parameter {first_again}: desired {one}
 /// - Parameter {second_again}: desired {two}
 /// - Parameter""",
@@ -177,9 +177,8 @@ def recipe(reader: Reader) -> Recipe:
 
 
 def _draw(reader: Reader, template: int, variant: int, pick: Pick) -> list[Prompt]:
-    answer = pick.one("word", role="answer")
-    first, second, *drawn = pick.some("word", 9, avoid=[answer])
-    here, there, (one, two) = [first, second, answer, drawn[0]], drawn[1:5], drawn[5:]
+    drawn = pick.some("word", 10)
+    here, there, (one, two) = drawn[:4], drawn[4:8], drawn[8:]
     same = {"first_again": here[0], "second_again": here[1], "one": one, "two": two}
     clean, ends = fill(SENTENCES[template], **_defined(here), **same)
     corrupted, _ = fill(SENTENCES[template], **_defined(there), **same)
@@ -192,7 +191,7 @@ def _draw(reader: Reader, template: int, variant: int, pick: Pick) -> list[Promp
         template=f"s{template + 1:02}",
         ends={name: ends[name][0] for name in named},
         item=here[2],
-        fillers=(*here, *there, one, two),
+        fillers=drawn,
     )
     return [made]
 

@@ -1,8 +1,8 @@
 """Does the model refer to a person by the pronoun that goes with the name?
 
-"Everyone in the house likes Mary because" is to go on with " she" rather than " he". The corrupted
-prompt has a name of the other kind. Every sentence comes with both: `order` says which kind the clean
-name is of.
+"Everyone likes Mary because" is to go on with " she" rather than " he". The corrupted prompt has a
+name of the other kind. Every sentence comes with both: `order` says which kind the clean name is
+of.
 
 Source  Mathwin et al. 2023, Identifying a preliminary circuit for predicting gendered pronouns in
         GPT-2 small (the task; the sentences and lists are our own).
@@ -91,7 +91,7 @@ def _settings(words: Vocabulary) -> int:
 
 def _draw(reader: Reader, template: int, variant: int, pick: Pick) -> list[Prompt]:
     kind, other = KINDS[variant], KINDS[1 - variant]
-    here, there = pick.one(kind), pick.one(other, role="corrupted")
+    here, there = pick.one(kind), pick.one(other)
     words = pick.slots(SENTENCES[template], "place", "thing")
     clean, ends = fill(SENTENCES[template], name=here, **words)
     corrupted, _ = fill(SENTENCES[template], name=there, **words)

@@ -62,7 +62,7 @@ mission battle dispute trial debate festival plague strike boycott protest revol
 quarrel blockade crusade persecution pandemic recession depression boom reform quest hunt search
 tour regime dynasty partnership program scheme construction restoration lawsuit study survey fight
 contest treaty colonization marriage career ban tradition presidency pilgrimage friendship romance
-shortage settlement ministry service course
+shortage settlement ministry service course peace
 """
 # Digits with room on either side for a right and a wrong one.
 _MIDDLE = range(2, 8)

@@ -32,7 +32,7 @@ SENTENCES = (
     "Because it was raining, {A} shared one umbrella with {B}; later that evening {S} said thanks to",
     "Everybody at the {place} knew that {A} loved {B}, so nobody laughed when {S} read a poem to",
     "Last Friday {A} and {B} met by chance. They talked for hours about their childhood, and before "
-    "leaving {S} promised to send a long email to",
+    "leaving {S} promised to write a long letter to",
     "Two tired travelers, {A} and {B}, found just one empty bench; {S} kindly offered the better seat to",
     "My neighbors {A} and {B} are both terrible cooks, yet every Sunday {S} bakes something for",
     "The match between {A} and {B} ended in a draw, after which {S} bowed politely to",

@@ -56,31 +56,27 @@ class Pick:
         self._used: Counter[Hashable] = Counter()
         self._pending: list[Hashable] = []
 
-    def some(
-        self, which: str, number: int, avoid: Collection[Any] = (), role: str = ""
-    ) -> list[Any]:
-        """So many different words of this list, none of them among `avoid`. Words are counted for
-        each role by itself."""
-        free = [word for word in self.words[which] if word not in avoid]
-        return self.among(f"{which} {role}", free, number)
+    def some(self, which: str, number: int, avoid: Collection[Any] = ()) -> list[Any]:
+        """So many different words of this list, none of them among `avoid`."""
+        return self.among(which, [word for word in self.words[which] if word not in avoid], number)
 
-    def one(self, which: str, avoid: Collection[Any] = (), role: str = "") -> Any:
+    def one(self, which: str, avoid: Collection[Any] = ()) -> Any:
         """One word of this list, none of `avoid`."""
-        return self.some(which, 1, avoid, role)[0]
+        return self.some(which, 1, avoid)[0]
 
     def slots(self, template: str, *which: str) -> dict[str, Any]:
         """One word for each of these slots that the template has."""
         return {name: self.one(name) for name in which if f"{{{name}}}" in template}
 
-    def among(self, counted: str, free: Sequence[Any], number: int = 1) -> list[Any]:
-        """So many of these, which are counted under this name."""
+    def among(self, which: str, free: Sequence[Any], number: int = 1) -> list[Any]:
+        """So many of these, which are counted under the name `which`."""
         random = self.random.random
 
         def rank(word: Any) -> tuple[float, float]:
-            return self._used[counted, word] + self.haste * random(), random()
+            return self._used[which, word] + self.haste * random(), random()
 
         found = sorted(free, key=rank)[:number]
-        self._pending += [(counted, word) for word in found]
+        self._pending += [(which, word) for word in found]
         return found
 
     def settle(self, taken: bool) -> None:

@@ -73,8 +73,7 @@ def recipe(reader: Reader) -> Recipe:
 def _draw(reader: Reader, template: int, variant: int, pick: Pick) -> list[Prompt]:
     plural, alike = variant % 2, variant // 2
     order, other = ("plural", "singular") if plural else ("singular", "plural")
-    subject = pick.one("noun", role="subject")
-    between = pick.one("noun", avoid=[subject])
+    subject, between = pick.some("noun", 2)
     noun = between[plural if alike else 1 - plural]
     clean, ends = fill(SENTENCES[template], subject=subject[plural], between=noun)
     corrupted, _ = fill(SENTENCES[template], subject=subject[1 - plural], between=noun)

@@ -24,13 +24,15 @@ from interp.training.files import write_model
 from interp.training.loop import Step, optimizer, train
 from interp.training.objective import mean_loss
 from interp.training.recipe import Recipe
-from interp.training.state import AGAIN, Standing, restore, save
+from interp.training.state import AGAIN, Standing, restore, save, stands
 from interp.transformer import Transformer
 from interp.weights.files import read_json
 from interp.weights.zoo import SHORT_NAMES
 
 RECIPE, STATE, CHECKPOINTS = "recipe.json", "state.safetensors", "checkpoints"
 _RESULTS = "results.json"
+# Parts of the recipe's file beside what was asked for.
+_NOTES, _SCHEDULE = "notes", "schedule"
 _VALIDATION_TOKENS, _FINAL_TOKENS = 8192, 1 << 17
 _SCORED = 20
 
@@ -81,9 +83,11 @@ def agree(folder: Path, recipe: Recipe, what: dict[str, Any]) -> tuple[str, ...]
     """
     path = place(folder) / RECIPE
     wanted = json.loads(json.dumps({"recipe": recipe.to_dict(), **what}))
-    notes: tuple[str, ...] = ()
+    notes: list[str] = []
     if os.path.lexists(path):
         begun = _begun(path)
+        # A training that was killed before it noted this down knows it from here.
+        notes += begun.pop(_NOTES, {}).get(_SCHEDULE, [])
         for name in sorted(begun.keys() | wanted.keys()):
             old, new = begun.get(name) or {}, wanted.get(name) or {}
             for key in sorted(old.keys() | new.keys()):
@@ -95,10 +99,23 @@ def agree(folder: Path, recipe: Recipe, what: dict[str, Any]) -> tuple[str, ...]
                     )
         before = begun["recipe"]["steps"]
         if before != recipe.steps:
-            notes = (f"The schedule was changed from {before} to {recipe.steps} steps on the way.",)
+            notes.append(
+                f"The schedule was changed from {before} to {recipe.steps} steps on the way."
+            )
+    # What is refused changes nothing.
+    _refuse_fewer(folder, stands(place(folder) / STATE), recipe)
+    if notes:
+        wanted[_NOTES] = {_SCHEDULE: notes}
     with files.writing(folder, AGAIN):
         files.write_text(path, json.dumps(wanted, indent=1) + "\n")
-    return notes
+    return tuple(notes)
+
+
+def _refuse_fewer(folder: Path, standing: Standing, recipe: Recipe) -> None:
+    if standing.step > recipe.steps:
+        raise UsageError(
+            f"{folder} has done {standing.step} steps already, more than {recipe.steps}"
+        )
 
 
 def _begun(path: Path) -> dict[str, dict[str, Any]]:
@@ -114,6 +131,11 @@ def _begun(path: Path) -> dict[str, dict[str, Any]]:
                 f"{named(path)}: {named(name, 40)} must be an object of settings, "
                 f"got {brief(part)}; {anew}"
             )
+    noted = begun.get(_NOTES, {}).get(_SCHEDULE, [])
+    if not isinstance(noted, list) or not all(isinstance(note, str) for note in noted):
+        raise UsageError(
+            f"{named(path)}: {_NOTES} must have a list of texts, got {brief(noted)}; {anew}"
+        )
     steps = begun.get("recipe", {}).get("steps")
     if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
         raise UsageError(
@@ -139,10 +161,7 @@ def carry_on(
     state = place(folder) / STATE
     adam = optimizer(model, recipe)
     standing = restore(state, model, adam)
-    if standing.step > recipe.steps:
-        raise UsageError(
-            f"{folder} has done {standing.step} steps already, more than {recipe.steps}"
-        )
+    _refuse_fewer(folder, standing, recipe)
     standing.notes += [note for note in notes if note not in standing.notes]
     n_ctx = data.source.n_ctx
     held_out = data.source.validation(max(1, _VALIDATION_TOKENS // n_ctx))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -61,6 +63,19 @@ def save(
         save_file(tensors, fresh, metadata={"standing": text})
 
 
+def stands(path: Path) -> Standing:
+    """Where the training of this file stands, without its numbers; without a file nothing was done yet.
+
+    Raises  UnavailableError for a file that is damaged.
+    """
+    from safetensors import safe_open
+
+    if not os.path.lexists(path):
+        return Standing()
+    with _readable(path), safe_open(ordinary_file(path), framework="pt") as file:
+        return _standing(file)
+
+
 def restore(path: Path, model: Transformer, optimizer: torch.optim.Optimizer) -> Standing:
     """Puts the state into model and optimizer; without a file nothing was done yet.
 
@@ -70,28 +85,38 @@ def restore(path: Path, model: Transformer, optimizer: torch.optim.Optimizer) ->
 
     if not os.path.lexists(path):
         return Standing()
+    with _readable(path), safe_open(ordinary_file(path), framework="pt") as file:
+        standing = _standing(file)
+        names = set(file.keys())
+        for name, parameter in model.named_parameters():
+            parameter.data.copy_(_like(parameter, file.get_tensor(f"model.{name}"), name))
+            if f"{_MOMENTS[0]}.{name}" in names:
+                optimizer.state[parameter] = {
+                    # Where the fused optimizer keeps it: with the weights.
+                    "step": torch.tensor(float(standing.step), device=parameter.device),
+                    **{
+                        moment: torch.empty_like(parameter).copy_(
+                            _like(parameter, file.get_tensor(f"{moment}.{name}"), name)
+                        )
+                        for moment in _MOMENTS
+                    },
+                }
+    return standing
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
     try:
-        with safe_open(ordinary_file(path), framework="pt") as file:
-            standing = Standing(**json.loads(file.metadata()["standing"]))
-            standing.check()
-            names = set(file.keys())
-            for name, parameter in model.named_parameters():
-                parameter.data.copy_(_like(parameter, file.get_tensor(f"model.{name}"), name))
-                if f"{_MOMENTS[0]}.{name}" in names:
-                    optimizer.state[parameter] = {
-                        # Where the fused optimizer keeps it: with the weights.
-                        "step": torch.tensor(float(standing.step), device=parameter.device),
-                        **{
-                            moment: torch.empty_like(parameter).copy_(
-                                _like(parameter, file.get_tensor(f"{moment}.{name}"), name)
-                            )
-                            for moment in _MOMENTS
-                        },
-                    }
+        yield
     except Exception as error:  # a damaged file can raise anything
         raise UnavailableError(
             f"{named(path)} cannot be gone on from: {reason(error)}; remove its folder to begin anew"
         ) from None
+
+
+def _standing(file: Any) -> Standing:
+    standing = Standing(**json.loads(file.metadata()["standing"]))
+    standing.check()
     return standing
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from interp.lab.key import stored
 from interp.lab.signals import interruptible
 
 ROOT = Path(__file__).parent.parent.parent
@@ -54,3 +55,14 @@ def test_a_run_that_is_asked_to_end_leaves_nothing_and_says_so(place, write_stud
     assert err == "error: interrupted; the same command goes on from what is stored\n"
     assert not list((place / "reports").rglob("result.json"))
     assert not list((place / "reports").rglob(".*"))
+
+
+def test_what_sweeps_kept_goes_although_the_run_was_killed_once_it_was_written(place, interp):
+    words = ("run", "works", "--model", "tiny-gpt2")
+    assert interp(*words)[0] == 0
+    digest = stored(place / "reports/tiny-gpt2/none/works").digest
+    sweeps = place / "reports" / ".sweeps"
+    (sweeps / f"works-{digest[:16]}" / "sweep").mkdir(parents=True)
+    (sweeps / ".interp-0123456789abcdef" / "new").mkdir(parents=True)
+    assert "skipped" in interp(*words)[1]
+    assert not sweeps.exists()

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from interp.lab.cli import main
 from interp.lab.streams import Stream, guarded
 
 ROOT = Path(__file__).parent.parent.parent
@@ -64,6 +65,19 @@ def test_a_full_or_closed_stream_is_one_sentence_on_the_other(line, code, senten
     assert (out + err).count("error: ") == bool(sentence)
     assert "Traceback" not in out + err
     assert "Exception" not in out + err
+
+
+@pytest.mark.parametrize("word", ["9" * 5000, "ü" * 100_000, "x\x1b[2J" * 900])
+@pytest.mark.parametrize(
+    "line",
+    ["run", "run works --draws", "export tiny-gpt2 x --dtype", "list", "train x --steps", "new"],
+)
+def test_whatever_was_said_the_answer_is_short_and_ends_with_what_to_do(capsys, line, word):
+    assert main([*line.split(), word]) == 2
+    (said,) = capsys.readouterr().err.splitlines()
+    assert 20 < len(said) < 600
+    assert "…" in said or len(said) < 200
+    assert said.isprintable()
 
 
 @pytest.mark.parametrize("line", ["interp list | head -1", "interp list | true"])

@@ -1,6 +1,8 @@
 """Files that are nearly prompts: a task that can be run, or one sentence that says why not."""
 
 import json
+import sys
+from pathlib import Path
 from random import Random
 
 import pytest
@@ -10,12 +12,8 @@ from interp.errors import UsageError
 from interp.lab.commands.new_task import TEMPLATE
 from interp.report import frames
 
-BITS = [
-    *(b",", b";", b"\t", b'"', b"'", b"\n", b"\r", b"\0", b"\xff", b"\xef\xbb\xbf", b"\\", b" "),
-    *(b"null", b"NaN", b"true", b"1e999", b"-1", b"9" * 5000, b"[", b"]", b"{", b"}", b"#3", b"=1"),
-    *(b"pos_END", b"pos_", b"clean", b"clean_tokens", b"kept", b"\\u0000", b"\\ud800", b"\x1b[31m"),
-    "é²٣\u202e\u2028".encode(),
-]
+sys.path.insert(0, str(Path(__file__).parent.parent / "fuzzing"))
+from bent import bent
 
 
 def _seeds(tokenizer):
@@ -29,17 +27,6 @@ def _seeds(tokenizer):
         yield "run.json", json.dumps(rows).encode()
 
 
-def _bent(whole, random):
-    for _ in range(random.choice([1, 1, 2, 8])):
-        first = random.randrange(len(whole) + 1)
-        last = first + random.choice([1, 2, 5, 30, 200])
-        put = random.choice([b"", random.choice(BITS), whole[first:last] * random.choice([1, 50])])
-        whole = whole[:first] + put + whole[random.choice([first, last]) :]
-        if random.random() < 0.2:
-            whole = whole.replace(random.choice(BITS), random.choice(BITS), random.choice([1, -1]))
-    return whole[:1_000_000]
-
-
 @pytest.mark.parametrize("seed", range(2))
 def test_a_bent_file_is_a_task_or_one_sentence(file, tokenizer, seed):
     random = Random(seed)
@@ -47,7 +34,7 @@ def test_a_bent_file_is_a_task_or_one_sentence(file, tokenizer, seed):
     built, refused = 0, list[str]()
     for _ in range(40):
         name, whole = random.choice(seeds)
-        path = file(_bent(whole, random), name)
+        path = file(bent(whole, random), name)
         try:
             task = tasks.build(path, tokenizer, n=random.choice([None, 2]), n_ctx=160)
         except UsageError as error:

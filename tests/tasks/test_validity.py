@@ -1,8 +1,5 @@
 """The gate judges a task as a whole, and says what the model got."""
 
-from copy import copy
-from itertools import permutations
-
 import numpy as np
 import pytest
 import torch
@@ -56,19 +53,20 @@ def test_a_model_that_guesses_is_refused_with_what_it_got(model):
     assert f"{gate.accuracy.value:.0%} of 112 ioi prompts" in gate.refused
 
 
-def answering(model, task, right, both=0.0):
-    """The real tiny model with the answers' logits raised: by `right` after the clean prompts (of a
-    template, if it says so by template), by `both` after the corrupted ones too."""
-    prompts = task.kept + (task.confirmation.kept if task.source else ())
-    more = right if isinstance(right, dict) else {prompt.template: right for prompt in prompts}
-    raises = {
-        prompt.clean_tokens: (prompt.answer_token, more[prompt.template] + both)
-        for prompt in prompts
-    }
-    raises |= {prompt.corrupted_tokens: (prompt.answer_token, both) for prompt in prompts}
+class _Answering:
+    """The real tiny model with the answers' logits raised: by `right` after the clean prompts, by
+    `both` after the corrupted ones too."""
 
-    def run(tokens, logits_at):
-        raised = [raises[tuple(row)] for row in tokens.tolist()]
+    def __init__(self, model, task, right, both=0.0):
+        self.name, self.device, self._model = model.name, model.device, model
+        prompts = task.kept + (task.confirmation.kept if task.source else ())
+        self._raised = {
+            prompt.clean_tokens: (prompt.answer_token, right + both) for prompt in prompts
+        }
+        self._raised |= {prompt.corrupted_tokens: (prompt.answer_token, both) for prompt in prompts}
+
+    def run(self, tokens, logits_at):
+        raised = [self._raised[tuple(row)] for row in tokens.tolist()]
 
         def answer(logits):
             for row, (token, amount) in enumerate(raised):
@@ -76,16 +74,12 @@ def answering(model, task, right, both=0.0):
             return logits
 
         edit = edits.call(sites.logits(), answer)
-        return model.run(tokens, edits=[edit], logits_at=logits_at)
-
-    able = copy(model)
-    able.run = run
-    return able
+        return self._model.run(tokens, edits=[edit], logits_at=logits_at)
 
 
 def test_a_model_that_answers_passes_and_keeps_all_its_prompts(model):
     task = tasks.build("ioi", model.tokenizer, n=40)
-    gate = tasks.gate(answering(model, task, right=40.0), task)
+    gate = tasks.gate(_Answering(model, task, right=40.0), task)
     assert gate.refused is None
     assert (gate.n, gate.accuracy.value) == (112, 1.0)
 
@@ -93,57 +87,9 @@ def test_a_model_that_answers_passes_and_keeps_all_its_prompts(model):
 def test_a_model_that_answers_the_corrupted_prompts_too_is_refused_for_the_gap(model):
     task = tasks.build("ioi", model.tokenizer, n=40)
     level = -float(tasks.gate(model, task).gap.value)
-    gate = tasks.gate(answering(model, task, right=level, both=40.0), task)
+    gate = tasks.gate(_Answering(model, task, right=level, both=40.0), task)
     assert gate.accuracy.value == 1.0
     assert "nothing for an intervention to restore" in gate.refused
-
-
-@pytest.fixture
-def of_templates(model, tmp_path):
-    """A file of 24 prompts of so many templates, and a model that has all of them right: those of the
-    first template by far more than the others."""
-
-    def make(number):
-        names = ["Mary", "Anna", "Sarah", "Laura", "Emma", "Alice", "Kate", "Julia"]
-        rows = [
-            f"{'So ' * (each % number + 1)}{name} and {other} saw,"
-            f"{'So ' * (each % number + 1)}{other} and {name} saw, {name}, {other},t{each % number}"
-            for each, (name, other) in enumerate(list(permutations(names, 2))[:24])
-        ]
-        path = tmp_path / f"{number}.csv"
-        path.write_text("clean,corrupted,answer,wrong,template\n" + "\n".join(rows) + "\n")
-        task = tasks.build(str(path), model.tokenizer)
-        assert task.n == 24
-        right = {f"t{each}": 30.0 * (each == 0) for each in range(number)}
-        return task, answering(model, task, right, both=40.0)
-
-    return make
-
-
-def test_two_templates_are_judged_by_accuracy_and_gap_and_that_is_said(of_templates):
-    task, able = of_templates(2)
-    gate = tasks.gate(able, task)
-    assert gate.accuracy.value == 1.0
-    assert gate.gap.low < 0
-    assert gate.refused is None
-    assert "judged by accuracy and gap alone: the prompts are of 2 clusters" in gate.note
-    assert "needs 6; more templates make more" in gate.note
-
-
-def test_from_six_templates_the_interval_counts_and_a_refusal_says_what_it_means(of_templates):
-    task, able = of_templates(6)
-    gate = tasks.gate(able, task)
-    assert gate.gap.value > 0.5
-    assert gate.gap.low < 0
-    assert "the model does it in some templates and not in others" in gate.refused
-    assert gate.note is None
-
-
-def test_a_files_held_out_prompts_are_judged_once(of_templates):
-    task, able = of_templates(6)
-    gate = tasks.gate(able, task)
-    assert gate.n == task.n == len(gate.clean_each)
-    assert len(gate.confirmation_clean_each) == 0
 
 
 def test_a_task_without_a_fit_prompt_is_refused_with_the_reasons(model, tmp_path):
@@ -155,21 +101,12 @@ def test_a_task_without_a_fit_prompt_is_refused_with_the_reasons(model, tmp_path
     assert "clean and corrupted differ in length (1)" in gate.refused
 
 
-@pytest.mark.parametrize("seed", [0, 1])
-def test_books_gpt2_does_gendered_pronoun_on_all_templates(seed):
-    model = interp.load("books-gpt2")
-    gate = tasks.gate(model, tasks.build("gendered_pronoun", model.tokenizer, seed=seed))
-    assert gate.refused is None
-    assert gate.accuracy.clusters == 24
-
-
 @pytest.mark.real
 @pytest.mark.slow
-def test_smollm2_does_ioi_on_all_templates_and_induction():
+def test_smollm2_does_ioi_and_induction():
     model = interp.load("smollm2-135m")
-    for name, clusters in (("ioi", 24), ("induction", 16 + 72)):
-        gate = tasks.gate(model, tasks.build(name, model.tokenizer))
+    for name in ("ioi", "induction"):
+        gate = tasks.gate(model, tasks.build(name, model.tokenizer, n=8))
         print(f"{name}: accuracy {gate.accuracy.value:.2f}, clean {gate.clean.value:.2f}")
         assert gate.refused is None
         assert gate.clean.value > 3
-        assert gate.accuracy.clusters == clusters

@@ -118,6 +118,16 @@ def test_a_shorter_schedule_may_be_asked_for_on_the_way_and_the_model_says_so(tr
     assert "from 24 to 12 steps" in interp.load(str(made.folder)).origin.notes[0]
 
 
+def test_fewer_steps_than_are_done_are_refused_and_nothing_is_changed(training):
+    made = training()
+    list(islice(made.events(0.0), 9))
+    recipe = session.place(made.folder) / session.RECIPE
+    before = recipe.read_bytes()
+    with pytest.raises(UsageError, match="has done . steps already, more than 2"):
+        training(recipe=replace(made.recipe, steps=2)).events()
+    assert recipe.read_bytes() == before
+
+
 def test_a_damaged_state_is_named(training):
     made = training()
     list(islice(made.events(), 3))
@@ -190,6 +200,7 @@ RECIPES = [
     b'{"recipe": {"steps": true}}', b'{"recipe": [24]}', b'{"recipe": {"steps": 24}, "shape": 3}',
     b'{"recipe": {"steps": 24, "rate": "\\u001b[2J"}}', b'{"recipe": {"steps": 24}, "\\u001b[2J": "x"}',
     b'{"recipe": {"steps": 24, "x": "' + b"y" * 9000 + b'"}}',
+    b'{"recipe": {"steps": 24}, "notes": {"schedule": [3]}}', b'{"recipe": {"steps": 24}, "notes": []}',
 ]  # fmt: skip
 
 
@@ -205,6 +216,15 @@ def test_a_recipe_of_another_kind_is_refused_in_a_sentence(written, training):
     assert len(str(refused.value)) < 600
     assert str(refused.value).isprintable()
     assert path.read_bytes() == written
+
+
+def test_a_changed_schedule_is_noted_although_the_training_is_killed_right_after(training):
+    made = training()
+    session.agree(made.folder, made.recipe, {})
+    notes = session.agree(made.folder, replace(made.recipe, steps=30), {})
+    assert notes == ("The schedule was changed from 24 to 30 steps on the way.",)
+    assert session.agree(made.folder, replace(made.recipe, steps=30), {}) == notes
+    assert len(session.agree(made.folder, replace(made.recipe, steps=40), {})) == 2
 
 
 def test_a_recipe_that_is_no_file_is_not_waited_for(training):
