@@ -7,7 +7,7 @@ alike, since prompts made from one sentence are no independent evidence.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Shaped
@@ -59,7 +59,11 @@ def table(
 
     estimate = mean(effects, clusters, items, seed=seed)
     p = estimate.p if signed and estimate.p is not None else np.full(len(effects), np.nan)
-    columns = {"effect": estimate.value, "ci_low": estimate.low, "ci_high": estimate.high}
+    columns: dict[str, Any] = {
+        "effect": estimate.value,
+        "ci_low": estimate.low,
+        "ci_high": estimate.high,
+    }
     columns |= {"p": p, "p_corrected": benjamini_hochberg(p), "n": estimate.n}
     return pd.DataFrame(
         columns if estimate.pooled is None else columns | {"pooled": estimate.pooled}
