@@ -54,7 +54,7 @@ def training_dynamics(
     context: Annotated[int, Range(4, 4096)] = 64,
     vocabulary: Annotated[int, Range(3, 65536)] = 33,
     positions: Literal["rotary", "learned"] = "rotary",
-    sequences: Annotated[int, Range(4, 10_000)] = 16,
+    sequences: Annotated[int, Range(2, 10_000)] = 16,
     measured: Count = 20,
 ) -> Report:
     recipe = Recipe(steps=steps, batch=BATCH, rate=rate, warmup=50, decay=0.01, seed=seed)

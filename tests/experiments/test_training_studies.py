@@ -19,7 +19,7 @@ def table(report, name):
 
 @pytest.fixture(scope="module")
 def grown():
-    return study("training_dynamics", steps=6, measured=3, sequences=3, context=16, vocabulary=12)
+    return study("training_dynamics", steps=6, measured=3, sequences=8, context=16, vocabulary=12)
 
 
 def test_training_dynamics_measures_before_and_after_on_unread_sequences(grown):
