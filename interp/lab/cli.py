@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
@@ -69,6 +70,7 @@ def _begin(
 def main(words: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit code; what goes wrong is said in one sentence."""
     streams.open_all()
+    _quiet()
     with interruptible() as interruption:
         try:
             with streams.guarded() as (out, _):
@@ -81,6 +83,12 @@ def main(words: Sequence[str] | None = None) -> int:
                 return code
         except KeyboardInterrupt:
             return interruption.code
+
+
+def _quiet() -> None:
+    """The bars of other libraries would come between our own; they are read when these are imported."""
+    for name in ("TQDM_DISABLE", "HF_HUB_DISABLE_PROGRESS_BARS"):
+        os.environ.setdefault(name, "1")
 
 
 def _run(words: Sequence[str] | None, interruption: Interruption) -> int:

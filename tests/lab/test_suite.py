@@ -3,6 +3,8 @@ where it is asked to."""
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -92,3 +94,25 @@ def test_the_index_in_between_lists_what_is_still_to_come_and_what_failed(
     coming = between[between.index('id="coming"') :]
     assert re.findall(r"<code>(\w+)</code> runs", coming) == ["middle", "slow"]
     assert "quick" in between[: between.index('id="coming"')]
+
+
+def test_what_needs_no_task_does_not_wait_for_the_tasks(interp, write_study, place):
+    Path("experiments/works.py").unlink()
+    write_study("quick", SEEN.format(name="quick"), "task=None, cost=1")
+    write_study("asks", SEEN.format(name="asks"), "task='ioi', gated=False, cost=2")
+    write_study("later", SEEN.format(name="later"), "task=None, cost=3")
+    code, out, _ = interp("run", "all", *TINY)
+    assert code == 0
+    assert re.findall(r"(\d of \d), (\w+): runs", out) == [
+        ("1 of 3", "quick"),
+        ("2 of 3", "asks"),
+        ("3 of 3", "later"),
+    ]
+    assert Path("seen-asks").read_text() == "True"
+
+
+def test_no_bar_of_another_library_is_drawn(interp):
+    begun = "from interp.lab.cli import main; main(['--version'])"
+    script = f"{begun}; from tqdm import tqdm; list(tqdm([1]))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
