@@ -357,8 +357,7 @@ def in_turn(opened, top) -> Evidence:
 
 def allowed(opened, least, scale=1.0, n_terms=1) -> float:
     """What a check allows in float32, or what rounding makes of it in this number format."""
-    depth = 2 * opened.patterns[0].shape[0]
-    rounded = tolerance.rounding(opened.dtype, scale, n_terms, depth)
+    rounded = tolerance.rounding(opened.dtype, scale, n_terms, opened.depth)
     return rounded if opened.dtype.itemsize < 4 else max(least, rounded)
 
 

@@ -76,6 +76,11 @@ class Opened:
         """The number format that the model computes in."""
         return next(self.classifier.model.parameters()).dtype
 
+    @property
+    def depth(self) -> int:
+        """How often something is written to the residual stream, one after the other."""
+        return 2 * int(getattr(self.classifier.config.get_text_config(), "num_hidden_layers", 1))
+
     def largest_decision(self) -> float:
         """The magnitude of the largest logit on the first pair, 1 at least."""
         logits = self.classifier.logits(self.readings[0].inputs)
