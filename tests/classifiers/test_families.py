@@ -219,7 +219,7 @@ VIEWS = {
     "fnet": "tokens",
     "ibert": "tokens attention",
     "xmod": "tokens heads heads* attention",
-    "gpt_oss": "tokens heads*",
+    "gpt_oss": "tokens heads heads*",
     "squeezebert": "tokens",
 }
 
