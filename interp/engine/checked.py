@@ -39,7 +39,7 @@ class Checker:
 
     def __init__(self, model: Transformer, n_examples: int, n_pos: int) -> None:
         self.model, self.n_examples, self.n_pos = model, n_examples, n_pos
-        self._sizes = _sizes(model.config, n_pos)
+        self._sizes = sizes(model.config, n_pos)
         self._fitting: set[tuple[object, ...]] = set()
 
     def settled(self, edit: Edit) -> Edit:
@@ -65,7 +65,7 @@ class Checker:
         return edit
 
 
-def _sizes(config: Config, n_pos: int) -> dict[str, int]:
+def sizes(config: Config, n_pos: int) -> dict[str, int]:
     """How long each axis of an activation is."""
     return {
         **{"pos": n_pos, "query": n_pos, "key": n_pos, "1": 1},

@@ -13,6 +13,7 @@ from interp.edits import Edit, Put
 from interp.engine.base import Base
 from interp.engine.beginning import Beginning, Beginnings
 from interp.engine.entry import Door, LayerEntry, entrance
+from interp.engine.imagined import Imagining
 from interp.engine.localise import first_position, given_apart
 from interp.sites import Site
 from interp.transformer import Transformer
@@ -108,6 +109,8 @@ class JobMaker:
         return self._known[site]
 
     def _computed(self, site: Site, layer: int) -> Tensor:
+        if isinstance(self.model, Imagining):
+            return self.model.imagined(site, self.base.tokens)
         entry = LayerEntry(self.model, self.base, layer, self._everyone, 0)
         block = self.model.block(layer)
         if site.kind in ("resid_pre", "resid_mid", "resid_post"):

@@ -16,6 +16,7 @@ from interp.engine.base import Base, base_run
 from interp.engine.budget import Room, memory_budget, room_for
 from interp.engine.checked import Checker, Intervention, interventions_of, plannable
 from interp.engine.cost import Bytes, bytes_of, bytes_of_sweep, flops_forward, flops_of
+from interp.engine.imagined import Imagining
 from interp.engine.job import Job, JobMaker
 from interp.engine.localise import for_prompts
 from interp.engine.slices import check_room, cut
@@ -210,6 +211,7 @@ def drafted(
 def planned(draft: Draft) -> Plan:
     """The draft worked out; of several slices each is planned and dropped again."""
     config, (n_examples, n_pos) = draft.model.config, draft.tokens.shape
+    noted = len(draft.model.forwards) if isinstance(draft.model, Imagining) else 0
     heights: defaultdict[int, float] = defaultdict(float)
     largest, n_batches, running, values, ends = 0, 0, set(draft.naive), [], []
     for part in draft.parts():
@@ -228,6 +230,9 @@ def planned(draft: Draft) -> Plan:
         only = part if len(draft.slices) == 1 else None
         # The next slice's base run has its place.
         del part
+    if isinstance(draft.model, Imagining):
+        # The base runs are counted here.
+        del draft.model.forwards[noted:]
     one = flops_forward(config, n_examples, n_pos, n_pos)
     heights[n_examples * n_pos] += one * len(draft.naive)
     return Plan(

@@ -6,36 +6,53 @@ when it is warm, and the median counts: what is measured is the rate at which lo
 
 from __future__ import annotations
 
+import math
 import statistics
 import time
 from contextlib import nullcontext
 from weakref import WeakKeyDictionary
 
 import torch
+from torch import nn
 
 from interp.engine.allocation import reused_memory
-from interp.engine.cost import flops_of_layer
+from interp.engine.cost import flops_forward, flops_of_layer
+from interp.engine.imagined import Forward
 from interp.transformer import Transformer
 from interp.transformer.project import packed
 from interp.transformer.tap import Untapped
 
 _REPEATS = 5
+# Tokens at a time; more take no less each.
+_TALLEST = 1024
 # FLOPs a second of each model, by its batches: the machine is not tried out again for each sweep.
 _Rates = dict[tuple[object, ...], float]
-_known: WeakKeyDictionary[Transformer, _Rates] = WeakKeyDictionary()
+_known: WeakKeyDictionary[nn.Module, _Rates] = WeakKeyDictionary()
 
 
 def seconds_of(model: Transformer, flops: float, n_tokens: int, n_pos: int, packing: bool) -> float:
     """About how long so many FLOPs take in batches of so many tokens, in prompts of `n_pos`."""
     if not flops:
         return 0.0
-    # To a power of two: what a batch takes in time is smooth in its height.
-    n_rows, n_pos = 1 << max(0, round(n_tokens / n_pos) - 1).bit_length(), n_pos
-    alike = (n_rows, n_pos.bit_length(), packing, torch.get_num_threads())
-    rates = _known.setdefault(model, {})
+    # To a power of four: what a token takes changes little with how many there are.
+    height = min(4 ** round(math.log(max(1, n_tokens), 4)), _TALLEST)
+    # What attention adds to a token changes with the number of them only in long prompts.
+    length = max(16, 1 << (n_pos - 1).bit_length())
+    alike = (height, length, packing, torch.get_num_threads())
+    # A rehearsal's model is another object, of the same modules.
+    rates = _known.setdefault(model.embed, {})
     if alike not in rates:
-        rates[alike] = _rate(model, n_rows, n_pos, packing)
+        rates[alike] = _rate(
+            model, max(1, height // length), min(length, model.config.n_ctx), packing
+        )
     return flops / rates[alike]
+
+
+def seconds_of_forward(model: Transformer, forward: Forward) -> float:
+    """About how long this forward pass takes."""
+    n_examples, n_pos = forward.n_examples, forward.n_pos
+    flops = flops_forward(model.config, n_examples, n_pos, forward.n_read)
+    return seconds_of(model, flops, n_examples * n_pos, n_pos, packing=True)
 
 
 @torch.no_grad()

@@ -1,12 +1,35 @@
-"""What sweeps would cost, in few lines: those of as many interventions are told together."""
+"""What a study would cost, in few lines: sweeps of as many interventions are told together."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from interp.engine import Plan
+    from interp.engine import Forward, Plan
+    from interp.transformer import Transformer
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """A study as it would run: its sweeps, its other forward passes, and the seconds of all that the
+    rehearsal has really done (statistics, and choosing what to run)."""
+
+    model: Transformer
+    plans: Sequence[Plan]
+    forwards: Sequence[Forward]
+    rest: float
+
+    @property
+    def seconds(self) -> float:
+        """About how long the whole study takes on this machine."""
+        from interp.engine.speed import seconds_of_forward
+
+        swept = sum(plan.seconds for plan in self.plans)
+        return (
+            swept + sum(seconds_of_forward(self.model, each) for each in self.forwards) + self.rest
+        )
 
 
 def lines(plans: Sequence[Plan]) -> list[str]:
@@ -17,14 +40,21 @@ def lines(plans: Sequence[Plan]) -> list[str]:
     return [_line(number, each) for number, each in alike.items()]
 
 
-def total(plans: Sequence[Plan]) -> str:
+def total(rehearsals: Sequence[Rehearsal]) -> str:
     """All of them in one sentence."""
+    plans = [plan for each in rehearsals for plan in each.plans]
+    n_forwards = sum(len(each.forwards) for each in rehearsals)
+    return (
+        f"{_swept(plans)}, about {_time(sum(each.seconds for each in rehearsals))} with {n_forwards} other "
+        "forward passes and all else"
+    )
+
+
+def _swept(plans: Sequence[Plan]) -> str:
     flops, naive = sum(plan.flops for plan in plans), sum(plan.flops_naive for plan in plans)
-    minutes, seconds = divmod(round(sum(plan.seconds for plan in plans)), 60)
     return (
         f"{len(plans)} sweeps, {flops / 1e12:.3g} TFLOP instead of {naive / 1e12:.3g}, at most "
-        f"{max(plan.memory for plan in plans) / 2**20:.0f} MiB above the model, about "
-        f"{f'{minutes} min ' if minutes else ''}{seconds} s"
+        f"{max((plan.memory for plan in plans), default=0) / 2**20:.0f} MiB above the model"
     )
 
 
@@ -37,8 +67,13 @@ def _line(number: int, plans: Sequence[Plan]) -> str:
     apart = f", {naive} one by one" if naive else ""
     return (
         f"{number} interventions on {n_prompts} prompts of {n_tokens} tokens, {skipped} of them in all "
-        f"change nothing{apart}: {total(plans)}"
+        f"change nothing{apart}: {_swept(plans)}, about {_time(sum(plan.seconds for plan in plans))}"
     )
+
+
+def _time(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{f'{minutes} min ' if minutes else ''}{rest} s"
 
 
 def _span(numbers: Iterable[int]) -> str:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from interp import files
 from interp.errors import InterpError, NotApplicable, UnavailableError, UsageError
 from interp.lab import naming, provenance
+from interp.lab.costs import Rehearsal
 from interp.lab.inputs import shown
 from interp.lab.order import Order, unless_taken
 from interp.lab.progress import Watch, reach, watching
@@ -203,20 +204,25 @@ def _report(order: Order, why_not: str, watch: Watch) -> Report:
     return replace(report, warnings=[*report.warnings, *notes])
 
 
-def rehearse(order: Order) -> list[Plan]:
-    """The plans of the study's sweeps, which are not run. What the study makes of their zeros, and
-    where it stumbles over them, does not matter."""
+def rehearse(order: Order) -> Rehearsal:
+    """The study's sweeps and forward passes, none of which is run. What the study makes of the zeros and
+    of what is made up, and where it stumbles over them, does not matter."""
     from interp import engine
+    from interp.transformer import Transformer
 
     plans: list[Plan] = []
     function, _ = order.study.load()
     _seed(order.request.seed)
+    assert isinstance(order.model, Transformer), "only transformers are swept"
+    model = engine.imagining(order.model)
+    clock = time.perf_counter()
     with (
         engine.options(memory=order.request.memory, rehearsal=plans),
         contextlib.suppress(ArithmeticError, InterpError, LookupError, RuntimeError, ValueError),
     ):
-        function(order.model, order.task, **order.arguments)
-    return plans
+        function(model, order.task, **order.arguments)
+    took = time.perf_counter() - clock
+    return Rehearsal(order.model, plans, model.forwards, took)
 
 
 def _checkpoints(order: Order) -> Path:

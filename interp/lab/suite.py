@@ -18,7 +18,6 @@ from interp.lab.subject import classifier
 from interp.lab.task_choice import TaskChoice, choose
 
 if TYPE_CHECKING:
-    from interp.engine import Plan
     from interp.tokenizers import Choice
     from interp.transformer import Transformer
 
@@ -163,7 +162,7 @@ def _check_task(studies: Sequence[Study], request: Request) -> None:
 
 def _tell_costs(orders: Sequence[Order], choice: TaskChoice) -> None:
     """What would run, and what its sweeps would cost."""
-    every: list[Plan] = []
+    every: list[costs.Rehearsal] = []
     for each in orders:
         if each.reason and (why_not := choice.why_not(each)):
             tell(each, f"would not run: {why_not}")
@@ -176,13 +175,12 @@ def _tell_costs(orders: Sequence[Order], choice: TaskChoice) -> None:
             continue
         if not (each.reason and each.study.sweeps):
             continue
-        plans = runs.rehearse(each)
-        for line in costs.lines(plans):
+        rehearsal = runs.rehearse(each)
+        for line in costs.lines(rehearsal.plans):
             tell(each, line)
-        if len(plans) > 1:
-            tell(each, f"in all {costs.total(plans)}")
-        every += plans
-    if every:
+        tell(each, f"in all {costs.total([rehearsal])}")
+        every.append(rehearsal)
+    if any(rehearsal.plans for rehearsal in every):
         print("sweeps chosen by the results of others may differ")
     if len(orders) > 1 and every:
-        print(f"everything: {costs.total(every)}; reading, statistics and pages come on top")
+        print(f"everything: {costs.total(every)}; loading, gates and pages come on top")
