@@ -42,6 +42,11 @@ class Room:
     def rest(self) -> int:
         return self.total - self.held - self.packing
 
+    @property
+    def asked(self) -> int | None:
+        """The total, where somebody asked for it; copies have no bound where nobody did."""
+        return None if self.most_packed is None else self.total
+
 
 def room_for(model: Transformer, unembedding: bool, memory: int | None, others: int) -> Room:
     """How the budget is divided. Weights are packed if their copies fit in half of it and leave

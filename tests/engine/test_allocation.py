@@ -1,4 +1,4 @@
-"""Large temporaries are used again inside the context, and given back after it."""
+"""Large temporaries are used again inside the context, unless a budget is tight, and given back after it."""
 
 import resource
 import sys
@@ -51,3 +51,11 @@ def test_an_error_inside_ends_it_too():
     with pytest.raises(ValueError, match="inside"):
         broken()
     assert process.memory_info().rss - before < N_BYTES
+
+
+def test_under_a_budget_what_is_large_beside_it_is_mapped_and_goes_at_once():
+    process = psutil.Process()
+    before = process.memory_info().rss
+    with reused_memory(2 * N_BYTES):
+        faults_of(3)
+        assert process.memory_info().rss - before < N_BYTES
