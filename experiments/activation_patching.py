@@ -22,7 +22,6 @@ import numpy as np
 import pandas as pd
 
 from interp import sites, stats
-from interp.lab import Count, Heads, experiment, figures, judged, scores, tested, tolerance
 from interp.methods import controls, parts
 from interp.methods.batches import aligned
 from interp.methods.grid import (
@@ -40,6 +39,8 @@ from interp.methods.patch import (
     worst_error,
 )
 from interp.report import Chart, Check, Headline, Heatmap, Maps, Report, Section, Series, Table
+from interp.study import Count, Heads, experiment
+from interp.views import figures, judged, scores, tested, tolerance
 
 STREAM = ("resid_pre", "resid_mid", "attn_out", "mlp_out")
 # resid_mid lies between resid_pre of two layers; every position of it is asked for at named ones only.

@@ -15,7 +15,6 @@ import pandas as pd
 import torch
 
 from interp import sites
-from interp.lab import AnyHead, AnyLayer, experiment, tolerance
 from interp.methods.isolation import isolation
 from interp.methods.steps import recomputed
 from interp.report import (
@@ -33,7 +32,9 @@ from interp.report import (
     Text,
     TokenStrip,
 )
+from interp.study import AnyHead, AnyLayer, experiment
 from interp.tasks import prompt_tokens
+from interp.views import tolerance
 
 
 @experiment(

@@ -19,11 +19,12 @@ import torch
 
 from interp import sites, stats
 from interp.errors import NotApplicable
-from interp.lab import Heads, experiment, figures, judged, scores, tested, tolerance
 from interp.methods import attribute
 from interp.methods.asked import asked, places
 from interp.methods.attention import between
 from interp.report import Attention, Check, Heatmap, Maps, Report, Section, Table
+from interp.study import Heads, experiment
+from interp.views import figures, judged, scores, tested, tolerance
 
 SHOWN = 4
 EVEN = "an even spread"

@@ -21,10 +21,11 @@ import pandas as pd
 
 from interp import stats
 from interp.errors import NotApplicable, UsageError, nearest
-from interp.lab import Range, calibrated, experiment, meter, progress, scores
 from interp.report import Check, Headline, NotRun, Report, Section, Table
 from interp.stats import calibration, simulated
+from interp.study import Range, calibrated, experiment, meter, progress
 from interp.training.initial import fresh as untrained
+from interp.views import scores
 
 MOST = 0.05
 STUDIES = [

@@ -26,13 +26,14 @@ import torch
 import interp
 from interp import stats
 from interp.errors import UsageError
-from interp.lab import Components, ablations, experiment, figures, judged, scores, tested, tolerance
 from interp.methods import attribute, parts
 from interp.methods.ablate import ablate
 from interp.methods.asked import asked
 from interp.methods.weight_distance import distances
 from interp.report import Chart, Check, Headline, Maps, Report, Section, Series, Table
+from interp.study import Components, experiment
 from interp.tasks.validity import LEAST_ACCURACY
+from interp.views import ablations, figures, judged, scores, tested, tolerance
 
 SIDES = ("before", "after")
 

@@ -18,21 +18,12 @@ Limits  One head at a time: heads that stand in for each other look unimportant.
 
 import numpy as np
 
-from interp.lab import (
-    Count,
-    Heads,
-    ablations,
-    experiment,
-    figures,
-    judged,
-    scores,
-    tested,
-    tolerance,
-)
 from interp.methods import controls, parts
 from interp.methods.ablate import ablate
 from interp.methods.offsets import offsets
 from interp.report import Chart, Check, Formula, Headline, Maps, Report, Section, Series, Table
+from interp.study import Count, Heads, experiment
+from interp.views import ablations, figures, judged, scores, tested, tolerance
 
 
 @experiment(

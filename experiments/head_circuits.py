@@ -23,7 +23,6 @@ import torch
 
 from interp import sites, stats
 from interp.errors import NotApplicable
-from interp.lab import Range, Tokens, experiment, judged, progress, tolerance
 from interp.methods import circuits, composition
 from interp.report import (
     Check,
@@ -39,7 +38,9 @@ from interp.report import (
     Table,
     Text,
 )
+from interp.study import Range, Tokens, experiment, progress
 from interp.tasks import prompt_tokens
+from interp.views import judged, tolerance
 
 OFFSETS = [0, 1]
 # The share of sampled tokens that a copying head raises above all others, and the share of pairs that

@@ -16,7 +16,6 @@ import numpy as np
 import pandas as pd
 
 from interp import sites
-from interp.lab import Layer, experiment, tolerance
 from interp.methods.decompose import decompose, needs
 from interp.methods.head_sum import head_sum, relative
 from interp.report import (
@@ -34,7 +33,9 @@ from interp.report import (
     Text,
     TokenStrip,
 )
+from interp.study import Layer, experiment
 from interp.tasks import prompt_tokens
+from interp.views import tolerance
 
 
 @experiment(

@@ -20,7 +20,6 @@ import numpy as np
 import pandas as pd
 
 from interp import stats
-from interp.lab import Heads, Range, experiment, figures, judged, tolerance
 from interp.methods import induction
 from interp.report import (
     Attention,
@@ -35,6 +34,8 @@ from interp.report import (
     Table,
     Text,
 )
+from interp.study import Heads, Range, experiment
+from interp.views import figures, judged, tolerance
 
 # What a head of a kind must give to where its kind attends; and the fewest sequences that confirm.
 HALF, LEAST = 0.5, 12

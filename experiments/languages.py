@@ -25,14 +25,15 @@ import pandas as pd
 
 import interp
 from interp import stats
-from interp.lab import Count, Range, Steps, experiment, figures, judged, meter, progress
 from interp.report import Chart, Headline, Report, Section, Series, Table
+from interp.study import Count, Range, Steps, experiment, meter, progress
 from interp.training import bpe
 from interp.training import languages as shipped
 from interp.training.data import of_texts
 from interp.training.initial import fresh
 from interp.training.loop import optimizer, train
 from interp.training.recipe import Recipe
+from interp.views import figures, judged
 
 ALL = ["swahili", "zulu", "wolof", "ewe", "latvian", "estonian", "basque", "manx"]
 TRAINED = ["swahili", "ewe"]

@@ -19,10 +19,11 @@ Limits  One part at a time. Removing a block under zero ablation also removes it
 import numpy as np
 import pandas as pd
 
-from interp.lab import Count, Layers, ablations, experiment, figures, judged, scores, tested
 from interp.methods import controls, parts
 from interp.methods.ablate import ablate
 from interp.report import Chart, Headline, Heatmap, Maps, Report, Section, Series, Table
+from interp.study import Count, Layers, experiment
+from interp.views import ablations, figures, judged, scores, tested
 
 ESTIMATE = ("effect", "ci_low", "ci_high", "p_corrected")
 

@@ -18,7 +18,6 @@ import torch
 
 from interp import edits, sites, stats
 from interp.errors import UsageError
-from interp.lab import experiment, tolerance
 from interp.methods import attribute
 from interp.methods.asked import asked
 from interp.methods.norms import centred, folded, mean_share, scales
@@ -36,6 +35,8 @@ from interp.report import (
     Table,
     Text,
 )
+from interp.study import experiment
+from interp.views import tolerance
 
 
 def _reason(model) -> str | None:

@@ -20,8 +20,6 @@ import numpy as np
 import pandas as pd
 
 from interp import sites, stats
-from interp.lab import Heads, experiment, figures, judged, tested, tolerance
-from interp.lab import scores as scored
 from interp.methods import attention, attribute, neurons, readings
 from interp.methods.asked import asked, places
 from interp.report import (
@@ -34,6 +32,9 @@ from interp.report import (
     Table,
     Text,
 )
+from interp.study import Heads, experiment
+from interp.views import figures, judged, tested, tolerance
+from interp.views import scores as scored
 
 KEYS = ["component", "layer", "head"]
 

@@ -17,7 +17,6 @@ import pandas as pd
 import torch
 
 from interp import stats
-from interp.lab import Example, experiment, figures, judged, tested, tolerance
 from interp.methods.asked import asked, places
 from interp.methods.lens import entries, lens
 from interp.report import (
@@ -35,6 +34,8 @@ from interp.report import (
     TokenStrip,
 )
 from interp.stats.verdict import LEAST_CONFIRMING
+from interp.study import Example, experiment
+from interp.views import figures, judged, tested, tolerance
 
 THIRDS = 3
 

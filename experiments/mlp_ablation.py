@@ -20,21 +20,12 @@ import numpy as np
 import pandas as pd
 
 from interp import stats
-from interp.lab import (
-    Count,
-    Layers,
-    Neurons,
-    ablations,
-    experiment,
-    figures,
-    judged,
-    scores,
-    tested,
-)
 from interp.methods import controls, parts
 from interp.methods.ablate import ablate
 from interp.methods.first_order import neuron_effects
 from interp.report import Chart, Headline, Report, Section, Series, Table
+from interp.study import Count, Layers, Neurons, experiment
+from interp.views import ablations, figures, judged, scores, tested
 
 ESTIMATE = ("effect", "ci_low", "ci_high", "p_corrected")
 

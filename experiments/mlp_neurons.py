@@ -17,12 +17,13 @@ import pandas as pd
 import torch
 
 from interp import sites, stats
-from interp.lab import Neurons, Tokens, experiment, judged, scores, tested, tolerance
 from interp.methods import attribute, neurons, readings
 from interp.methods.asked import asked
 from interp.methods.passages import passages
 from interp.report import Chart, Check, Headline, Report, Section, Series, Table, TokenStrip
+from interp.study import Neurons, Tokens, experiment
 from interp.tasks import prompt_tokens
+from interp.views import judged, scores, tested, tolerance
 
 LENGTH = 64
 

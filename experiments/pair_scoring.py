@@ -36,7 +36,6 @@ from interp.classifiers.names import HHEM, SHORT_NAMES, parted
 from interp.classifiers.opened import Opened, head_names, isolated, part_names
 from interp.classifiers.pairs import pairs as read_pairs
 from interp.errors import NotApplicable, UnavailableError
-from interp.lab import Count, experiment, judged, progress, tested, tolerance
 from interp.report import (
     Attention,
     Chart,
@@ -52,6 +51,8 @@ from interp.report import (
     TokenStrip,
 )
 from interp.stats.verdict import LEAST_CONFIRMING, POWER, RECHOICES, smallest_effect
+from interp.study import Count, experiment, progress
+from interp.views import judged, tested, tolerance
 
 PUBLISHED = "the published scores of HHEM 1.0"
 TOLERANCE = 1e-4

@@ -14,10 +14,11 @@ import pandas as pd
 
 from interp import edits, sites
 from interp.errors import NotApplicable, UsageError
-from interp.lab import experiment, tolerance
 from interp.methods.parity import differences, huggingface_places, transformerlens_places
 from interp.report import Chart, Check, Headline, Report, Section, Series, Table, Text, TokenStrip
+from interp.study import experiment
 from interp.tasks import prompt_tokens
+from interp.views import tolerance
 from interp.weights.comparison import reference
 
 

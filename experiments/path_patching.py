@@ -22,7 +22,6 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from interp.lab import Count, Heads, experiment, judged, scores, tested, tolerance
 from interp.methods import parts
 from interp.methods.batches import by_length
 from interp.methods.carry import needed
@@ -31,6 +30,8 @@ from interp.methods.naive_path import naive_path
 from interp.methods.paths import all_senders, paths
 from interp.methods.receivers import Receiver
 from interp.report import Chart, Check, Heatmap, Maps, Report, Section, Series, Table
+from interp.study import Count, Heads, experiment
+from interp.views import judged, scores, tested, tolerance
 
 COLUMNS = ["receiver", "input", "sender_kind", "layer", "head", "effect", "ci_low", "ci_high"]
 END = "END"

@@ -25,7 +25,6 @@ import torch
 
 from interp import sites, stats
 from interp.errors import NotApplicable, UsageError
-from interp.lab import Count, Heads, experiment, figures, judged, scores, tested, tolerance
 from interp.methods import controls, parts
 from interp.methods.patch import Patch, labels, patch, worst_error
 from interp.report import (
@@ -40,6 +39,8 @@ from interp.report import (
     Text,
     TokenStrip,
 )
+from interp.study import Count, Heads, experiment
+from interp.views import figures, judged, scores, tested, tolerance
 
 # Which corruption of the task turns round which signal.
 SIGNALS = {"position": "swap", "token": "flip_swap", "both": "flip"}

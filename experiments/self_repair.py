@@ -24,7 +24,6 @@ import pandas as pd
 
 from interp import stats
 from interp.errors import NotApplicable
-from interp.lab import Components, Heads, experiment, figures, judged, scores, tested, tolerance
 from interp.methods import controls, parts
 from interp.methods.ablate import ablate
 from interp.methods.offsets import offsets
@@ -39,6 +38,8 @@ from interp.report import (
     Series,
     Table,
 )
+from interp.study import Components, Heads, experiment
+from interp.views import figures, judged, scores, tested, tolerance
 
 TERMS = ("later_heads", "later_mlps", "rescaling")
 

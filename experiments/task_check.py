@@ -14,9 +14,10 @@ import pandas as pd
 
 from interp import stats, tasks
 from interp.errors import UsageError
-from interp.lab import experiment, figures, judged, progress
 from interp.report import Chart, Report, Section, Series, Table, Text
 from interp.stats.intervals import LEAST_CLUSTERS
+from interp.study import experiment, progress
+from interp.views import figures, judged
 
 # Prompts of every other task, and as many again of those templates that confirm.
 OTHERS = 24

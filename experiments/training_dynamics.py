@@ -25,13 +25,14 @@ import pandas as pd
 import torch
 
 from interp import stats
-from interp.lab import Count, Range, Rate, Steps, experiment, figures, judged, progress
 from interp.report import Chart, Check, Headline, Heatmap, Maps, Report, Section, Series, Table
+from interp.study import Count, Range, Rate, Steps, experiment, progress
 from interp.training import dynamics
 from interp.training.initial import fresh
 from interp.training.presets import shape
 from interp.training.recipe import Recipe
 from interp.training.repeats import Repeats
+from interp.views import figures, judged
 
 HEADS, WIDTH, BATCH = 4, 64, 32
 

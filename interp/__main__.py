@@ -7,7 +7,7 @@ import sys
 def main() -> int:
     """Runs the command line and returns its exit code."""
     try:
-        from interp.lab.cli import main as run
+        from interp.cli.main import main as run
     except KeyboardInterrupt:
         return 130
     code = run()

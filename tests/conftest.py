@@ -15,12 +15,12 @@ from jaxtyping import install_import_hook
 
 PACKAGE = Path(__file__).parent.parent / "interp"
 # Typer hands its commands a context of another class than its own annotation says.
-UNCHECKED = {"interp", "interp.__main__", "interp.lab.cli", "interp.lab.commands"}
+UNCHECKED = {"interp", "interp.lab", "interp.__main__", "interp.cli.main", "interp.cli.commands"}
 
 
 def _modules():
-    rooms = [path for path in PACKAGE.iterdir() if path.is_dir() and path.name != "lab"]
-    places = [*rooms, *PACKAGE.glob("*.py"), *(PACKAGE / "lab").iterdir()]
+    rooms = [path for path in PACKAGE.iterdir() if path.is_dir() and path.name != "cli"]
+    places = [*rooms, *PACKAGE.glob("*.py"), *(PACKAGE / "cli").iterdir()]
     names = {
         ".".join(("interp", *place.relative_to(PACKAGE).with_suffix("").parts)) for place in places
     }

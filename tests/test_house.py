@@ -12,6 +12,7 @@ PACKAGE = ROOT / "interp"
 # A module imports only from its own row and the rows before it.
 LADDER = (
     {"errors", "visible"},
+    {"streams"},
     {"files"},
     {"ordinary"},
     {"rows"},
@@ -28,7 +29,12 @@ LADDER = (
     {"methods"},
     {"training", "classifiers"},
     {"report"},
+    {"views"},
+    {"study"},
     {"lab"},
+    {"runs"},
+    {"compare"},
+    {"cli"},
     {"bench"},
 )
 RANK = {room: rank for rank, row in enumerate(LADDER) for room in row}
@@ -84,8 +90,8 @@ def test_the_ladder_would_catch_a_step_down():
     assert forbidden("tasks", ["interp.sites", "interp.engine.plan", "torch"]) == [
         "interp.engine.plan"
     ]
-    tree = ast.parse("def late():\n    from interp import lab")
-    assert forbidden("report", imports(tree)) == ["interp.lab"]
+    tree = ast.parse("def late():\n    from interp import study")
+    assert forbidden("report", imports(tree)) == ["interp.study"]
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=named)
@@ -111,7 +117,7 @@ def test_a_report_knows_no_model(path):
 def test_a_study_imports_doors_and_no_other_study(path):
     others = {study.stem for study in STUDIES}
     for module in imports(ast.parse(path.read_text(encoding="utf-8"))):
-        assert not module.startswith(("interp.report.", "interp.lab.", "experiments")), module
+        assert not module.startswith(("interp.report.", "interp.study.", "experiments")), module
         assert module not in others, module
 
 
@@ -171,7 +177,7 @@ def test_sites_have_axes_on_the_list():
 def test_what_only_tells_imports_no_torch(words):
     code = (
         "import sys\n"
-        "from interp.lab.cli import main\n"
+        "from interp.cli.main import main\n"
         f"code = main({words!r})\n"
         "sys.exit(code or ('torch' in sys.modules) * 99)"
     )
@@ -180,7 +186,7 @@ def test_what_only_tells_imports_no_torch(words):
 
 
 def test_importing_the_package_imports_no_torch():
-    code = "import sys, interp, interp.sites, interp.lab; sys.exit('torch' in sys.modules)"
+    code = "import sys, interp, interp.sites, interp.study; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
 
 

@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from interp.errors import UsageError
-from interp.lab.registry import discover
+from interp.study.registry import discover
 
 README = Path(__file__).parents[1] / "README.md"
 MAKEFILE = README.with_name("Makefile")
@@ -42,7 +42,7 @@ def test_every_make_command_of_the_readme_is_a_target():
 
 @pytest.mark.parametrize("words", commands("interp"), ids=" ".join)
 def test_every_interp_command_of_the_readme_is_understood(words):
-    from interp.lab.cli import app
+    from interp.cli.main import app
 
     # Asking for help with the same words shows that the command and its options exist.
     done = CliRunner().invoke(app, [words[0], "--help"])

@@ -99,8 +99,8 @@ def comparison():
     """A run beside one whose head L2H1 has another effect on every prompt."""
     import synthetic
 
-    from interp.lab import site
     from interp.report import Heatmap, Report, Section
+    from interp.runs import site
 
     def run(shift, seed):
         samples = synthetic.samples(11)

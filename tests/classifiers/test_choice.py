@@ -11,7 +11,7 @@ from interp.classifiers import choice, moves
 from interp.classifiers.opened import Opened
 from interp.classifiers.pairs import Pair
 from interp.classifiers.places import find
-from interp.lab.registry import discover
+from interp.study.registry import discover
 
 STUDY = discover(Path(__file__).parent.parent.parent / "experiments").studies["pair_scoring"]
 LAYERS = np.repeat(np.arange(4), 8)

@@ -17,8 +17,8 @@ from interp.classifiers.loading import load
 from interp.classifiers.opened import Opened, isolated
 from interp.classifiers.pairs import Pair
 from interp.errors import NotApplicable, UsageError
-from interp.lab.registry import discover
 from interp.report import Check
+from interp.study.registry import discover
 
 STUDY = discover(Path(__file__).parent.parent.parent / "experiments").studies["pair_scoring"]
 WAYS = sys.modules[STUDY.load()[0].__module__].WAYS

@@ -16,8 +16,8 @@ from transformers import PreTrainedTokenizerFast
 import interp
 from interp import tasks
 from interp.errors import NotApplicable
-from interp.lab import registry
 from interp.report import Report
+from interp.study import registry
 from interp.tasks import Prompt, Task
 from interp.tasks.splits import halved
 from interp.transformer import Config, Origin, Transformer

@@ -7,11 +7,11 @@ import torch
 import interp
 from interp import tasks
 from interp.errors import UsageError
-from interp.lab.registry import discover
 from interp.methods.ablate import ablate
 from interp.methods.parts import head
 from interp.methods.weight_distance import distances
 from interp.stats import cluster_means
+from interp.study.registry import discover
 
 CHANGED, FACTOR = "L2H1", 10
 

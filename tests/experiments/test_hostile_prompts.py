@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from interp.lab.cli import main
+from interp.cli.main import main
 
 ROOT = Path(__file__).parent.parent.parent
 HOSTILE = {

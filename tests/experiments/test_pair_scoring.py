@@ -9,9 +9,9 @@ import torch
 
 from interp.classifiers.classifier import Absent
 from interp.classifiers.names import HHEM
-from interp.lab.cli import main
-from interp.lab.registry import discover
+from interp.cli.main import main
 from interp.report import Report
+from interp.study.registry import discover
 from interp.transformer import Origin
 
 STUDY = discover(Path(__file__).parent.parent.parent / "experiments").studies["pair_scoring"]

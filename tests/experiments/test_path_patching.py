@@ -6,7 +6,7 @@ import pytest
 
 import interp
 from interp import tasks
-from interp.lab import registry
+from interp.study import registry
 
 ROOT = Path(__file__).parent.parent.parent
 COLUMNS = [

@@ -8,7 +8,7 @@ import torch
 import interp
 from interp import sites, tasks
 from interp.errors import NotApplicable
-from interp.lab import registry
+from interp.study import registry
 
 ROOT = Path(__file__).parent.parent.parent
 CORRUPTIONS = {"position": "swap", "token": "flip_swap", "both": "flip"}

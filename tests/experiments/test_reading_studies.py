@@ -14,8 +14,8 @@ from transformers import PreTrainedTokenizerFast
 import interp
 from interp import tasks
 from interp.errors import NotApplicable
-from interp.lab.registry import discover
 from interp.report import Report
+from interp.study.registry import discover
 from interp.training.initial import fresh
 
 ON_TASKS = (

@@ -3,7 +3,7 @@
 import pytest
 
 import interp
-from interp.lab.registry import discover
+from interp.study.registry import discover
 from interp.training import dynamics
 from interp.training.repeats import Repeats
 

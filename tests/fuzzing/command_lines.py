@@ -17,7 +17,7 @@ Method  None.
 
 import pandas as pd
 
-from interp.lab import experiment
+from interp.study import experiment
 from interp.report import Headline, Report, Section, Table
 
 
@@ -230,7 +230,7 @@ def hostile(draw, option=""):
 
 
 def _studies():
-    from interp.lab.registry import discover
+    from interp.study.registry import discover
 
     return sorted(discover().studies.values(), key=lambda study: study.name)
 
@@ -239,7 +239,7 @@ def _options(words):
     """(option, whether it is a flag) of the command that these words name, and of its studies."""
     from typer.main import get_command
 
-    from interp.lab.cli import app
+    from interp.cli.main import app
 
     command = get_command(app).commands.get(words[0]) if words else None
     found = [("--help", True), ("--nowhere", False)]

@@ -60,8 +60,8 @@ def warm():
         "torch._dynamo",
     ):
         importlib.import_module(name)
-    from interp.lab import key
     from interp.report import render  # noqa: F401
+    from interp.runs import key
 
     key.package_code()
     key.libraries()
@@ -177,7 +177,7 @@ def _child(words, place, begin, streams):
         at = os.open(place.told / "3", os.O_WRONLY | os.O_APPEND)
         faulthandler.register(signal.SIGUSR1, at)
         begin()
-        from interp.lab.cli import main
+        from interp.cli.main import main
 
         sys.argv = ["interp"]
         code = words(place) if callable(words) else main(words)

@@ -14,7 +14,7 @@ Method  None.
 
 from typing import Literal
 
-from interp.lab import experiment
+from interp.study import experiment
 
 PROMPT = "Hello"
 

@@ -8,8 +8,8 @@ from random import Random
 import pytest
 
 from interp import tasks
+from interp.cli.commands.new_task import TEMPLATE
 from interp.errors import UsageError
-from interp.lab.commands.new_task import TEMPLATE
 from interp.report import frames
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "fuzzing"))

@@ -1,0 +1,111 @@
+"""What is said after `interp run`: names of studies and settings of their own, in any order."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from interp.errors import UsageError, brief, named, nearest
+from interp.study.ranges import seen
+from interp.study.registry import Registry, Study
+from interp.study.settings import RESERVED, SHARED, Setting
+
+Given = dict[str, list[str]]
+
+
+def split(words: Sequence[str], registry: Registry) -> tuple[list[str], Given]:
+    """The names of studies, and the words given for each setting; a list takes all words up to the
+    next option or study.
+
+    Raises  UsageError for an option that no study has, and for one without a value.
+    """
+    named = [study for name, study in registry.studies.items() if name in words]
+    known = _known(named or registry.studies.values())
+    names: list[str] = []
+    given: Given = {}
+    rest = list(words)
+    while rest:
+        word = rest.pop(0)
+        if not word.startswith("-"):
+            names.append(word)
+            continue
+        option, equals, value = word.partition("=")
+        name = option.removeprefix("--").replace("-", "_")
+        if not equals and name.startswith("no_") and _is_flag(known.get(name[3:])):
+            name, value = name[3:], "false"
+        elif not equals and _is_flag(known.get(name)):
+            value = "true"
+        elif name not in known or not option.startswith("--"):
+            general = [each.replace("_", "-") for each in (*RESERVED, *SHARED)]
+            options = [f"--{each}" for each in general] + [each.option for each in known.values()]
+            raise UsageError(
+                f"no option is called {brief(option)} here; {nearest(option, options)}"
+            )
+        elif not equals:
+            if not rest:
+                raise UsageError(f"{option} needs a value")
+            value = rest.pop(0)
+        given.setdefault(name, []).append(value)
+        # A list goes on until something begins that is no value of it.
+        while name in known and known[name].many and rest and _goes_on(rest[0], registry):
+            given[name].append(rest.pop(0))
+    return names, given
+
+
+def values(study: Study, given: Given) -> dict[str, Any]:
+    """The study's settings: those given, and the defaults of the others.
+
+    Raises  UsageError for a value that the setting cannot be.
+    """
+    return {
+        each.name: each.parse(given[each.name]) if each.name in given else each.default
+        for each in study.settings
+    }
+
+
+def check_used(given: Given, studies: Sequence[Study]) -> None:
+    """Passes if every setting given is one of some study that will run.
+
+    Raises  UsageError otherwise.
+    """
+    known = _known(studies)
+    for name in given:
+        if name not in known:
+            names = ", ".join(study.name for study in studies)
+            options = [each.option for each in known.values()]
+            hint = nearest(f"--{name}", options) if options else "it has no settings"
+            option = named(f"--{name.replace('_', '-')}")
+            raise UsageError(f"{names} has no setting {option}; {hint}")
+
+
+def _known(studies: Iterable[Study]) -> dict[str, Setting]:
+    return {setting.name: setting for study in studies for setting in study.settings}
+
+
+def _goes_on(word: str, registry: Registry) -> bool:
+    return not word.startswith("-") and word != "all" and word not in registry.studies
+
+
+def _is_flag(setting: Setting | None) -> bool:
+    return setting is not None and setting.kind == "bool"
+
+
+_LEAST, _MOST = 1 << 10, 1 << 50
+_UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
+
+
+def n_bytes(text: str | None) -> int | None:
+    """The number of bytes that `2G`, `500M` or `1000000` says; None stays None.
+
+    Raises  UsageError for anything else.
+    """
+    if text is None:
+        return None
+    found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*([kmgt]?)(?:i?b)?", text.strip().lower())
+    size = float(found[1]) * _UNITS[found[2]] if found else 0.0
+    if not _LEAST <= size <= _MOST:
+        raise UsageError(
+            f"--memory expects a size from 1K to 1024T, such as 2G or 500M, got {seen(text)}"
+        )
+    return int(size)

@@ -1,0 +1,1 @@
+"""Studies run on models, and kept on disk: orders, folders, provenance, the index."""

@@ -1,0 +1,174 @@
+"""Which task each study runs on: the one asked for, or else its usual one, where the model can do it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, cast
+
+from interp.errors import UsageError
+from interp.runs import naming
+from interp.runs.folders import folder_name
+from interp.visible import one_line
+
+if TYPE_CHECKING:
+    from interp.runs.order import Order, Request
+    from interp.study.registry import Study
+    from interp.tasks import Gate, Task
+    from interp.transformer import Transformer
+
+
+@dataclass(slots=True)
+class TaskChoice:
+    """Every study's tasks by the study's name, or why it has none; and what the gates said so far, by
+    the task's."""
+
+    tasks: dict[str, list[Task]] = field(default_factory=dict)
+    without: dict[str, str] = field(default_factory=dict)
+    gates: dict[str, Gate] = field(default_factory=dict)
+
+    def why_not(self, order: Order) -> str:
+        """Why this run has nothing to run on; empty where it has."""
+        if order.study.task is not None and order.task is None:
+            return self.without.get(order.study.name, "")
+        if order.task is None or not order.study.gated or order.ungated:
+            return ""
+        return _refused(order.task, cast("Transformer", order.model), self.gates) or ""
+
+    def refusal(self, study: Study, task: Task | None, model: Any) -> str:
+        """Why the gate refuses this study's task; empty where it lets it through, is not asked, or has
+        no prompts to judge."""
+        if task is None or not study.gated or not task.n:
+            return ""
+        return _gate(task, model, self.gates).refused or ""
+
+
+def choose(
+    studies: Sequence[Study], model: Transformer, request: Request, whole: bool = False
+) -> TaskChoice:
+    """Builds each task once. A usual task is left for the first one that the model can do if the
+    tokenizer lacks its words, or if a study needs a model that can do it and this one cannot. Where
+    it can do none, it stays, or else the first one that the tokenizer has words for takes its place.
+    In the `whole` suite a study's second task comes on top, where the model can do it, and a study
+    for which no task can be built is left without. For an ungated request the model can do whatever
+    its tokenizer has words for.
+
+    Raises  UsageError for a task that was asked for and cannot be built, or, but for the `whole`
+            suite, where none can be.
+    """
+    found = TaskChoice()
+    for usual in dict.fromkeys(study.task for study in studies if study.task):
+        those = [study for study in studies if study.task == usual]
+        if request.task is not None:
+            task = _build(request.task, model, request)
+        else:
+            gated = not request.ungated and any(study.gated for study in those)
+            try:
+                task = _within_reach(usual, gated, model, request, found.gates)
+            except UsageError as error:
+                if not whole or request.n is not None:
+                    raise
+                found.without |= {study.name: str(error) for study in those}
+                continue
+        found.tasks |= {study.name: [task] for study in those}
+    if whole and request.task is None:
+        for second in dict.fromkeys(study.also for study in studies if study.also):
+            those = [
+                study for study in studies if study.also == second and study.name in found.tasks
+            ]
+            _add(second, [found.tasks[study.name] for study in those], model, request, found.gates)
+    return found
+
+
+def _add(
+    second: str,
+    tasks: Sequence[list[Task]],
+    model: Transformer,
+    request: Request,
+    gates: dict[str, Gate],
+) -> None:
+    """Puts this task after the others of each list that does not hold it, if the model can do it."""
+    try:
+        task = _build(second, model, request)
+    except UsageError as error:
+        print(f"{second}: {one_line(error)}; left out", flush=True)
+        return
+    if not request.ungated and (reason := _refused(task, model, gates)):
+        print(f"{second}: {reason}; left out", flush=True)
+        return
+    for each in tasks:
+        if task.name not in {known.name for known in each}:
+            each.append(task)
+
+
+def _within_reach(
+    usual: str, gated: bool, model: Transformer, request: Request, gates: dict[str, Gate]
+) -> Task:
+    built: Task | UsageError
+    try:
+        built = _build(usual, model, request)
+        reason = _refused(built, model, gates) if gated else ""
+    except UsageError as error:
+        built, reason = error, str(error)
+    if not reason:
+        return cast("Task", built)
+    others = list(_others(usual, model, request))
+    able = next((each for each in others if not _refused(each, model, gates)), None)
+    if able is None and not isinstance(built, UsageError):
+        return built
+    if able is None and not others:
+        raise cast("UsageError", built)
+    found, can = (able, "do") if able else (others[0], "read")
+    print(f"{usual}: {reason}\n{usual} is left for {found.name}, which it can {can}", flush=True)
+    return found
+
+
+def _others(usual: str, model: Transformer, request: Request) -> Iterator[Task]:
+    from interp.tasks import names
+
+    for name in names():
+        if name != usual:
+            try:
+                yield _build(name, model, request)
+            except UsageError:
+                # Its vocabulary lacks the task's words.
+                continue
+
+
+def _refused(task: Task, model: Transformer, gates: dict[str, Gate]) -> str | None:
+    return _gate(task, model, gates).refused
+
+
+def _gate(task: Task, model: Transformer, gates: dict[str, Gate]) -> Gate:
+    from interp.tasks import gate
+
+    if task.name not in gates:
+        gates[task.name] = gate(model, task)
+    return gates[task.name]
+
+
+def _build(name: str, model: Transformer, request: Request) -> Task:
+    from interp import tasks
+
+    task = tasks.build(
+        name,
+        model.tokenizer,
+        n=request.n,
+        seed=request.seed,
+        bos=model.bos_choice,
+        n_ctx=model.config.n_ctx,
+    )
+    mark = naming.file_mark(name, request.out)
+    if not mark:
+        return task
+    found = naming.named_apart(task, mark, request.out / folder_name(model.name))
+    if found.name != task.name:
+        print(
+            f"{task.name}: another file's reports have this name, those of this one: {found.name}"
+        )
+    if task.dropped:
+        print(
+            f"{found.name}: {task.dropped} of {len(task.prompts)} prompts dropped: {task.why_dropped}",
+            flush=True,
+        )
+    return found

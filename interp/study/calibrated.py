@@ -1,0 +1,274 @@
+"""Which studies infer, from what, and what is planted for each; the others have no verdict to calibrate.
+
+A study that chooses components is measured here for *all* of them, on the screen and on the fresh
+prompts, with the directional controls of each: all that its choice and its verdict are made from.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from interp import files
+from interp.errors import NotApplicable
+from interp.stats.calibration import NOT_RUN, NULLS, PLANTED, Stored, outcomes
+from interp.tasks import Task
+from interp.views.scores import head_names
+
+if TYPE_CHECKING:
+    from interp.methods.asked import Asked
+    from interp.methods.controls import Fresh
+    from interp.methods.parts import Part
+    from interp.sites import Site
+    from interp.transformer import Run, Transformer
+
+Measure = Callable[["Transformer", Task, int], Stored]
+
+
+@dataclass(frozen=True)
+class Infers:
+    """A study that chooses components and judges them: how all of them are measured, how many it
+    chooses by default, and what is planted."""
+
+    measure: Measure
+    top: int
+    planted: str
+
+
+def _stored(
+    model: Transformer,
+    task: Task,
+    top: int,
+    screen: np.ndarray,
+    effects: np.ndarray,
+    controls: Mapping[str, np.ndarray],
+    strata: np.ndarray,
+    chooser: np.ndarray | None = None,
+    upwards: bool = False,
+) -> Stored:
+    fresh = task.confirmation
+    return Stored(
+        screen,
+        task.where(half="discovery"),
+        task.clusters,
+        effects,
+        controls,
+        fresh.clusters,
+        fresh.items,
+        strata,
+        top,
+        chooser,
+        upwards,
+    )
+
+
+def _layers(model: Transformer) -> np.ndarray:
+    return head_names(model.config)["layer"].to_numpy()
+
+
+def _heads_ablated(model: Transformer, task: Task, top: int) -> Stored:
+    from interp.methods import controls, parts
+    from interp.methods.ablate import ablate
+
+    heads = parts.heads(model)
+    screen = ablate(model, task, heads, ("resample",)).effects["resample"]
+    found = controls.on_fresh_prompts(model, task.confirmation, heads)
+    return _stored(model, task, top, screen, found.effects, found.controls, _layers(model))
+
+
+def _heads_restored(model: Transformer, task: Task, top: int) -> Stored:
+    from interp import sites
+    from interp.methods import controls, parts
+    from interp.methods.patch import Patch, patch
+
+    heads = parts.heads(model)
+    config = model.config
+    patches = [
+        Patch(sites.z(layer), head)
+        for layer in range(config.n_layers)
+        for head in range(config.n_heads)
+    ]
+    found = controls.on_fresh_prompts(model, task.confirmation, heads, "denoise")
+    screen = patch(model, task, patches).effects
+    return _stored(model, task, top, screen, found.effects, found.controls, _layers(model))
+
+
+def _mlps_ablated(model: Transformer, task: Task, top: int) -> Stored:
+    from interp.methods import parts
+
+    return _any_layer(model, task, top, parts.mlps(model))
+
+
+def _attention_ablated(model: Transformer, task: Task, top: int) -> Stored:
+    from interp.methods import parts
+
+    return _any_layer(model, task, top, parts.attentions(model))
+
+
+def _any_layer(model: Transformer, task: Task, top: int, every: Sequence[Part]) -> Stored:
+    from interp.methods import controls
+    from interp.methods.ablate import ablate
+
+    screen = ablate(model, task, every, ("resample",)).effects["resample"]
+    found = controls.on_fresh_prompts(model, task.confirmation, every)
+    strata = np.zeros(len(every), dtype=np.int64)
+    return _stored(model, task, top, screen, found.effects, found.controls, strata)
+
+
+def _offsets(model: Transformer, task: Task, top: int) -> Stored:
+    from interp.methods import controls, parts
+    from interp.methods.ablate import ablate
+
+    heads, fresh = parts.heads(model), task.confirmation
+    done = ablate(model, task, heads, ("resample",))
+    direct = done.direct["resample"]
+    total = controls.on_fresh_prompts(model, fresh, heads)
+    directly = controls.directly_on_fresh_prompts(model, fresh, heads)
+    found = _less(total, directly)
+    # Heads that write towards the answer are chosen: those whose ablation costs most directly.
+    chooser = np.minimum(direct, 0.0)
+    screen = done.effects["resample"] - direct
+    return _stored(model, task, top, screen, *found, _layers(model), chooser, upwards=True)
+
+
+def _less(total: Fresh, direct: Fresh) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    controls = {name: each - direct.controls[name] for name, each in total.controls.items()}
+    return total.effects - direct.effects, controls
+
+
+def _heads_attributed(model: Transformer, task: Task, top: int) -> Stored:
+    from interp.methods import attribute
+
+    def read(run: Run, asked: Asked) -> np.ndarray:
+        return attribute.attribute(model, run, asked).of("head").double().cpu().numpy()
+
+    return _read(model, task, top, attribute.wanted(model), read, _layers(model))
+
+
+def _neurons_attributed(model: Transformer, task: Task, top: int) -> Stored:
+    from interp.methods import neurons
+
+    def read(run: Run, asked: Asked) -> np.ndarray:
+        each = neurons.effects(model, run, asked).effect.flatten(0, 1)
+        return each.double().cpu().numpy()
+
+    strata = np.repeat(np.arange(model.config.n_layers), model.config.d_mlp)
+    return _read(model, task, top, neurons.kept(model), read, strata)
+
+
+def _read(
+    model: Transformer,
+    task: Task,
+    top: int,
+    keep: Sequence[Site],
+    read: Callable[[Run, Asked], np.ndarray],
+    strata: np.ndarray,
+) -> Stored:
+    from interp.methods import readings
+    from interp.methods.asked import asked
+
+    fresh = task.confirmation
+    prompts, again = asked(model, task), asked(model, fresh)
+    screen = read(prompts.run(model, keep=keep), prompts)
+    run = again.run(model, keep=keep)
+    others = readings.others(model, fresh, run, again)
+    controls = {name: read(run, it.asked) * it.scale.cpu().numpy() for name, it in others.items()}
+    return _stored(model, task, top, screen, read(run, again), controls, strata)
+
+
+_WRITES = "effects in random heads"
+SELECTIONS: dict[str, Infers] = {
+    "head_ablation": Infers(_heads_ablated, 10, _WRITES),
+    "activation_patching": Infers(_heads_restored, 10, _WRITES),
+    "self_repair": Infers(_offsets, 10, "positive offsets in random heads, which are then chosen"),
+    "mlp_ablation": Infers(_mlps_ablated, 5, "effects in random MLPs"),
+    "layer_ablation": Infers(_attention_ablated, 5, "effects in random attention layers"),
+    "logit_attribution": Infers(_heads_attributed, 10, _WRITES),
+    "mlp_neurons": Infers(_neurons_attributed, 10, "effects in random neurons"),
+}
+# They judge by the same rule (`interp.views.tested.judge`), from effects of the kinds above.
+SAME_RULE = {
+    "attention_patterns": "attention of the heads that logit_attribution chooses, upwards like self_repair",
+    "path_patching": "paths instead of heads, as head_ablation",
+    "position_signal": "z at END under two corruptions, as head_ablation",
+    "finetune_diff": "differences of head_ablation and mlp_ablation between two models",
+}
+# Their question is of another kind; each states its null, population and power on its page.
+OWN_RULE = {
+    "logit_lens": "layers named beforehand: one interval against zero",
+    "induction_heads": "heads picked on other sequences, against a stated threshold",
+    "head_circuits": "weights alone, against tokens paired at random and streams turned at random",
+    "training_dynamics": "one training beside one whose text needs no matching",
+    "languages": "differences of trainings, block by block",
+    "pair_scoring": "heads of a classifier, on pairs that had no say in the choice",
+    "task_check": "the gate: accuracy and gap against stated thresholds",
+}
+# What they check is an identity, which holds or does not.
+IDENTITIES = ("anatomy", "head_decomposition", "layernorm", "parity")
+# The study that measures the others.
+ITSELF = ("calibration",)
+
+
+def verdict_of(study: str, model: Transformer, task: Task, seed: int, **settings: Any) -> str:
+    """What a study says of a model, whatever the gate would; NOT_RUN if it cannot be run on it."""
+    import torch
+
+    from interp.study.registry import discover
+
+    function, declared = discover().studies[study].load()
+    torch.manual_seed(seed)
+    try:
+        about = None if declared.task is None else task
+        return str(function(model, about, seed=seed, **settings).verdict)
+    except NotApplicable:
+        return NOT_RUN
+
+
+class Kept:
+    """Counts of verdicts, saved block by block beside the sweeps of a run, so that a run that was
+    interrupted goes on where it stopped."""
+
+    BLOCK = 100
+
+    def __init__(self) -> None:
+        from interp.engine.options import current
+
+        place = current().checkpoints
+        self._file = None if place is None else place / "verdicts.json"
+        self._found: dict[str, dict[str, int]] = {}
+        if self._file is not None and self._file.is_file():
+            self._found = json.loads(self._file.read_text(encoding="utf-8"))
+
+    def counts(
+        self, study: str, what: str, stored: Stored, repeats: int, seed: int
+    ) -> Counter[str]:
+        """How often each verdict came out in so many repeats."""
+        make = (NULLS | PLANTED)[what]
+        digest = _digest(stored)
+        total = Counter[str]()
+        for first in range(0, repeats, self.BLOCK):
+            last = min(first + self.BLOCK, repeats)
+            key = f"{study} {what} {digest} {seed} {first} {last}"
+            if key not in self._found:
+                self._found[key] = dict(outcomes(make, stored, first, last, seed))
+                self._save()
+            total.update(self._found[key])
+        return total
+
+    def _save(self) -> None:
+        if self._file is not None:
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            files.write_text(self._file, json.dumps(self._found))
+
+
+def _digest(stored: Stored) -> str:
+    arrays = (stored.screen, stored.fresh, *stored.controls.values())
+    return sha256(b"".join(np.ascontiguousarray(each).tobytes() for each in arrays)).hexdigest()[
+        :16
+    ]

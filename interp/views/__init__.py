@@ -1,0 +1,1 @@
+"""Estimates, tests and sweeps as the blocks of a report."""
