@@ -18,7 +18,7 @@ import torch
 
 from interp import stats
 from interp.methods.asked import asked, places
-from interp.methods.lens import entries, lens
+from interp.methods.lens import entries, lens, logit_differences
 from interp.report import (
     Chart,
     Check,
@@ -109,12 +109,7 @@ def _confirmed(model, task, seed: int):
     fresh = task.confirmation
     if model.config.n_layers < THIRDS:
         return fresh, None
-    prompts = asked(model, fresh)
-    run = prompts.run(model, keep=entries(model))
-    seen = lens(model, run, torch.stack([prompts.answer, prompts.wrong]))
-    rows = torch.arange(fresh.n, device=prompts.end.device)
-    at_end = seen.log_prob[:, :, rows, prompts.end].double().cpu().numpy()
-    apart = at_end[0] - at_end[1]
+    apart = logit_differences(model, asked(model, fresh)).cpu().numpy()
     two_thirds = round((len(apart) - 1) * 2 / 3)
     late, early = apart[-1] - apart[two_thirds], apart[two_thirds] - apart[0]
     found = [

@@ -125,24 +125,28 @@ def neuron_section(model, task, top: int, seed: int) -> Section:
     chosen = scores.choose(estimated, task, top)
     others = scores.others(chosen, layers, seed)
     rows = np.concatenate([chosen.rows, others])
-    done = ablate(model, fresh, parts.neurons([divmod(int(row), d_mlp) for row in rows]))
-    again = neuron_effects(model, fresh, "resample")[rows]
     number = len(chosen.rows)
+    neurons = parts.neurons([divmod(int(row), d_mlp) for row in rows])
+    done = ablate(model, fresh, neurons[:number])
+    measured = [done.effects["resample"]]
+    if len(others):
+        measured.append(ablate(model, fresh, neurons[number:], ("resample",)).effects["resample"])
+    again = neuron_effects(model, fresh, "resample")[rows]
     names = pd.DataFrame({"layer": rows // d_mlp, "neuron": rows % d_mlp})[:number]
     frames = []
     for kind, effects in done.effects.items():
-        found = stats.table(effects[:number], fresh.clusters, fresh.items, seed=seed)
+        found = stats.table(effects, fresh.clusters, fresh.items, seed=seed)
         frames.append(
             scores.beside(names, found[["effect", "ci_low", "ci_high", "p_corrected", "n"]]).assign(
                 ablation=kind,
                 discovery_effect=estimated[chosen.rows][:, chosen.discovery].mean(-1),
-                direct_effect=done.direct[kind][:number].mean(-1),
+                direct_effect=done.direct[kind].mean(-1),
                 first_order=again[:number].mean(-1) if kind == "resample" else np.nan,
             )
         )
     columns = ["layer", "neuron", "ablation", "first_order", "discovery_effect", *ESTIMATE]
     columns += ["direct_effect", "n"]
-    exact, guessed = done.effects["resample"].mean(-1), again.mean(-1)
+    exact, guessed = np.concatenate(measured).mean(-1), again.mean(-1)
     rank = stats.rank_correlation(guessed, exact)
     square = float((guessed**2).sum())
     slope = float((guessed * exact).sum()) / square if square else float("nan")

@@ -117,9 +117,10 @@ def share(
     all prompts are hits or none is, since that cannot tell how alike the prompts of a cluster are. One
     cluster gives no interval.
 
-    Source  Wilson 1927, as statsmodels computes it; Kish 1965, Survey Sampling (design effect).
+    Source  Wilson 1927, for a number of prompts that need not be whole; Kish 1965, Survey Sampling
+            (design effect).
     """
-    from statsmodels.stats.proportion import proportion_confint
+    from scipy.special import ndtri
 
     values, _ = rows(hits)
     n = values.shape[1]
@@ -129,8 +130,13 @@ def share(
     spread = float(((means * sizes) ** 2).sum()) / n**2
     alike = value * (1 - value) / spread if spread else 0.0
     independent = float(np.clip(alike, number, n))
-    low, high = proportion_confint(value * independent, independent, 1 - level, method="wilson")
-    low, high = np.clip([low, high], 0.0, 1.0) if number > 1 else (np.nan, np.nan)
+    z = float(ndtri((1 + level) / 2))
+    weight = independent / (independent + z**2)
+    centre = weight * value + (1 - weight) / 2
+    half = weight * z / independent * float(np.sqrt(independent * value * (1 - value) + z**2 / 4))
+    low, high = (
+        np.clip([centre - half, centre + half], 0.0, 1.0) if number > 1 else (np.nan, np.nan)
+    )
     method = "Wilson" if number > 1 else "no interval: one independent cluster, 2 are needed"
     return Estimate(np.array(value), np.array(low), np.array(high), n, number, method)
 

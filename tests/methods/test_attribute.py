@@ -308,3 +308,16 @@ def test_a_tasks_prompts_are_one_batch_in_its_order():
     named = places(task)
     assert next(iter(named)) == "BOS"
     assert named["END"] == made.end.tolist()
+
+
+def test_logit_differences_of_the_lens_are_those_of_its_log_probabilities(ours, prompts):
+    seen = lens.lens(
+        ours,
+        prompts.run(ours, keep=lens.entries(ours)),
+        torch.stack([prompts.answer, prompts.wrong]),
+    )
+    rows = torch.arange(len(prompts.end))
+    answer, wrong = seen.log_prob[:, :, rows, prompts.end].double()
+    torch.testing.assert_close(
+        lens.logit_differences(ours, prompts).to(answer), answer - wrong, rtol=1e-4, atol=1e-4
+    )
