@@ -26,6 +26,7 @@ LADDER = (
     {"tasks"},
     {"metrics"},
     {"engine"},
+    {"effects"},
     {"methods"},
     {"training", "classifiers"},
     {"report"},

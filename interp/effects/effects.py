@@ -1,0 +1,125 @@
+"""What each of several components does to each prompt: a table of numbers that knows its labels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Bool, Float, Int, Shaped
+
+from interp import stats
+from interp.errors import UsageError
+from interp.stats import Estimate
+from interp.tasks import Task
+
+if TYPE_CHECKING:
+    from interp.effects.selection import Selection
+
+
+@runtime_checkable
+class Label(Protocol):
+    """What a row is of: a component, a cell of a grid, a path. `columns` begin its row of a table."""
+
+    def columns(self) -> Mapping[str, object]:
+        """Such as layer and head."""
+
+
+@dataclass(frozen=True, eq=False)
+class Effects:
+    """`values` of every component on every kept prompt of the task.
+
+    `strata` says within which components are alike (by default their layers): what a random choice is
+    matched by.
+
+    Units   `unit`; edited minus base run.
+    Raises  UsageError for values of another shape than components and prompts, and for NaN among them.
+    """
+
+    values: Float[np.ndarray, "component example"]
+    components: Sequence[Label]
+    task: Task
+    unit: str = "logits"
+    strata: Int[np.ndarray, " component"] | None = None
+
+    def __post_init__(self) -> None:
+        expected = (len(self.components), self.task.n)
+        if self.values.shape != expected:
+            raise UsageError(
+                f"expected effects of {expected[0]} components on {expected[1]} prompts, "
+                f"got {list(self.values.shape)}"
+            )
+        if not np.isfinite(self.values).all():
+            raise UsageError("effects must be finite; some are NaN or infinite")
+
+    def __len__(self) -> int:
+        return len(self.components)
+
+    def __sub__(self, other: Effects) -> Effects:
+        """The effects that are left when those of the other are taken away, component by component."""
+        return replace(self, values=self.values - other.values)
+
+    @cached_property
+    def names(self) -> pd.DataFrame:
+        """One row a component, with the columns that name it."""
+        frame = pd.DataFrame([dict(each.columns()) for each in self.components])
+        return frame.convert_dtypes() if frame.isna().any(axis=None) else frame
+
+    def mean(self) -> Float[np.ndarray, " component"]:
+        """The mean over prompts, which a map shows; an interval is of the mean of clusters' means."""
+        mean: np.ndarray = self.values.mean(-1)
+        return mean
+
+    def interval(self, seed: int = 0) -> Estimate:
+        """The mean of clusters' means of every component, with its interval and p-value."""
+        return stats.mean(self.values, self.task.clusters, self.task.items, seed=seed)
+
+    def frame(self, seed: int = 0) -> pd.DataFrame:
+        """names, effect, ci_low, ci_high, p_corrected (for all rows together), and pooled where
+        templates have unequally many prompts."""
+        found = stats.table(self.values, self.task.clusters, self.task.items, seed=seed)
+        return self.beside(found.drop(columns=["p", "n"]))
+
+    def beside(self, found: pd.DataFrame) -> pd.DataFrame:
+        """These columns, after those that name the components."""
+        return pd.concat([self.names, found.reset_index(drop=True)], axis=1)
+
+    def by_variant(self) -> dict[str, Effects]:
+        """The same for the prompts of each variant (such as ABBA and BABA), in the order in which they
+        first come; one without a name if the task has none."""
+        found = dict.fromkeys(prompt.order for prompt in self.task.kept)
+        return {name: self.where(self.task.where(order=name)) for name in found}
+
+    def where(self, prompts: Bool[np.ndarray, " example"]) -> Effects:
+        """The same on some of the prompts."""
+        return replace(self, values=self.values[:, prompts], task=self.task.only(prompts))
+
+    def only(self, rows: Sequence[int] | Int[np.ndarray, " label"] | slice) -> Effects:
+        """The same for some of the components, in this order."""
+        rows = np.arange(len(self))[rows]
+        return replace(
+            self,
+            values=self.values[rows],
+            components=[self.components[row] for row in rows],
+            strata=None if self.strata is None else self.strata[rows],
+        )
+
+    def select(self, top: int) -> Selection:
+        """The `top` components by magnitude of their mean effect on the discovery half.
+
+        Raises  NotApplicable, with the reason and the way out, if the task cannot hold prompts out.
+        """
+        from interp.effects.selection import select
+
+        return select(self, top)
+
+
+def layers(names: pd.DataFrame) -> Int[np.ndarray, " component"]:
+    """The layer of every component, within which they are alike."""
+    return names["layer"].to_numpy(dtype=np.int64)
+
+
+Values = Shaped[np.ndarray, "component example"]

@@ -1,0 +1,114 @@
+"""The components that were chosen on the discovery half of a screen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Bool, Float, Int
+
+from interp import stats
+from interp.effects.effects import Effects, Label, layers
+from interp.tasks import Task
+
+if TYPE_CHECKING:
+    from interp.effects.test import Test
+
+
+@dataclass(frozen=True, eq=False)
+class Selection:
+    """Rows of the screen's effects, the strongest first; `signs` are the directions of all components
+    on the discovery half, where the choice was made."""
+
+    screen: Effects
+    rows: Int[np.ndarray, " label"]
+    signs: Float[np.ndarray, " component"]
+    discovery: Bool[np.ndarray, " example"]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def components(self) -> list[Label]:
+        """The chosen components."""
+        return [self.screen.components[row] for row in self.rows]
+
+    @property
+    def held_out(self) -> Bool[np.ndarray, " example"]:
+        """The prompts of the screen on which nothing was chosen."""
+        return ~self.discovery
+
+    @cached_property
+    def strata(self) -> Int[np.ndarray, " component"]:
+        """Within which components of the screen are alike: by default their layers."""
+        given = self.screen.strata
+        return layers(self.screen.names) if given is None else given
+
+    def frame(self, seed: int = 0) -> pd.DataFrame:
+        """names, discovery_effect, effect, ci_low, ci_high, p_corrected (for as many as were chosen) and
+        n on the held-out half of the screen."""
+        chosen = self.screen.only(self.rows)
+        there, half = chosen.where(self.held_out), chosen.where(self.discovery)
+        found = stats.table(there.values, there.task.clusters, seed=seed)
+        found.insert(0, "discovery_effect", half.mean())
+        columns = ["discovery_effect", "effect", "ci_low", "ci_high", "p_corrected", "n"]
+        return chosen.beside(found[columns])
+
+    def matched(self, seed: int) -> Int[np.ndarray, " label"]:
+        """For every chosen component the row of a random one of its stratum that was not chosen, to be
+        shown beside it; fewer where a stratum has no more."""
+        random = np.random.default_rng(seed)
+        found: list[int] = []
+        for row in self.rows:
+            alike = np.flatnonzero(self.strata == self.strata[row])
+            left = np.setdiff1d(alike, [*self.rows, *found])
+            found += random.permutation(left)[:1].tolist()
+        return np.array(found, dtype=np.int64)
+
+    def upwards(self) -> Selection:
+        """The same choice, whose effects count as positive ones whichever way they went."""
+        return replace(self, signs=np.ones_like(self.signs))
+
+    def test(
+        self,
+        fresh: Effects,
+        controls: Mapping[str, Effects],
+        *,
+        what: str = "heads",
+        matched: str = "of the same layers",
+        labels: Sequence[str] | None = None,
+        directed: Effects | None = None,
+        seed: int = 0,
+    ) -> Test:
+        """The choice ranked among random sets of the same strata on the screen's held-out half, and
+        confirmed on fresh prompts beside changes in other directions.
+
+        `fresh` and each control have a row for every chosen component. `what` and `matched` say in words
+        what was chosen and within what random sets are drawn. The direction in which a component counts
+        is that of its discovery mean, of other effects of the screen where they are `directed` by them.
+        """
+        from interp.effects.test import test
+
+        return test(self, fresh, controls, what, matched, labels, directed, seed)
+
+
+def select(effects: Effects, top: int) -> Selection:
+    """The `top` components by magnitude of their mean of clusters' means on the discovery half."""
+    discovery = held_apart(effects.task)
+    half = effects.where(discovery)
+    means = stats.cluster_means(half.values, half.task.clusters).mean(-1)
+    rows = np.argsort(-np.abs(means), kind="stable")[:top]
+    return Selection(effects, rows, np.sign(means), discovery)
+
+
+def held_apart(task: Task) -> Bool[np.ndarray, " example"]:
+    """The discovery half of a screen, once it is sure that there are a held-out half and fresh prompts.
+
+    Raises  NotApplicable, with the reason and the way out, if there are not.
+    """
+    _ = task.confirmation
+    return task.where(half="discovery")

@@ -1,0 +1,147 @@
+"""Effects as a page shows them: tables of every component, maps of layer by head, how far halves agree."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+
+from interp import stats
+from interp.effects import Effects, Selection
+from interp.report import Check, Heatmap, Maps, Table
+from interp.stats.intervals import LEAST_CLUSTERS
+from interp.tasks import Task
+
+# What a scoring of components is called: a kind of ablation, a site, the state of the MLPs.
+Kinds = Mapping[str, Effects]
+
+
+def every(
+    effects: Effects | Kinds, name: str, title: str = "", *, column: str = "ablation", seed: int = 0
+) -> Table:
+    """Every component over all kept prompts; of several kinds one below the other, in a `column`."""
+    rows = len(effects) if isinstance(effects, Effects) else len(next(iter(effects.values())))
+    some = effects if isinstance(effects, Effects) else next(iter(effects.values()))
+    frame = stacked(effects, column, lambda each: each.frame(seed))
+    return Table(name, frame, title=title, note=p_note(some.task, rows))
+
+
+def by_variant(
+    effects: Effects | Kinds, name: str, title: str = "", *, column: str = "ablation", seed: int = 0
+) -> Table:
+    """names, order, effect, ci_low, ci_high, n: the prompts of every variant by themselves."""
+    return Table(name, stacked(effects, column, lambda each: _by_variant(each, seed)), title=title)
+
+
+def stacked(
+    effects: Effects | Kinds, column: str, frame: Callable[[Effects], pd.DataFrame]
+) -> pd.DataFrame:
+    """The frames of every kind one below the other, the kind in a column after the names."""
+    if isinstance(effects, Effects):
+        return frame(effects)
+    frames = []
+    for kind, each in effects.items():
+        one = frame(each)
+        one.insert(len(each.names.columns), column, kind)
+        frames.append(one)
+    return pd.concat(frames, ignore_index=True)
+
+
+def _by_variant(effects: Effects, seed: int) -> pd.DataFrame:
+    frames = []
+    for variant, each in effects.by_variant().items():
+        found = stats.table(each.values, each.task.clusters, signed=False, seed=seed)
+        frame = each.beside(found[["effect", "ci_low", "ci_high", "n"]])
+        frame.insert(len(each.names.columns), "order", variant)
+        frames.append(frame)
+    return pd.concat(frames, ignore_index=True)
+
+
+def head_map(title: str, means: np.ndarray, n_layers: int, unit: str = "") -> Heatmap:
+    """One number a head, as a map of layer by head."""
+    return Heatmap(title, means.reshape(n_layers, -1), "layer", "head", unit=unit)
+
+
+def maps(effects: Kinds, *, note: str = "") -> Maps:
+    """Mean effects of heads as maps of layer by head, beside each other, with the prompts behind each
+    cell."""
+    shown = []
+    for title, each in effects.items():
+        n_layers = each.names["layer"].nunique()
+        samples = each.values.reshape(n_layers, -1, each.task.n)
+        shown.append(
+            Heatmap(title, samples.mean(-1), "layer", "head", unit=each.unit, samples=samples)
+        )
+    cells = "Cells are means over prompts; tables weigh templates alike."
+    return Maps(shown, note=f"{note} {cells}".strip())
+
+
+def held_out(selection: Selection, name: str, title: str, seed: int = 0) -> Table:
+    """The chosen components on the half of the screen on which they were not chosen."""
+    return Table(name, selection.frame(seed), title=title)
+
+
+def halves(effects: Kinds, selection: Selection) -> Table:
+    """How far each scoring of the components agrees between the two halves of the screen."""
+    rows = []
+    for name, each in effects.items():
+        found = stats.halves(each.values, selection.discovery, len(selection))
+        rows.append(
+            {
+                "scores": name,
+                "rank_correlation": float(found.rank.value),
+                "ci_low": float(found.rank.low),
+                "ci_high": float(found.rank.high),
+                f"shared_of_top_{found.top}": found.overlap,
+                "same_sign": found.same_sign,
+                "slope": found.slope,
+            }
+        )
+    return Table(
+        "halves",
+        pd.DataFrame(rows),
+        title="Do the two halves of the prompts agree?",
+        note="slope: how large the chosen effects are on the held-out half for each unit on the "
+        "discovery half; below 1 the choice flattered them.",
+    )
+
+
+def agreement(effects: Kinds, top: int = 10) -> Table:
+    """How alike different scorings rank the same components."""
+    means = {name: each.mean() for name, each in effects.items()}
+    rows = []
+    for one, other in combinations(means, 2):
+        rank = stats.rank_correlation(means[one], means[other])
+        best = [set(np.argsort(-np.abs(means[name]))[:top]) for name in (one, other)]
+        rows.append(
+            {
+                "one": one,
+                "other": other,
+                "rank_correlation": float(rank.value),
+                "ci_low": float(rank.low),
+                "ci_high": float(rank.high),
+                f"shared_of_top_{top}": len(best[0] & best[1]),
+            }
+        )
+    return Table("agreement", pd.DataFrame(rows), title="Do the ways of scoring rank alike?")
+
+
+def splits(task: Task) -> Check:
+    """That no template is in both halves, so that choice and estimate share nothing."""
+    discovery = task.where(half="discovery")
+    shared = np.intersect1d(task.clusters[discovery], task.clusters[~discovery])
+    return Check("templates in both halves of the prompts", len(shared), 0)
+
+
+def p_note(task: Task, rows: int) -> str:
+    """What a table of p-values over all prompts of the screen, corrected for so many rows, says."""
+    clusters = len(np.unique(task.clusters))
+    said = (
+        f"Means of {clusters} templates' means; p inverts the interval, p_corrected is for "
+        f"{rows} rows together"
+    )
+    if clusters < LEAST_CLUSTERS:
+        return f"{said}. So few templates make long intervals: more prompts (--n) help."
+    return f"{said}."
