@@ -11,7 +11,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "interp"
 # A module imports only from its own row and the rows before it.
 LADDER = (
-    {"errors", "visible"},
+    {"errors", "visible", "glossary"},
     {"streams"},
     {"files"},
     {"ordinary"},

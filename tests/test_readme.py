@@ -103,3 +103,10 @@ def test_what_the_readme_says_of_porting_holds_when_it_is_run(row, notebook):
     for snippet in re.findall(r"`([^`]+)`", ours):
         if not snippet.startswith("interp."):
             assert eval(snippet, dict(notebook)) is not None
+
+
+def test_the_glossary_is_the_one_in_the_code():
+    from interp.glossary import GLOSSARY, markdown
+
+    assert markdown() in README.read_text(encoding="utf-8")
+    assert 35 <= len(GLOSSARY) <= 50
