@@ -20,10 +20,21 @@ if TYPE_CHECKING:
     from jaxtyping import Int
     from torch import Tensor
 
+    from interp.tasks.batches import PromptBatch
     from interp.tasks.validity import Gate, gate
     from interp.transformer import Transformer
 
-__all__ = ["Gate", "Group", "Prompt", "Task", "build", "gate", "names", "prompt_tokens"]
+__all__ = [
+    "Gate",
+    "Group",
+    "Prompt",
+    "PromptBatch",
+    "Task",
+    "build",
+    "gate",
+    "names",
+    "prompt_tokens",
+]
 
 _TASKS = (
     "ioi",
@@ -36,12 +47,13 @@ _TASKS = (
     "colored_objects",
 )
 DEFAULT_N = 16
+_WITH_TORCH = {"Gate": "validity", "gate": "validity", "PromptBatch": "batches"}
 
 
 def __getattr__(name: str) -> Any:
-    # The gate runs a model, so it needs torch; to list the tasks does not.
-    if name in ("Gate", "gate"):
-        return getattr(import_module("interp.tasks.validity"), name)
+    # Tensors need torch, and so does the gate, which runs a model; to list the tasks does not.
+    if name in _WITH_TORCH:
+        return getattr(import_module(f"interp.tasks.{_WITH_TORCH[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
