@@ -22,7 +22,8 @@ import numpy as np
 import pandas as pd
 
 from interp import sites, stats
-from interp.methods import controls, parts
+from interp.components import Head
+from interp.methods import controls
 from interp.methods.batches import aligned
 from interp.methods.grid import (
     OF_A_HEAD,
@@ -82,7 +83,7 @@ def activation_patching(
     chosen = scores.choose(heads.effects, task, min(top, len(names)))
     best = [heads.patches[row] for row in chosen.rows]
     fresh = task.confirmation
-    restored = [parts.head(each.site.layer, each.head) for each in best]
+    restored = [Head(each.site.layer, each.head) for each in best]
     confirmed = controls.on_fresh_prompts(model, fresh, restored, "denoise", draws=draws, seed=seed)
     test = tested.judge(
         "heads", names, heads.effects, task, chosen, names["layer"].to_numpy(), fresh,

@@ -24,9 +24,9 @@ import pandas as pd
 import torch
 
 import interp
-from interp import stats
+from interp import components, stats
 from interp.errors import UsageError
-from interp.methods import attribute, parts
+from interp.methods import attribute
 from interp.methods.ablate import ablate
 from interp.methods.asked import asked
 from interp.methods.weight_distance import distances
@@ -50,7 +50,7 @@ SIDES = ("before", "after")
 )
 def finetune_diff(model, task, *, before: str = "", top: Components = 8, seed: int = 0) -> Report:
     models = dict(zip(SIDES, (beginning(model, before), model), strict=True))
-    everything = [*parts.heads(model), *(parts.mlps(model) if model.config.d_mlp else [])]
+    everything = [*components.heads(model), *(components.mlps(model) if model.config.d_mlp else [])]
     n_heads = model.config.n_layers * model.config.n_heads
     names = pd.DataFrame({"part": map(str, everything), "layer": [it.layer for it in everything]})
 

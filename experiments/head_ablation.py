@@ -18,7 +18,8 @@ Limits  One head at a time: heads that stand in for each other look unimportant.
 
 import numpy as np
 
-from interp.methods import controls, parts
+from interp import components
+from interp.methods import controls
 from interp.methods.ablate import ablate
 from interp.methods.offsets import offsets
 from interp.report import Chart, Check, Formula, Headline, Maps, Report, Section, Series, Table
@@ -35,7 +36,7 @@ from interp.views import ablations, figures, judged, scores, tested, tolerance
 )
 def head_ablation(model, task, *, top: Heads = 10, draws: Count = 1, seed: int = 0) -> Report:
     config = model.config
-    heads = parts.heads(model)
+    heads = components.heads(model)
     names = scores.head_names(config)
     scores.held_apart(task)
     done = ablate(model, task, heads)

@@ -19,7 +19,8 @@ Limits  One part at a time. Removing a block under zero ablation also removes it
 import numpy as np
 import pandas as pd
 
-from interp.methods import controls, parts
+from interp import components
+from interp.methods import controls
 from interp.methods.ablate import ablate
 from interp.report import Chart, Headline, Heatmap, Maps, Report, Section, Series, Table
 from interp.study import Count, Layers, experiment
@@ -38,9 +39,12 @@ ESTIMATE = ("effect", "ci_low", "ci_high", "p_corrected")
 )
 def layer_ablation(model, task, *, top: Layers = 5, draws: Count = 1, seed: int = 0) -> Report:
     scores.held_apart(task)
-    kinds_of_part = {"attention": parts.attentions(model), "block": parts.blocks(model)}
+    kinds_of_part = {
+        "attention": components.attention_layers(model),
+        "block": components.layers(model),
+    }
     if model.config.d_mlp:
-        kinds_of_part["mlp"] = parts.mlps(model)
+        kinds_of_part["mlp"] = components.mlps(model)
     everything = [part for each in kinds_of_part.values() for part in each]
     names = pd.DataFrame(
         [(part.layer, name) for name, each in kinds_of_part.items() for part in each],
@@ -57,7 +61,7 @@ def layer_ablation(model, task, *, top: Layers = 5, draws: Count = 1, seed: int 
         "attention layers", names[:number], resample, task, chosen, np.zeros(number, dtype=int), fresh,
         confirmed.effects, confirmed.controls, matched="of any layer", labels=list(map(str, best)), seed=seed,
     )  # fmt: skip
-    groups = ablate(model, task, parts.head_groups(model))
+    groups = ablate(model, task, components.kv_heads(model))
 
     table = layers_table(names, done, task, seed)
     first, clean = test.first, float(done.clean.mean())

@@ -19,8 +19,9 @@ Limits  One part at a time. Zero ablation of an early MLP takes the model to whe
 import numpy as np
 import pandas as pd
 
-from interp import stats
-from interp.methods import controls, parts
+from interp import components, stats
+from interp.components import Neuron
+from interp.methods import controls
 from interp.methods.ablate import ablate
 from interp.methods.first_order import neuron_effects
 from interp.report import Chart, Headline, Report, Section, Series, Table
@@ -42,7 +43,7 @@ def mlp_ablation(
     model, task, *, top: Layers = 5, neurons: Neurons = 20, draws: Count = 1, seed: int = 0
 ) -> Report:
     scores.held_apart(task)
-    mlps = parts.mlps(model)
+    mlps = components.mlps(model)
     names = pd.DataFrame({"layer": range(len(mlps))})
     done = ablate(model, task, mlps)
     resample = done.effects["resample"]
@@ -126,7 +127,7 @@ def neuron_section(model, task, top: int, seed: int) -> Section:
     others = scores.others(chosen, layers, seed)
     rows = np.concatenate([chosen.rows, others])
     number = len(chosen.rows)
-    neurons = parts.neurons([divmod(int(row), d_mlp) for row in rows])
+    neurons = [Neuron(*divmod(int(row), d_mlp)) for row in rows]
     done = ablate(model, fresh, neurons[:number])
     measured = [done.effects["resample"]]
     if len(others):

@@ -22,7 +22,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from interp.methods import parts
+from interp import components
 from interp.methods.batches import by_length
 from interp.methods.carry import needed
 from interp.methods.moves import WAYS
@@ -60,7 +60,7 @@ def path_patching(
     other = "frozen" if mlps == "recomputed" else "recomputed"
     to_logits = [Receiver("logits")]
     direct = {each: paths(model, task, senders, to_logits, each) for each in (mlps, other)}
-    heads = parts.heads(model)
+    heads = components.heads(model)
     effects = direct[mlps].effects[0][: len(heads)]
     chosen = scores.choose(effects, task, min(receivers, len(heads)))
     best = [divmod(int(row), model.config.n_heads) for row in chosen.rows]
@@ -138,9 +138,9 @@ def named(receivers, senders) -> pd.DataFrame:
         [
             str(receiver),
             receiver.input,
-            "mlp" if sender.places[0].heads is None else "head",
+            sender.kind,
             sender.layer,
-            None if sender.places[0].heads is None else sender.places[0].heads[0],
+            sender.index,
         ]
         for receiver in receivers
         for sender in senders
@@ -251,7 +251,7 @@ def worst_error(model, task, senders, direct, into, seed: int) -> float:
     """Random paths of both levels beside whole runs with everything else held."""
     random, worst = np.random.default_rng(seed), 0.0
     batch = by_length(task, model.device)[0]
-    new = model.run(batch.corrupted, keep=needed(senders)).cache
+    new = model.run(batch.corrupted, keep=needed(model, senders)).cache
     for done in [*direct.values(), into]:
         receiver = int(random.integers(len(done.receivers)))
         layer = done.receivers[receiver].layer

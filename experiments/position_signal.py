@@ -24,8 +24,9 @@ import pandas as pd
 import torch
 
 from interp import sites, stats
+from interp.components import Head
 from interp.errors import NotApplicable, UsageError
-from interp.methods import controls, parts
+from interp.methods import controls
 from interp.methods.patch import Patch, labels, patch, worst_error
 from interp.report import (
     Chart,
@@ -70,7 +71,7 @@ def position_signal(model, task, *, top: Heads = 10, draws: Count = 1, seed: int
     effects = {name: each.effects[: len(heads)] for name, each in done.items()}
     chosen = scores.choose(effects["both"], task, min(top, len(heads)))
     best = [heads[row] for row in chosen.rows]
-    chosen_parts = [parts.head(each.site.layer, each.head) for each in best]
+    chosen_parts = [Head(each.site.layer, each.head) for each in best]
     tests, mean = {}, {}
     for name, each in tasks.items():
         fresh = each.confirmation

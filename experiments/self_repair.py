@@ -22,9 +22,9 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from interp import stats
+from interp import components, stats
 from interp.errors import NotApplicable
-from interp.methods import controls, parts
+from interp.methods import controls
 from interp.methods.ablate import ablate
 from interp.methods.offsets import offsets
 from interp.report import (
@@ -58,7 +58,7 @@ def self_repair(
 ) -> Report:
     scores.held_apart(task)
     config = model.config
-    heads = parts.heads(model)
+    heads = components.heads(model)
     names = scores.head_names(config)
     every = ablate(model, task, heads, ("resample",))
     direct = every.direct["resample"]
@@ -189,21 +189,21 @@ def responses(done, best, chosen, config, number: int) -> Section:
     before, after = (each[:, :, inside].mean(-1) for each in (done.before, done.after))
     change = after - before
     rows = []
-    for row, part in enumerate(best):
+    for row, head in enumerate(best):
         later = [
             index
-            for index, (layer, head) in enumerate(done.writers)
-            if layer > part.layer or (layer == part.layer and head is None)
+            for index, writer in enumerate(done.writers)
+            if writer.layer > head.layer or (writer.layer == head.layer and writer.kind == "mlp")
         ]
         for index in sorted(later, key=lambda each: -abs(change[row, each]))[:number]:
-            layer, head = done.writers[index]
-            kind = "mlp" if head is None else "head"
-            rows.append([str(part), kind, layer, head, before[row, index], after[row, index]])
+            writer = done.writers[index]
+            named = [str(head), writer.kind, writer.layer, writer.index]
+            rows.append([*named, before[row, index], after[row, index]])
     frame = pd.DataFrame(
         rows, columns=["ablated", "responds", "layer", "head", "before", "after"]
     ).astype({"head": "Int64"})
     n_heads = config.n_layers * config.n_heads
-    own = [done.writers.index((part.layer, int(str(part).rpartition("H")[2]))) for part in best]
+    own = [done.writers.index(head) for head in best]
     reacting = change.copy()
     reacting[np.arange(len(best)), own] = 0.0
     blocks = [

@@ -19,6 +19,7 @@ LADDER = (
     {"sites"},
     {"edits"},
     {"cache"},
+    {"components"},
     {"stats"},
     {"tokenizers"},
     {"transformer"},
@@ -187,7 +188,8 @@ def test_what_only_tells_imports_no_torch(words):
 
 
 def test_importing_the_package_imports_no_torch():
-    code = "import sys, interp, interp.sites, interp.study; sys.exit('torch' in sys.modules)"
+    names = "interp, interp.sites, interp.components, interp.study"
+    code = f"import sys, {names}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
 
 

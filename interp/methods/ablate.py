@@ -21,12 +21,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from interp import edits, sites
+from interp.components import Component, Slice, sites_of
 from interp.edits import Edit
 from interp.engine import sweep
 from interp.methods.batches import Batch, by_length, gathered
 from interp.methods.direct import readout
 from interp.methods.means import no_means, template_means
-from interp.methods.parts import Part, Place, moved, sites_of
+from interp.methods.writing import change_written
 from interp.sites import Site
 from interp.tasks import Task
 from interp.transformer import Transformer
@@ -42,10 +43,10 @@ _WORDS = {
 
 @dataclass(frozen=True)
 class Ablation:
-    """The effect of ablating each part on each kept prompt, in all and directly, by kind of ablation;
+    """The effect of ablating each component on each kept prompt, in all and directly, by kind of ablation;
     `clean` is the logit difference before."""
 
-    parts: tuple[Part, ...]
+    components: tuple[Component, ...]
     effects: Mapping[Kind, Float[np.ndarray, "component example"]]
     direct: Mapping[Kind, Float[np.ndarray, "component example"]]
     clean: Float[np.ndarray, " example"]
@@ -57,7 +58,7 @@ class Values:
     def __init__(
         self, model: Transformer, task: Task, batch: Batch, wanted: Sequence[Site]
     ) -> None:
-        self.batch, self._model, self._task = batch, model, task
+        self.batch, self.model, self._task = batch, model, task
         self.stream_end = sites.resid_post(model.config.n_layers - 1)
         run = model.run(batch.clean, keep=[*wanted, self.stream_end], logits_at=-1)
         self.clean = run.cache
@@ -83,7 +84,7 @@ class Values:
 
     def _mean(self, site: Site) -> Tensor:
         own = self._corrupted[site]
-        return template_means(self._model, self._task, self.batch.prompts, site, own)
+        return template_means(self.model, self._task, self.batch.prompts, site, own)
 
 
 def kinds_of(task: Task) -> tuple[Kind, ...]:
@@ -91,39 +92,42 @@ def kinds_of(task: Task) -> tuple[Kind, ...]:
     return tuple(kind for kind in KINDS if kind != "mean" or not no_means(task))
 
 
-def edits_of(part: Part, kind: Kind, values: Values) -> list[Edit]:
-    """The edits that ablate this part in the batch that the values are of."""
-    return [_edit(place, kind, values) for place in part.places]
+def edits_of(component: Component, kind: Kind, values: Values) -> list[Edit]:
+    """The edits that ablate this component in the batch that the values are of."""
+    return [_edit(each, kind, values) for each in component.slices(values.model)]
 
 
-def _edit(place: Place, kind: Kind, values: Values) -> Edit:
+def _edit(where: Slice, kind: Kind, values: Values) -> Edit:
     if kind == "zero":
-        return edits.zero(place.site, heads=place.heads, units=place.units)
+        return edits.zero(where.site, heads=where.heads, units=where.units)
     new = values.under(kind)
-    edit = edits.patch(place.site, new, heads=place.heads, units=place.units)
+    edit = edits.patch(where.site, new, heads=where.heads, units=where.units)
     return replace(edit, label=f"{edit} by {_WORDS[kind]}")
 
 
 @torch.no_grad()
 def ablate(
-    model: Transformer, task: Task, parts: Sequence[Part], kinds: Sequence[Kind] | None = None
+    model: Transformer,
+    task: Task,
+    components: Sequence[Component],
+    kinds: Sequence[Kind] | None = None,
 ) -> Ablation:
-    """Every part ablated in each of these ways, by default all that the task allows, on every kept prompt
-    of the task."""
+    """Every component ablated in each of these ways, by default all that the task allows, on every kept
+    prompt of the task."""
     kinds = kinds_of(task) if kinds is None else kinds
     total, direct, clean = [], [], []
     # Once for all lengths: to pack the weights takes as long as a short run.
     with packed(model, unembedding=False):
         for batch in by_length(task, model.device):
-            values = Values(model, task, batch, sites_of(parts))
-            interventions = [edits_of(part, kind, values) for kind in kinds for part in parts]
+            values = Values(model, task, batch, sites_of(components, model))
+            interventions = [edits_of(each, kind, values) for kind in kinds for each in components]
             total.append((batch, sweep(model, batch.clean, interventions, batch.metric)))
-            each = [_direct(model, parts, kind, values) for kind in kinds]
-            direct.append((batch, torch.cat(each)))
+            directly = [_direct(model, components, kind, values) for kind in kinds]
+            direct.append((batch, torch.cat(directly)))
             clean.append((batch, readout(model, batch.metric)(values.stream)[None]))
-    shape = (len(kinds), len(parts), task.n)
+    shape = (len(kinds), len(components), task.n)
     return Ablation(
-        tuple(parts),
+        tuple(components),
         dict(zip(kinds, gathered(task, total).reshape(shape), strict=True)),
         dict(zip(kinds, gathered(task, direct).reshape(shape), strict=True)),
         gathered(task, clean)[0],
@@ -132,46 +136,48 @@ def ablate(
 
 @torch.no_grad()
 def direct_effects(
-    model: Transformer, task: Task, parts: Sequence[Part], kind: Kind
+    model: Transformer, task: Task, components: Sequence[Component], kind: Kind
 ) -> Float[np.ndarray, "component example"]:
-    """The direct effects alone, which need no forward pass for each part."""
+    """The direct effects alone, which need no forward pass for each component."""
     found = []
     for batch in by_length(task, model.device):
-        values = Values(model, task, batch, sites_of(parts))
-        found.append((batch, _direct(model, parts, kind, values)))
+        values = Values(model, task, batch, sites_of(components, model))
+        found.append((batch, _direct(model, components, kind, values)))
     return gathered(task, found)
 
 
 def _direct(
-    model: Transformer, parts: Sequence[Part], kind: Kind, values: Values
+    model: Transformer, components: Sequence[Component], kind: Kind, values: Values
 ) -> Float[Tensor, "component batch"]:
     new = values.under(kind)
-    changes = torch.stack([moved(model, part, values.clean, new) for part in parts])
+    changes = torch.stack([change_written(model, each, values.clean, new) for each in components])
     return readout(model, values.batch.metric).effect(values.stream, changes)
 
 
 @torch.no_grad()
 def naive_effect(
-    model: Transformer, values: Values, part: Part, kind: Kind
+    model: Transformer, values: Values, component: Component, kind: Kind
 ) -> Float[Tensor, " batch"]:
     """The effect of one ablation by a whole forward pass: what every sweep has to agree with."""
     batch = values.batch
-    run = model.run(batch.clean, edits=edits_of(part, kind, values), logits_at=-1)
+    run = model.run(batch.clean, edits=edits_of(component, kind, values), logits_at=-1)
     answer, wrong = run.logits[:, 0].double().gather(-1, batch.metric.columns).unbind(-1)
     return answer - wrong - readout(model, batch.metric)(values.stream)
 
 
 @torch.no_grad()
 def worst_error(model: Transformer, task: Task, done: Ablation, seed: int) -> float:
-    """The largest |sweep − whole forward pass|: of each kind of ablation a random part, on random
+    """The largest |sweep − whole forward pass|: of each kind of ablation a random component, on random
     prompts of one length."""
     random = np.random.default_rng(seed)
     batches = by_length(task, model.device)
     batch = batches[int(random.integers(len(batches)))]
-    rows = {kind: int(random.integers(len(done.parts))) for kind in done.effects}
-    values = Values(model, task, batch, sites_of(done.parts[row] for row in rows.values()))
+    rows = {kind: int(random.integers(len(done.components))) for kind in done.effects}
+    values = Values(
+        model, task, batch, sites_of([done.components[row] for row in rows.values()], model)
+    )
     worst = 0.0
     for kind, row in rows.items():
-        naive = naive_effect(model, values, done.parts[row], kind).cpu().numpy()
+        naive = naive_effect(model, values, done.components[row], kind).cpu().numpy()
         worst = max(worst, float(np.abs(naive - done.effects[kind][row, batch.indices]).max()))
     return worst

@@ -21,9 +21,10 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from interp import sites
+from interp.components import Component
 from interp.errors import UsageError
 from interp.methods.asked import at
-from interp.methods.decompose import Component, needs, project
+from interp.methods.decompose import needs, project
 from interp.methods.norms import through
 from interp.sites import Site
 from interp.transformer import Run, Transformer

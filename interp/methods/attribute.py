@@ -19,8 +19,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from interp import sites
+from interp.components import Component
 from interp.methods.asked import Asked, at
-from interp.methods.decompose import Component, needs, project
+from interp.methods.decompose import needs, project
 from interp.methods.norms import through
 from interp.sites import Site
 from interp.transformer import Run, Transformer

@@ -21,9 +21,9 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from interp import sites
+from interp.components import Component, Slice
 from interp.engine.base import Base
 from interp.errors import UsageError
-from interp.methods.parts import Part, Place
 from interp.sites import Site
 from interp.transformer import Transformer
 from interp.transformer.tap import Untapped
@@ -47,7 +47,7 @@ class Change:
 def carried(
     model: Transformer,
     base: Base,
-    senders: Sequence[Part],
+    senders: Sequence[Component],
     new: Mapping[Any, Tensor],
     seen: Bool[Tensor, "batch pos"],
     mlps: Mlps,
@@ -61,9 +61,10 @@ def carried(
     """
     config = model.config
     change = _nothing(base)
-    writing: dict[Site, list[tuple[int, Place]]] = {}
-    for number, place in enumerate(map(_place, senders)):
-        writing.setdefault(place.site, []).append((number, place))
+    writing: dict[Site, list[tuple[int, Slice]]] = {}
+    for number, sender in enumerate(senders):
+        written = _written(model, sender)
+        writing.setdefault(written.site, []).append((number, written))
     for layer in range(config.n_layers):
         yield "attention", layer, change
         # In a parallel block the MLP reads what attention reads.
@@ -119,7 +120,7 @@ def _joined(
     change: Change,
     model: Transformer,
     base: Base,
-    writing: Sequence[tuple[int, Place]],
+    writing: Sequence[tuple[int, Slice]],
     new: Mapping[Any, Tensor],
     seen: Bool[Tensor, "batch pos"],
 ) -> Change:
@@ -136,10 +137,10 @@ def _joined(
         spelt = "component head d_head, head d_head d_model -> head component d_model"
         by_head = einsum(spelt, moved, model.block(layer).attn.W_O)
     rows = [change]
-    for number, place in writing:
+    for number, written in writing:
         delta = moved
         if site.kind == "z":
-            delta = by_head.sum(0) if place.heads is None else by_head[list(place.heads)].sum(0)
+            delta = by_head.sum(0) if written.heads is None else by_head[list(written.heads)].sum(0)
         changed = (delta != 0).any(-1).nonzero()[:, 0]
         own = torch.full_like(changed, number)
         rows.append(Change(own, where[changed], delta[changed]))
@@ -150,13 +151,13 @@ def _joined(
     )
 
 
-def _place(sender: Part) -> Place:
-    place = sender.places[0]
-    if len(sender.places) > 1 or place.site.kind not in ("z", "mlp_out"):
+def _written(model: Transformer, sender: Component) -> Slice:
+    slices = sender.slices(model)
+    if len(slices) > 1 or slices[0].site.kind not in ("z", "mlp_out"):
         raise UsageError(f"a path begins at a head or an MLP, got {sender}")
-    return place
+    return slices[0]
 
 
-def needed(senders: Sequence[Part]) -> list[Site]:
+def needed(model: Transformer, senders: Sequence[Component]) -> list[Site]:
     """The sites that `new` has to hold for these senders."""
-    return list(dict.fromkeys(_place(sender).site for sender in senders))
+    return list(dict.fromkeys(_written(model, sender).site for sender in senders))

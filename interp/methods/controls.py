@@ -21,13 +21,14 @@ from jaxtyping import Float
 from torch import Tensor
 
 from interp import edits, sites
+from interp.components import Component, sites_of
 from interp.edits import Edit
 from interp.engine import sweep
 from interp.methods.batches import Batch, aligned, by_length, gathered
 from interp.methods.direct import readout
 from interp.methods.moves import WAYS, Bank, Direction, Moves
-from interp.methods.parts import Part, moved, sites_of
 from interp.methods.patch import position
+from interp.methods.writing import change_written
 from interp.tasks import Task
 from interp.transformer import Transformer
 from interp.transformer.project import packed
@@ -49,7 +50,7 @@ class Fresh:
 def on_fresh_prompts(
     model: Transformer,
     fresh: Task,
-    parts: Sequence[Part],
+    components: Sequence[Component],
     direction: Direction = "noise",
     *,
     at: str | None = None,
@@ -62,7 +63,7 @@ def on_fresh_prompts(
     Raises  UsageError for a position that some prompt does not have.
     """
     batches = by_length(fresh, model.device) if at is None else aligned(fresh, model.device)
-    runs = [Moves(model, batch, sites_of(parts), direction) for batch in batches]
+    runs = [Moves(model, batch, sites_of(components, model), direction) for batch in batches]
     bank = Bank(runs)
     found = []
     with packed(model, unembedding=False):
@@ -70,46 +71,56 @@ def on_fresh_prompts(
             where = None if at is None else [position(at, run.batch)]
             ways: list[Values] = [run.other]
             ways += [run.moved(bank, way, draw, seed) for way in WAYS for draw in range(draws)]
-            interventions = [_edits(part, new, where) for new in ways for part in parts]
+            interventions = [_edits(model, each, new, where) for new in ways for each in components]
             metric = run.batch.metric
             found.append((run.batch, sweep(model, run.base_tokens, interventions, metric)))
-    return _fresh(fresh, found, runs, len(parts), draws)
+    return _fresh(fresh, found, runs, len(components), draws)
 
 
 @torch.no_grad()
 def directly_on_fresh_prompts(
-    model: Transformer, fresh: Task, parts: Sequence[Part], *, draws: int = 1, seed: int = 0
+    model: Transformer,
+    fresh: Task,
+    components: Sequence[Component],
+    *,
+    draws: int = 1,
+    seed: int = 0,
 ) -> Fresh:
     """The direct effects of the same noising changes: along the residual stream alone, the final norm
     computed again."""
     end = sites.resid_post(model.config.n_layers - 1)
     batches = by_length(fresh, model.device)
-    runs = [Moves(model, batch, [*sites_of(parts), end]) for batch in batches]
+    runs = [Moves(model, batch, [*sites_of(components, model), end]) for batch in batches]
     bank, found = Bank(runs), []
     for run in runs:
         ways: list[Values] = [run.other]
         ways += [run.moved(bank, way, draw, seed) for way in WAYS for draw in range(draws)]
-        changes = torch.stack([moved(model, part, run.base, new) for new in ways for part in parts])
+        changes = torch.stack(
+            [change_written(model, each, run.base, new) for new in ways for each in components]
+        )
         read, stream = readout(model, run.batch.metric), run.base[end][:, -1].double()
         found.append((run.batch, read.effect(stream, changes)))
-    return _fresh(fresh, found, runs, len(parts), draws)
+    return _fresh(fresh, found, runs, len(components), draws)
 
 
 def _fresh(
     fresh: Task,
     found: Sequence[tuple[Batch, Float[Tensor, "intervention batch"]]],
     runs: Sequence[Moves],
-    n_parts: int,
+    n_components: int,
     draws: int,
 ) -> Fresh:
-    each = gathered(fresh, found).reshape(1 + len(WAYS) * draws, n_parts, fresh.n)
-    drawn = each[1:].reshape(len(WAYS), draws, n_parts, fresh.n).mean(1)
+    each = gathered(fresh, found).reshape(1 + len(WAYS) * draws, n_components, fresh.n)
+    drawn = each[1:].reshape(len(WAYS), draws, n_components, fresh.n).mean(1)
     gap = gathered(fresh, [(run.batch, run.gap[None]) for run in runs])[0]
     return Fresh(each[0], dict(zip(WAYS.values(), drawn, strict=True)), gap)
 
 
-def _edits(part: Part, new: Values, positions: list[int] | None) -> list[Edit]:
+def _edits(
+    model: Transformer, component: Component, new: Values, positions: list[int] | None
+) -> list[Edit]:
     made = [
-        edits.patch(place.site, new, place.heads, positions, place.units) for place in part.places
+        edits.patch(each.site, new, each.heads, positions, each.units)
+        for each in component.slices(model)
     ]
-    return [replace(edit, label=str(part)) for edit in made]
+    return [replace(edit, label=str(component)) for edit in made]

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from fancy_einsum import einsum
@@ -18,26 +17,19 @@ from jaxtyping import Float
 from torch import Tensor
 
 from interp import sites
+from interp.components import (
+    MLP,
+    AttentionBias,
+    Component,
+    Embedding,
+    Head,
+    MLPBias,
+    Neuron,
+    PosEmbedding,
+)
 from interp.errors import UsageError
 from interp.sites import Site
 from interp.transformer import Run, Transformer
-
-Kind = Literal["embed", "pos_embed", "head", "attn_bias", "mlp", "neuron", "mlp_bias"]
-
-
-@dataclass(frozen=True, slots=True)
-class Component:
-    """One writer to the stream; `index` is the head's or the neuron's number in its layer."""
-
-    kind: Kind
-    layer: int | None = None
-    index: int | None = None
-
-    def __str__(self) -> str:
-        if self.layer is None:
-            return self.kind
-        names = {"head": f"H{self.index}", "mlp": " MLP", "neuron": f"N{self.index}"}
-        return f"L{self.layer}" + names.get(self.kind, f" {self.kind.replace('_', ' ')}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +80,8 @@ def decompose(model: Transformer, run: Run, site: Site) -> Decomposition:
 
     Raises  UsageError if `site` is not a place of the stream, or the run did not keep `needs`.
     """
-    components, parts = [], []
+    components: list[Component] = []
+    parts = []
     for found, written in _written(model, run, site, _whole(model)):
         components += found
         parts.append(written)
@@ -120,7 +113,8 @@ def project(
     layers, _ = _reach(model, site)
     if unwritten := set(neurons) - set(range(layers if model.config.d_mlp else 0)):
         raise UsageError(f"no MLP of layer {min(unwritten)} has written before {site.name!r}")
-    components, parts = [], []
+    components: list[Component] = []
+    parts = []
     for found, written in _written(model, run, site, _onto(model, direction, frozenset(neurons))):
         components += found
         parts.append(written)
@@ -135,7 +129,7 @@ class _Measure:
 
     vector: Callable[[Tensor], Tensor]
     heads: Callable[[int, Tensor], Tensor]
-    mlp: Callable[[int, Tensor], tuple[list[Component], Tensor]]
+    mlp: Callable[[int, Tensor], tuple[Sequence[Component], Tensor]]
 
 
 def _whole(model: Transformer) -> _Measure:
@@ -147,7 +141,7 @@ def _whole(model: Transformer) -> _Measure:
             model.block(layer).attn.W_O,
         ),
         mlp=lambda layer, post: (
-            [Component("mlp", layer)],
+            [MLP(layer)],
             einsum(
                 "batch pos d_mlp, d_mlp d_model -> batch pos d_model",
                 post,
@@ -166,14 +160,14 @@ def _onto(model: Transformer, direction: Tensor, neurons: frozenset[int]) -> _Me
         )
         return einsum("batch pos head d_head, batch pos head d_head -> head batch pos", z, read)
 
-    def mlp(layer: int, post: Tensor) -> tuple[list[Component], Tensor]:
+    def mlp(layer: int, post: Tensor) -> tuple[Sequence[Component], Tensor]:
         W_out = model.block(layer).mlp.W_out
         each = post * einsum(
             "d_mlp d_model, batch pos d_model -> batch pos d_mlp", W_out, direction
         )
         if layer not in neurons:
-            return [Component("mlp", layer)], each.sum(-1)[None]
-        found = [Component("neuron", layer, unit) for unit in range(W_out.shape[0])]
+            return [MLP(layer)], each.sum(-1)[None]
+        found = [Neuron(layer, unit) for unit in range(W_out.shape[0])]
         return found, each.movedim(-1, 0)
 
     def vector(written: Tensor) -> Tensor:
@@ -184,27 +178,27 @@ def _onto(model: Transformer, direction: Tensor, neurons: frozenset[int]) -> _Me
 
 def _written(
     model: Transformer, run: Run, site: Site, measure: _Measure
-) -> Iterator[tuple[list[Component], Tensor]]:
+) -> Iterator[tuple[Sequence[Component], Tensor]]:
     """Every writer before `site`, in order, with its contribution `[component batch pos …]`."""
     cache, config = run.cache, model.config
     layers, with_attention = _reach(model, site)
     shape = cache[sites.embed()]
-    yield [Component("embed")], measure.vector(shape)[None]
+    yield [Embedding()], measure.vector(shape)[None]
     if config.positions == "learned":
-        yield [Component("pos_embed")], measure.vector(cache[sites.pos_embed()])[None]
+        yield [PosEmbedding()], measure.vector(cache[sites.pos_embed()])[None]
     for layer in range(layers + with_attention):
         attn = model.block(layer).attn
-        found = [Component("head", layer, head) for head in range(config.n_heads)]
+        found = [Head(layer, head) for head in range(config.n_heads)]
         yield found, measure.heads(layer, cache[sites.z(layer)])
         if attn.b_O is not None:
             bias = attn.b_O.expand_as(shape)
-            yield [Component("attn_bias", layer)], measure.vector(bias)[None]
+            yield [AttentionBias(layer)], measure.vector(bias)[None]
         if layer == layers or not config.d_mlp:
             continue
         yield measure.mlp(layer, cache[sites.mlp_post(layer)])
         if (b_out := model.block(layer).mlp.b_out) is not None:
             bias = b_out.expand_as(shape)
-            yield [Component("mlp_bias", layer)], measure.vector(bias)[None]
+            yield [MLPBias(layer)], measure.vector(bias)[None]
 
 
 def _reach(model: Transformer, site: Site) -> tuple[int, bool]:

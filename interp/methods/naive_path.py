@@ -11,9 +11,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from interp import edits, sites
+from interp.components import Component
 from interp.methods.batches import Batch
 from interp.methods.carry import Mlps
-from interp.methods.parts import Part
 from interp.methods.receivers import Receiver, query_heads, read_at
 from interp.transformer import Run, Transformer
 
@@ -22,21 +22,21 @@ from interp.transformer import Run, Transformer
 def naive_path(
     model: Transformer,
     batch: Batch,
-    sender: Part,
+    sender: Component,
     receiver: Receiver,
     new: Mapping[Any, Tensor],
     mlps: Mlps,
 ) -> Float[Tensor, " batch"]:
     """The effect of a path to the logits, or to a head's queries, keys or values."""
-    config, (place,) = model.config, sender.places
+    config, (written,) = model.config, sender.slices(model)
     writers = [site for site in model.sites if site.kind in ("z", "mlp_out")]
     clean = model.run(batch.clean, keep=writers)
     made = [
         edits.freeze(site, clean.cache)
         for site in writers
-        if site == place.site or site.kind == "z" or mlps == "frozen"
+        if site == written.site or site.kind == "z" or mlps == "frozen"
     ]
-    made.append(edits.patch(place.site, new, heads=place.heads))
+    made.append(edits.patch(written.site, new, heads=written.heads))
     before = _difference(batch, clean)
     if receiver.input == "logits":
         return _difference(batch, model.run(batch.clean, edits=made)) - before

@@ -25,12 +25,13 @@ from torch import Tensor
 
 from interp import edits, sites
 from interp.cache import Cache
+from interp.components import Component, heads, mlps, sites_of
 from interp.edits import Edit
 from interp.errors import UsageError
 from interp.methods.ablate import Kind, Values, edits_of
 from interp.methods.batches import Batch, by_length, gathered
 from interp.methods.direct import Readout, readout
-from interp.methods.parts import Part, moved, sites_of
+from interp.methods.writing import change_written
 from interp.sites import Site
 from interp.tasks import Task
 from interp.transformer import Run, Transformer
@@ -42,21 +43,21 @@ _TOKENS = 1024
 
 @dataclass(frozen=True)
 class Offsets:
-    """For every ablated part and prompt: the total effect, and the four terms that add up to it.
+    """For every ablated component and prompt: the total effect, and the four terms that add up to it.
 
     `before` and `after` are the direct contributions of every head and then every MLP (rows as in
-    `writers`, (layer, head) or (layer, None)) on the clean and on the ablated run, both read with the
-    scale that the direct change leaves; their differences, without the ablated part's own, add up to
+    `writers`) on the clean and on the ablated run, both read with the
+    scale that the direct change leaves; their differences, without the ablated component's own, add up to
     `later_heads` and `later_mlps`.
     """
 
-    parts: tuple[Part, ...]
+    components: tuple[Component, ...]
     total: Float[np.ndarray, "component example"]
     direct: Float[np.ndarray, "component example"]
     later_heads: Float[np.ndarray, "component example"]
     later_mlps: Float[np.ndarray, "component example"]
     rescaling: Float[np.ndarray, "component example"]
-    writers: tuple[tuple[int, int | None], ...]
+    writers: tuple[Component, ...]
     before: Float[np.ndarray, "component label example"]
     after: Float[np.ndarray, "component label example"]
 
@@ -73,46 +74,49 @@ class Offsets:
 
 
 @torch.no_grad()
-def offsets(model: Transformer, task: Task, parts: Sequence[Part], kind: Kind) -> Offsets:
-    """The split of every part's effect under one ablation, by whole forward passes.
+def offsets(model: Transformer, task: Task, components: Sequence[Component], kind: Kind) -> Offsets:
+    """The split of every component's effect under one ablation, by whole forward passes.
 
     The total is measured at the logits, the terms on the stream: that they agree is a check.
 
-    Raises  UsageError for a part that is not one site's heads, MLP or neurons.
+    Raises  UsageError for a component that is not one site's heads, MLP or neurons.
     """
-    for part in parts:
-        kinds = {place.site.kind for place in part.places}
+    for each in components:
+        kinds = {where.site.kind for where in each.slices(model)}
         if len(kinds) > 1 or not kinds <= {"z", "mlp_out", "mlp_post"}:
             raise UsageError(
-                f"{part} cannot be told from what reacts to it: expected heads, an MLP or neurons, "
+                f"{each} cannot be told from what reacts to it: expected heads, an MLP or neurons, "
                 f"got {', '.join(sorted(kinds))}"
             )
     layers = range(model.config.n_layers)
     kept = [sites.z(layer) for layer in layers]
     if model.config.d_mlp:
         kept += [sites.mlp_out(layer) for layer in layers]
-    found: dict[Part, list[tuple[Batch, Tensor]]] = {part: [] for part in parts}
+    found: list[list[tuple[Batch, Tensor]]] = [[] for _ in components]
     with packed(model, unembedding=False):
         for batch in by_length(task, model.device):
-            values = Values(model, task, batch, list(dict.fromkeys([*sites_of(parts), *kept])))
+            values = Values(
+                model, task, batch, list(dict.fromkeys([*sites_of(components, model), *kept]))
+            )
             read = readout(model, batch.metric)
             reads = _reads(model, read)
             written = _contributions(values.clean, read, reads)
             together = max(1, _TOKENS // batch.clean.numel())
-            for first in range(0, len(parts), together):
-                some = parts[first : first + together]
-                for part, run in zip(some, _ablated(model, some, kind, values, kept), strict=True):
-                    own = moved(model, part, values.clean, values.under(kind))
+            for first in range(0, len(components), together):
+                some = components[first : first + together]
+                runs = _ablated(model, some, kind, values, kept)
+                for number, (each, run) in enumerate(zip(some, runs, strict=True), first):
+                    own = change_written(model, each, values.clean, values.under(kind))
                     rewritten = _contributions(run.cache, read, reads)
-                    terms = _terms(model, part, values, run, own, read, rewritten - written)
+                    terms = _terms(model, each, values, run, own, read, rewritten - written)
                     scale = read.scale(values.stream + own)
                     contributed = [terms, written / scale, rewritten / scale]
-                    found[part].append((batch, torch.cat(contributed)))
-    each = np.stack([gathered(task, found[part]) for part in parts])
-    total, direct, later_heads, later_mlps, rescaling = each[:, :5].swapaxes(0, 1)
-    before, after = np.split(each[:, 5:], 2, axis=1)
+                    found[number].append((batch, torch.cat(contributed)))
+    measured = np.stack([gathered(task, its) for its in found])
+    total, direct, later_heads, later_mlps, rescaling = measured[:, :5].swapaxes(0, 1)
+    before, after = np.split(measured[:, 5:], 2, axis=1)
     return Offsets(
-        tuple(parts),
+        tuple(components),
         total,
         direct,
         later_heads,
@@ -125,18 +129,22 @@ def offsets(model: Transformer, task: Task, parts: Sequence[Part], kind: Kind) -
 
 
 def _ablated(
-    model: Transformer, parts: Sequence[Part], kind: Kind, values: Values, kept: Sequence[Site]
+    model: Transformer,
+    components: Sequence[Component],
+    kind: Kind,
+    values: Values,
+    kept: Sequence[Site],
 ) -> Iterator[Run]:
-    """The run with each part ablated: one tall forward pass, every part in rows of its own."""
+    """The run with each component ablated: one tall forward pass, each in rows of its own."""
     size = len(values.batch.clean)
     made = [
         edits.call(edit.site, partial(_in_rows, edit, slice(number * size, (number + 1) * size)))
-        for number, part in enumerate(parts)
-        for edit in edits_of(part, kind, values)
+        for number, each in enumerate(components)
+        for edit in edits_of(each, kind, values)
     ]
-    tokens = values.batch.clean.repeat(len(parts), 1)
+    tokens = values.batch.clean.repeat(len(components), 1)
     run = model.run(tokens, edits=made, keep=[*kept, values.stream_end], logits_at=-1)
-    for number in range(len(parts)):
+    for number in range(len(components)):
         own = slice(number * size, (number + 1) * size)
         cache = Cache({site: run.cache[site][own] for site in run.cache})
         yield Run(run.logits[own], cache, run.tokens[own], run.real[own])
@@ -150,7 +158,7 @@ def _in_rows(edit: Edit, rows: slice, activation: Tensor) -> Tensor:
 
 def _terms(
     model: Transformer,
-    part: Part,
+    component: Component,
     values: Values,
     run: Run,
     own: Float[Tensor, "batch d_model"],
@@ -164,21 +172,21 @@ def _terms(
     directly = values.stream + own
     scale, last = read.scale(directly), run.cache[values.stream_end][:, -1]
     n_heads = model.config.n_layers * model.config.n_heads
-    heads, others = change[:n_heads].sum(0) / scale, change[n_heads:].sum(0) / scale
-    # What the part itself writes differently is the direct effect, not a reaction to it.
+    of_heads, others = change[:n_heads].sum(0) / scale, change[n_heads:].sum(0) / scale
+    # What the component itself writes differently is the direct effect, not a reaction to it.
     itself = read.along(own) / scale
-    if part.places[0].site.kind == "z":
-        heads = heads - itself
+    if component.slices(model)[0].site.kind == "z":
+        of_heads = of_heads - itself
     else:
         others = others - itself
     rescaling = read.along(last) * (1 / read.scale(last) - 1 / scale)
-    return torch.stack([answer - wrong - clean, read(directly) - clean, heads, others, rescaling])
+    return torch.stack(
+        [answer - wrong - clean, read(directly) - clean, of_heads, others, rescaling]
+    )
 
 
-def _writers(model: Transformer) -> tuple[tuple[int, int | None], ...]:
-    layers = range(model.config.n_layers)
-    heads = [(layer, head) for layer in layers for head in range(model.config.n_heads)]
-    return (*heads, *((layer, None) for layer in layers if model.config.d_mlp))
+def _writers(model: Transformer) -> tuple[Component, ...]:
+    return (*heads(model), *(mlps(model) if model.config.d_mlp else ()))
 
 
 def _reads(model: Transformer, read: Readout) -> list[Float[Tensor, "batch head d_head"]]:

@@ -23,12 +23,12 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from interp import edits, sites
+from interp import components, edits, sites
+from interp.components import Component
 from interp.edits import Edit
 from interp.engine import sweep
 from interp.engine.base import Base, base_run
 from interp.engine.plan import memory_budget
-from interp.methods import parts
 from interp.methods.batches import Batch, by_length, gathered
 from interp.methods.carry import (
     Change,
@@ -40,7 +40,6 @@ from interp.methods.carry import (
 )
 from interp.methods.direct import readout
 from interp.methods.moves import Bank, Moves, Way
-from interp.methods.parts import Part
 from interp.methods.receivers import Receiver, check, query_heads, read_at
 from interp.methods.reread import Reread
 from interp.tasks import Task
@@ -53,21 +52,21 @@ class Paths:
     """The effect of every path on every kept prompt; 0 where a sender comes after its receiver."""
 
     receivers: tuple[Receiver, ...]
-    senders: tuple[Part, ...]
+    senders: tuple[Component, ...]
     mlps: Mlps
     effects: Float[np.ndarray, "label component example"]
 
 
-def all_senders(model: Transformer) -> list[Part]:
+def all_senders(model: Transformer) -> list[Component]:
     """Every head and every MLP."""
-    return parts.heads(model) + (parts.mlps(model) if model.config.d_mlp else [])
+    return [*components.heads(model), *(components.mlps(model) if model.config.d_mlp else [])]
 
 
 @torch.no_grad()
 def paths(
     model: Transformer,
     task: Task,
-    senders: Sequence[Part],
+    senders: Sequence[Component],
     receivers: Sequence[Receiver],
     mlps: Mlps = "recomputed",
     way: Way | None = None,
@@ -85,7 +84,7 @@ def paths(
     found = []
     # Once for all batches: to pack the weights takes as long as a short run.
     with packed(model, unembedding=False):
-        batches, wanted = by_length(task, model.device), needed(senders)
+        batches, wanted = by_length(task, model.device), needed(model, senders)
         runs = [Moves(model, batch, wanted) for batch in batches]
         bank = Bank(runs)
         for batch, run in zip(batches, runs, strict=True):
@@ -100,7 +99,7 @@ def paths(
 def batch_paths(
     model: Transformer,
     batch: Batch,
-    senders: Sequence[Part],
+    senders: Sequence[Component],
     receivers: Sequence[Receiver],
     new: Mapping[Any, Tensor],
     mlps: Mlps,

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from interp import files
+from interp import components, files
+from interp.components import Component
 from interp.errors import NotApplicable
 from interp.stats.calibration import NOT_RUN, NULLS, PLANTED, Stored, outcomes
 from interp.tasks import Task
@@ -24,7 +25,6 @@ from interp.views.scores import head_names
 if TYPE_CHECKING:
     from interp.methods.asked import Asked
     from interp.methods.controls import Fresh
-    from interp.methods.parts import Part
     from interp.sites import Site
     from interp.transformer import Run, Transformer
 
@@ -73,10 +73,10 @@ def _layers(model: Transformer) -> np.ndarray:
 
 
 def _heads_ablated(model: Transformer, task: Task, top: int) -> Stored:
-    from interp.methods import controls, parts
+    from interp.methods import controls
     from interp.methods.ablate import ablate
 
-    heads = parts.heads(model)
+    heads = components.heads(model)
     screen = ablate(model, task, heads, ("resample",)).effects["resample"]
     found = controls.on_fresh_prompts(model, task.confirmation, heads)
     return _stored(model, task, top, screen, found.effects, found.controls, _layers(model))
@@ -84,10 +84,10 @@ def _heads_ablated(model: Transformer, task: Task, top: int) -> Stored:
 
 def _heads_restored(model: Transformer, task: Task, top: int) -> Stored:
     from interp import sites
-    from interp.methods import controls, parts
+    from interp.methods import controls
     from interp.methods.patch import Patch, patch
 
-    heads = parts.heads(model)
+    heads = components.heads(model)
     config = model.config
     patches = [
         Patch(sites.z(layer), head)
@@ -100,18 +100,14 @@ def _heads_restored(model: Transformer, task: Task, top: int) -> Stored:
 
 
 def _mlps_ablated(model: Transformer, task: Task, top: int) -> Stored:
-    from interp.methods import parts
-
-    return _any_layer(model, task, top, parts.mlps(model))
+    return _any_layer(model, task, top, components.mlps(model))
 
 
 def _attention_ablated(model: Transformer, task: Task, top: int) -> Stored:
-    from interp.methods import parts
-
-    return _any_layer(model, task, top, parts.attentions(model))
+    return _any_layer(model, task, top, components.attention_layers(model))
 
 
-def _any_layer(model: Transformer, task: Task, top: int, every: Sequence[Part]) -> Stored:
+def _any_layer(model: Transformer, task: Task, top: int, every: Sequence[Component]) -> Stored:
     from interp.methods import controls
     from interp.methods.ablate import ablate
 
@@ -122,10 +118,10 @@ def _any_layer(model: Transformer, task: Task, top: int, every: Sequence[Part]) 
 
 
 def _offsets(model: Transformer, task: Task, top: int) -> Stored:
-    from interp.methods import controls, parts
+    from interp.methods import controls
     from interp.methods.ablate import ablate
 
-    heads, fresh = parts.heads(model), task.confirmation
+    heads, fresh = components.heads(model), task.confirmation
     done = ablate(model, task, heads, ("resample",))
     direct = done.direct["resample"]
     total = controls.on_fresh_prompts(model, fresh, heads)

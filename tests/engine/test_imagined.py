@@ -6,10 +6,9 @@ import pytest
 import torch
 
 import interp
-from interp import edits, sites, tasks
+from interp import components, edits, sites, tasks
 from interp.engine import Forward, imagining, options
 from interp.engine.speed import seconds_of_forward
-from interp.methods import parts
 from interp.methods.ablate import ablate
 from interp.metrics import KLToBase, LogitDifference
 from interp.transformer import Transformer
@@ -77,7 +76,7 @@ def test_a_rehearsed_sweep_is_planned_as_it_runs(lab, family):
 def test_a_rehearsal_notes_every_forward_pass_and_leaves_no_trace(monkeypatch):
     model = interp.load("tiny-llama")
     task = tasks.build("ioi", model.tokenizer, n=4, seed=0)
-    heads = parts.heads(model)[:2]
+    heads = components.heads(model)[:2]
     twin, plans = imagining(model), []
     with options(rehearsal=plans):
         ablate(twin, task, heads, KINDS)

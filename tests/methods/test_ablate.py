@@ -7,9 +7,9 @@ import pytest
 import torch
 
 import interp
-from interp import edits, sites, tasks
+from interp import components, edits, sites, tasks
+from interp.components import Embedding, Head, Neuron, together
 from interp.errors import UsageError
-from interp.methods import parts
 from interp.methods.ablate import (
     KINDS,
     Values,
@@ -56,7 +56,7 @@ def replacement(model, task, index, site, kind):
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_effect_of_a_head_is_its_definition_one_prompt_at_a_time(model, task, kind):
     layer, head = model.config.n_layers - 1, 1
-    done = ablate(model, task, parts.heads(model), [kind])
+    done = ablate(model, task, components.heads(model), [kind])
     row = layer * model.config.n_heads + head
     site = sites.z(layer)
     for index, prompt in enumerate(task.kept):
@@ -72,13 +72,14 @@ def test_the_effect_of_a_head_is_its_definition_one_prompt_at_a_time(model, task
 
 
 def test_every_kind_of_part_equals_whole_forward_passes(model, task):
-    every = [parts.heads(model)[1], parts.head_groups(model)[0]]
-    every += [parts.attentions(model)[1], parts.blocks(model)[0]]
+    every = [components.heads(model)[1], components.kv_heads(model)[0]]
+    every += [components.attention_layers(model)[1], components.layers(model)[0]]
+    every += [Embedding(), together(Head(0, 1), Head(1, 0), Head(1, 2))]
     if model.config.d_mlp:
-        every += [parts.mlps(model)[1], *parts.neurons([(0, 5), (1, 7)])]
+        every += [components.mlps(model)[1], Neuron(0, 5), Neuron(1, 7)]
     done = ablate(model, task, every, KINDS)
     batches = by_length(task, model.device)
-    measured = [Values(model, task, batch, parts.sites_of(every)) for batch in batches]
+    measured = [Values(model, task, batch, components.sites_of(every, model)) for batch in batches]
     # Each on prompts of one length, all lengths in turn.
     for number, (kind, row) in enumerate(product(done.effects, range(len(every)))):
         values = measured[number % len(batches)]
@@ -88,7 +89,7 @@ def test_every_kind_of_part_equals_whole_forward_passes(model, task):
 
 
 def test_the_worst_error_is_small_and_sees_a_wrong_effect(model, task):
-    done = ablate(model, task, parts.heads(model)[:2])
+    done = ablate(model, task, components.heads(model)[:2])
     assert worst_error(model, task, done, seed=0) < 1e-10
     done.effects["mean"][:] += 0.5
     assert worst_error(model, task, done, seed=0) == pytest.approx(0.5)
@@ -108,7 +109,7 @@ def test_every_prompt_is_in_one_batch(model, task, batches):
 def test_the_last_attention_of_a_model_without_mlps_acts_directly():
     model = interp.load("tiny-attn-only", dtype=torch.float64)
     task = tasks.build("ioi", model.tokenizer, n=4, seed=0)
-    last = parts.heads(model)[-model.config.n_heads :]
+    last = components.heads(model)[-model.config.n_heads :]
     done = ablate(model, task, last)
     for kind in KINDS:
         np.testing.assert_allclose(done.direct[kind], done.effects[kind], atol=1e-10)
@@ -124,10 +125,10 @@ def test_a_first_order_estimate_is_exact_where_the_model_is_linear():
     last = model.config.n_layers - 1
     d_mlp = model.config.d_mlp
     estimated = neuron_effects(model, task, "mean")[last * d_mlp :]
-    done = ablate(model, task, parts.neurons([(last, unit) for unit in range(d_mlp)]), ["mean"])
+    done = ablate(model, task, components.neurons(model, last), ["mean"])
     np.testing.assert_allclose(estimated, done.effects["mean"], atol=1e-10)
 
 
 def test_a_model_without_mlps_has_none_to_take_out():
     with pytest.raises(UsageError, match="attention only"):
-        parts.mlps(interp.load("tiny-attn-only"))
+        components.mlps(interp.load("tiny-attn-only"))

@@ -5,9 +5,9 @@ import pytest
 import torch
 
 import interp
-from interp import edits, sites, tasks
+from interp import components, edits, sites, tasks
+from interp.components import Neuron
 from interp.errors import UsageError
-from interp.methods import parts
 from interp.methods.ablate import ablate
 from interp.methods.batches import by_length
 from interp.methods.controls import directly_on_fresh_prompts, on_fresh_prompts
@@ -76,15 +76,15 @@ def test_directions_belong_to_the_prompt_and_to_seed_and_draw(model, task, way):
 
 @pytest.mark.parametrize("direction", ["noise", "denoise"])
 def test_effects_on_fresh_prompts_are_whole_forward_passes(model, task, direction):
-    every = [parts.heads(model)[1], parts.attentions(model)[1]]
+    every = [components.heads(model)[1], components.attention_layers(model)[1]]
     if model.config.d_mlp:
-        every += [parts.mlps(model)[0], *parts.neurons([(1, 3)])]
+        every += [components.mlps(model)[0], Neuron(1, 3)]
     fresh = on_fresh_prompts(model, task, every, direction, seed=2)
     for index, prompt in enumerate(task.kept):
         base, source = prompt.clean_tokens, prompt.corrupted_tokens
         if direction == "denoise":
             base, source = source, base
-        cache = model.run(torch.tensor([source]), keep=parts.sites_of(every)).cache
+        cache = model.run(torch.tensor([source]), keep=components.sites_of(every, model)).cache
 
         def difference(made, tokens=base, prompt=prompt):
             logits = model.run(torch.tensor([tokens]), edits=made, logits_at=-1).logits[0, 0]
@@ -94,14 +94,14 @@ def test_effects_on_fresh_prompts_are_whole_forward_passes(model, task, directio
         assert fresh.gap[index] == pytest.approx(difference([], source) - before, abs=1e-10)
         for row, part in enumerate(every):
             made = [
-                edits.patch(place.site, cache, place.heads, None, place.units)
-                for place in part.places
+                edits.patch(where.site, cache, where.heads, None, where.units)
+                for where in part.slices(model)
             ]
             assert fresh.effects[row, index] == pytest.approx(difference(made) - before, abs=1e-9)
 
 
 def test_resample_ablation_and_its_direct_effect_are_those_of_ablate(model, task):
-    heads = parts.heads(model)[:3]
+    heads = components.heads(model)[:3]
     done = ablate(model, task, heads, ("resample",))
     fresh = on_fresh_prompts(model, task, heads)
     direct = directly_on_fresh_prompts(model, task, heads)
@@ -113,7 +113,7 @@ def test_resample_ablation_and_its_direct_effect_are_those_of_ablate(model, task
 def test_controls_of_the_last_attention_without_mlps_act_directly():
     model = interp.load("tiny-attn-only", dtype=torch.float64)
     task = tasks.build("ioi", model.tokenizer, n=4, seed=0)
-    last = parts.heads(model)[-model.config.n_heads :]
+    last = components.heads(model)[-model.config.n_heads :]
     total = on_fresh_prompts(model, task, last, draws=2, seed=4)
     direct = directly_on_fresh_prompts(model, task, last, draws=2, seed=4)
     for name, each in total.controls.items():
@@ -121,7 +121,7 @@ def test_controls_of_the_last_attention_without_mlps_act_directly():
 
 
 def test_one_position_alone_is_edited_where_one_is_named(model, task):
-    heads = parts.heads(model)[:2]
+    heads = components.heads(model)[:2]
     ends = on_fresh_prompts(model, task, heads, at="END")
     assert not np.allclose(ends.effects, on_fresh_prompts(model, task, heads).effects)
     with pytest.raises(UsageError, match="no position is called 'S3'"):

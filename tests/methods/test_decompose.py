@@ -5,8 +5,17 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from interp import edits, sites
+from interp.components import (
+    MLP,
+    AttentionBias,
+    Embedding,
+    Head,
+    MLPBias,
+    Neuron,
+    PosEmbedding,
+)
 from interp.errors import UsageError
-from interp.methods.decompose import Component, decompose, needs, project
+from interp.methods.decompose import decompose, needs, project
 from interp.transformer import Config, Transformer
 
 SIZES = {
@@ -89,25 +98,25 @@ def test_every_part_is_what_its_writer_wrote(settings, tokens):
     run = model.run(tokens, keep=lambda site: True)
     found = decompose(model, run, last)
     parts = dict(zip(found.components, found.parts, strict=True))
-    assert torch.equal(parts.pop(Component("embed")), run.cache[sites.embed()])
+    assert torch.equal(parts.pop(Embedding()), run.cache[sites.embed()])
     if model.config.positions == "learned":
-        assert torch.equal(parts.pop(Component("pos_embed")), run.cache[sites.pos_embed()])
+        assert torch.equal(parts.pop(PosEmbedding()), run.cache[sites.pos_embed()])
     for layer in range(3):
         block = model.block(layer)
         for head in range(6):
             torch.testing.assert_close(
-                parts.pop(Component("head", layer, head)),
+                parts.pop(Head(layer, head)),
                 run.cache[sites.head_out(layer)][:, :, head],
                 rtol=1e-12,
                 atol=1e-12,
             )
         if block.attn.b_O is not None:
-            bias = parts.pop(Component("attn_bias", layer))
+            bias = parts.pop(AttentionBias(layer))
             assert torch.equal(bias, block.attn.b_O.expand(4, 7, 20))
         if model.config.d_mlp:
-            written = parts.pop(Component("mlp", layer))
+            written = parts.pop(MLP(layer))
             if model.config.mlp_bias:
-                written = written + parts.pop(Component("mlp_bias", layer))
+                written = written + parts.pop(MLPBias(layer))
             torch.testing.assert_close(
                 written, run.cache[sites.mlp_out(layer)], rtol=1e-12, atol=1e-12
             )
@@ -166,9 +175,9 @@ def test_the_neurons_of_a_layer_add_up_to_its_mlp(settings, tokens):
     mlps = dict(zip(by_mlp.components, by_mlp.parts, strict=True))
     parts = dict(zip(by_neuron.components, by_neuron.parts, strict=True))
     for layer in (0, 2):
-        neurons = [parts.pop(Component("neuron", layer, unit)) for unit in range(28)]
+        neurons = [parts.pop(Neuron(layer, unit)) for unit in range(28)]
         torch.testing.assert_close(
-            torch.stack(neurons).sum(0), mlps.pop(Component("mlp", layer)), rtol=1e-11, atol=1e-11
+            torch.stack(neurons).sum(0), mlps.pop(MLP(layer)), rtol=1e-11, atol=1e-11
         )
         unit = model.run(tokens, keep=[sites.mlp_post(layer)]).cache[sites.mlp_post(layer)]
         alone = unit[:, :, 9, None] * model.block(layer).mlp.W_out[9]
@@ -224,7 +233,7 @@ def test_an_ablated_run_closes_on_what_its_heads_then_wrote(tokens):
     run = model.run(tokens, [edits.zero(sites.z(1), heads=4)], keep=needs(model, site))
     found = decompose(model, run, site)
     assert float(found.error.max()) <= 1e-12
-    silent = found.components.index(Component("head", 1, 4))
+    silent = found.components.index(Head(1, 4))
     assert not found.parts[silent].any()
 
 
@@ -256,14 +265,3 @@ def test_a_direction_of_another_shape_and_neurons_that_wrote_nothing_are_refused
     for layer in (1, 7, -1):
         with pytest.raises(UsageError, match=f"no MLP of layer {layer} has written"):
             project(model, run, site, direction, neurons=[layer])
-
-
-def test_components_are_named_as_people_name_them():
-    for component, name in (
-        (Component("embed"), "embed"),
-        (Component("head", 5, 1), "L5H1"),
-        (Component("mlp", 3), "L3 MLP"),
-        (Component("neuron", 3, 17), "L3N17"),
-        (Component("attn_bias", 0), "L0 attn bias"),
-    ):
-        assert str(component) == name

@@ -5,9 +5,9 @@ import pytest
 import torch
 
 import interp
-from interp import edits, sites, tasks
+from interp import components, edits, sites, tasks
+from interp.components import Head, Neuron
 from interp.errors import UsageError
-from interp.methods import parts
 from interp.methods.ablate import KINDS, Values, ablate
 from interp.methods.batches import by_length
 from interp.methods.direct import readout
@@ -39,7 +39,7 @@ def test_the_readout_is_the_models_own_logit_difference(model, task):
 def test_a_direct_effect_is_what_is_left_with_all_later_writes_frozen(model, task, kind):
     """The slow way round: the ablated run with every later attn_out and mlp_out held."""
     config = model.config
-    part = parts.head(0, 1)
+    part = Head(0, 1)
     direct = ablate(model, task, [part], [kind]).direct[kind][0]
     held = [sites.attn_out(layer) for layer in range(1, config.n_layers)]
     if config.d_mlp:
@@ -60,9 +60,9 @@ def test_a_direct_effect_is_what_is_left_with_all_later_writes_frozen(model, tas
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_direct_and_the_three_terms_add_up_to_the_total(model, task, kind):
-    chosen = [parts.head(0, 1), parts.head(1, 2)]
+    chosen = [Head(0, 1), Head(1, 2)]
     if model.config.d_mlp:
-        chosen += [parts.mlps(model)[0], *parts.neurons([(1, 3)])]
+        chosen += [components.mlps(model)[0], Neuron(1, 3)]
     split = offsets(model, task, chosen, kind)
     done = ablate(model, task, chosen, [kind])
     assert split.error < 1e-11
@@ -72,11 +72,11 @@ def test_direct_and_the_three_terms_add_up_to_the_total(model, task, kind):
 
 
 def test_the_terms_are_the_sums_of_what_later_writers_change(model, task):
-    part = parts.head(0, 1)
+    part = Head(0, 1)
     split = offsets(model, task, [part], "mean")
     change = split.after[0] - split.before[0]
-    later = [layer > 0 for layer, _ in split.writers]
-    is_head = [head is not None for _, head in split.writers]
+    later = [each.layer > 0 for each in split.writers]
+    is_head = [each.kind == "head" for each in split.writers]
     heads = change[np.array(later) & np.array(is_head)].sum(0)
     np.testing.assert_allclose(split.later_heads[0], heads, atol=1e-11)
     np.testing.assert_allclose(split.later_mlps[0], change[~np.array(is_head)].sum(0), atol=1e-11)
@@ -85,7 +85,7 @@ def test_the_terms_are_the_sums_of_what_later_writers_change(model, task):
 def test_nothing_comes_after_the_last_mlp_but_the_norm():
     model = interp.load("tiny-llama", dtype=torch.float64)
     task = tasks.build("ioi", model.tokenizer, n=4, seed=0)
-    split = offsets(model, task, [parts.mlps(model)[-1]], "zero")
+    split = offsets(model, task, [components.mlps(model)[-1]], "zero")
     assert np.abs(split.direct).max() > 1e-3
     np.testing.assert_allclose(split.offset, 0.0, atol=1e-11)
     np.testing.assert_allclose(split.rescaling, 0.0, atol=1e-11)
@@ -93,4 +93,4 @@ def test_nothing_comes_after_the_last_mlp_but_the_norm():
 
 def test_a_whole_layer_cannot_be_told_from_what_reacts_to_it(model, task):
     with pytest.raises(UsageError, match="expected heads, an MLP or neurons"):
-        offsets(model, task, [parts.attentions(model)[0]], "mean")
+        offsets(model, task, [components.attention_layers(model)[0]], "mean")

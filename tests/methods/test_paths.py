@@ -7,9 +7,10 @@ import pytest
 import torch
 
 import interp
-from interp import edits, sites, tasks
+from interp import components, edits, sites, tasks
+from interp.components import Head, together
 from interp.errors import UsageError
-from interp.methods import batches, parts
+from interp.methods import batches
 from interp.methods.batches import by_length
 from interp.methods.paths import all_senders, batch_paths, paths
 from interp.methods.receivers import Receiver
@@ -58,10 +59,9 @@ def receivers_of(model):
 def some_senders(model):
     """A head and, where there is one, an MLP of every layer, and two heads together."""
     config = model.config
-    yield from (parts.head(layer, layer % config.n_heads) for layer in range(config.n_layers))
-    yield from parts.mlps(model) if config.d_mlp else ()
-    both = parts.Place(sites.z(0), heads=(0, 2))
-    yield parts.Part("two heads", 0, (both,))
+    yield from (Head(layer, layer % config.n_heads) for layer in range(config.n_layers))
+    yield from components.mlps(model) if config.d_mlp else ()
+    yield together(Head(0, 0), Head(0, 2))
 
 
 def difference(batch, logits):
@@ -80,13 +80,13 @@ class Oracle:
 
     def sent(self, sender, mlps, keep):
         """A run in which the sender writes what is new and all else, up to the receiver, is held."""
-        config, (place,) = self.model.config, sender.places
+        config, (written,) = self.model.config, sender.slices(self.model)
         made = []
         for layer in range(config.n_layers):
             for site in (sites.z(layer), sites.mlp_out(layer)):
-                if site == place.site:
+                if site == written.site:
                     made.append(edits.freeze(site, self.clean.cache))
-                    made.append(edits.patch(site, self.new, heads=place.heads))
+                    made.append(edits.patch(site, self.new, heads=written.heads))
                 elif site.kind == "z" or (config.d_mlp and mlps == "frozen"):
                     made.append(edits.freeze(site, self.clean.cache))
         return self.model.run(self.batch.clean, edits=made, keep=keep)
@@ -147,7 +147,7 @@ def test_mlps_on_the_way_matter_when_they_are_recomputed(model, batch):
     if not model.config.d_mlp:
         pytest.skip("attention only")
     new = model.run(batch.corrupted, keep="all").cache
-    senders = [parts.head(0, 1)]
+    senders = [Head(0, 1)]
     ends = [Receiver("logits"), Receiver("q", model.config.n_layers - 1, head=0, at="END")]
     recomputed, frozen = (
         batch_paths(model, batch, senders, ends, new, mlps) for mlps in ("recomputed", "frozen")
@@ -191,7 +191,7 @@ def test_memory_cuts_senders_into_batches_and_changes_nothing(model, batch):
 
 
 def test_a_control_moves_senders_as_far_in_other_directions(model, task):
-    senders = parts.heads(model)
+    senders = components.heads(model)
     ends = [Receiver("logits")]
     plain = paths(model, task, senders, ends, "frozen").effects
     one, again, other = (
@@ -210,7 +210,7 @@ def test_a_controls_directions_do_not_depend_on_which_prompts_run_together(
     def alone(task, device):
         return [batches._batch(task, [index], device) for index in range(task.n)]
 
-    arguments = (model, task, parts.heads(model)[:2], [Receiver("logits")], "frozen")
+    arguments = (model, task, components.heads(model)[:2], [Receiver("logits")], "frozen")
     together = paths(*arguments, way="random", seed=1).effects
     monkeypatch.setattr("interp.methods.paths.by_length", alone)
     np.testing.assert_allclose(
@@ -235,7 +235,7 @@ def test_a_receiver_that_nothing_has_is_refused(wrong):
 
 
 def test_receivers_and_senders_of_other_models_are_refused(model, task):
-    heads, config = parts.heads(model)[:1], model.config
+    heads, config = components.heads(model)[:1], model.config
     for receiver, words in (
         (Receiver("q", config.n_layers, head=0), "has layers 0…"),
         (Receiver("q", 1, head=config.n_heads), "has heads 0…"),
@@ -245,7 +245,7 @@ def test_receivers_and_senders_of_other_models_are_refused(model, task):
         with pytest.raises(UsageError, match=words):
             paths(model, task, heads, [receiver])
     with pytest.raises(UsageError, match="begins at a head or an MLP, got L0 attention"):
-        paths(model, task, parts.attentions(model)[:1], [Receiver("logits")])
+        paths(model, task, components.attention_layers(model)[:1], [Receiver("logits")])
     if not config.d_mlp:
         with pytest.raises(UsageError, match="attention only"):
             paths(model, task, heads, [Receiver("mlp", 1)])

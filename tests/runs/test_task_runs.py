@@ -139,7 +139,7 @@ def test_the_suite_asks_about_the_second_task_where_the_model_can_do_it(place, w
 
 def test_a_dry_run_tells_the_costs_of_alike_sweeps_together_and_of_all(place, write_study, interp):
     body = (
-        "from interp.methods.ablate import ablate; from interp.methods.parts import heads; "
+        "from interp.methods.ablate import ablate; from interp.components import heads; "
         "ablate(model, task, heads(model)); ablate(model, task, heads(model)[:2])"
     )
     write_study("sweeps", body, 'task="ioi", gated=False, sweeps=True')
