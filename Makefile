@@ -36,7 +36,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 CHROMIUM := chromium chromium-browser
 
 .DEFAULT_GOAL := help
-.PHONY: help install reports run train test slow-test fuzz check format bench new clean serve browser-test picture classifiers calibrate
+.PHONY: help install reports run train test slow-test fuzz check format bench new clean serve browser-test picture classifiers calibrate pins
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -81,6 +81,9 @@ test: .venv/installed ## run the tests that take seconds
 
 slow-test: .venv/installed ## run the tests that take more than ten seconds each
 	@$(WITH) ARGS -- env $(PYTEST) -n "$$WORKERS" -m "slow and not browser"
+
+pins: .venv/installed ## run what is pinned, say what differs, and pin what is found (ONLY= some of them)
+	@$(WITH) ONLY -- env OMP_NUM_THREADS=1 $(BIN)/python tests/pins
 
 fuzz: .venv/installed ## bend inputs and kill commands at random, and see that nothing breaks (SEED= MINUTES=)
 	@$(WITH) ARGS -- env OMP_NUM_THREADS=1 $(BIN)/python tests/fuzzing $(if $(SEED),--seed "$$SEED") $(if $(MINUTES),--minutes "$$MINUTES")

@@ -107,3 +107,13 @@ def test_the_seed_and_the_minutes_of_a_fuzz_are_one_word_each(make, tmp_path, te
     words = ["--seed", text, "--minutes", text]
     assert make("fuzz", f"SEED={text}", f"MINUTES={text}") == (0, words)
     assert make("fuzz") == (0, [])
+
+
+def test_pins_are_picked_by_words(make, tmp_path):
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "tests" / "pins").write_text(TELLS)
+    assert make("pins", "ONLY=quick 'tiny gpt2' ; touch y") == (
+        0,
+        ["quick", "tiny gpt2", ";", "touch", "y"],
+    )
+    assert make("pins") == (0, [])
