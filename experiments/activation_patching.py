@@ -40,7 +40,7 @@ from interp.methods.patch import (
     worst_error,
 )
 from interp.report import Chart, Check, Headline, Heatmap, Maps, Report, Section, Series, Table
-from interp.study import Count, Heads, experiment
+from interp.study import Count, Heads, study
 from interp.views import figures, judged, scores, tested, tolerance
 
 STREAM = ("resid_pre", "resid_mid", "attn_out", "mlp_out")
@@ -48,7 +48,7 @@ STREAM = ("resid_pre", "resid_mid", "attn_out", "mlp_out")
 ONE_TEMPLATE = ("resid_pre", "attn_out", "mlp_out")
 
 
-@experiment(
+@study(
     expects="The heads that recover most on the discovery templates recover on held-out ones, more than "
     "random heads of their layers and than changes of equal norm in other directions.",
     task="ioi",

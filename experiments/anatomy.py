@@ -32,12 +32,12 @@ from interp.report import (
     Text,
     TokenStrip,
 )
-from interp.study import AnyHead, AnyLayer, experiment
+from interp.study import AnyHead, AnyLayer, study
 from interp.tasks import prompt_tokens
 from interp.views import tolerance
 
 
-@experiment(
+@study(
     expects="Every step follows from the one before, and with attention frozen a changed token moves "
     "no other position.",
     task=None,

@@ -23,14 +23,14 @@ from interp.methods import attribute
 from interp.methods.asked import asked, places
 from interp.methods.attention import between
 from interp.report import Attention, Check, Heatmap, Maps, Report, Section, Table
-from interp.study import Heads, experiment
+from interp.study import Heads, study
 from interp.views import figures, judged, scores, tested, tolerance
 
 SHOWN = 4
 EVEN = "an even spread"
 
 
-@experiment(
+@study(
     expects="From the last token the heads with the largest direct effects attend to named positions other "
     "than the first and the last, on held-out templates, more than random heads of their layers do and more "
     "than an even spread would.",

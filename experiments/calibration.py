@@ -23,7 +23,7 @@ from interp import stats
 from interp.errors import NotApplicable, UsageError, nearest
 from interp.report import Check, Headline, NotRun, Report, Section, Table
 from interp.stats import calibration, simulated
-from interp.study import Range, calibrated, experiment, meter, progress
+from interp.study import Range, calibrated, meter, progress, study
 from interp.training.initial import fresh as untrained
 from interp.views import scores
 
@@ -46,7 +46,7 @@ QUICK = {
 }
 
 
-@experiment(
+@study(
     expects="Under every null each study says supported, and not supported, at most 5 times in "
     "100; effects of "
     "two between-template standard deviations are supported at least 95 times in 100; intervals cover.",

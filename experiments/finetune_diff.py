@@ -31,14 +31,14 @@ from interp.methods.ablate import ablate
 from interp.methods.asked import asked
 from interp.methods.weight_distance import distances
 from interp.report import Chart, Check, Headline, Maps, Report, Section, Series, Table
-from interp.study import Components, experiment
+from interp.study import Components, study
 from interp.tasks.validity import LEAST_ACCURACY
 from interp.views import ablations, figures, judged, scores, tested, tolerance
 
 SIDES = ("before", "after")
 
 
-@experiment(
+@study(
     expects="The parts whose ablation effect changed most on the discovery templates changed on "
     "held-out ones "
     "too, more than random parts of their layers.",

@@ -23,11 +23,11 @@ from interp.methods import controls
 from interp.methods.ablate import ablate
 from interp.methods.offsets import offsets
 from interp.report import Chart, Check, Formula, Headline, Maps, Report, Section, Series, Table
-from interp.study import Count, Heads, experiment
+from interp.study import Count, Heads, study
 from interp.views import ablations, figures, judged, scores, tested, tolerance
 
 
-@experiment(
+@study(
     expects="The heads that matter most on the discovery templates matter on held-out ones, more than "
     "random heads of their layers and than changes of equal norm in other directions.",
     task="ioi",

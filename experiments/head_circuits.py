@@ -38,7 +38,7 @@ from interp.report import (
     Table,
     Text,
 )
-from interp.study import Range, Tokens, experiment, progress
+from interp.study import Range, Tokens, progress, study
 from interp.tasks import prompt_tokens
 from interp.views import judged, tolerance
 
@@ -50,7 +50,7 @@ PROMPT = "When Mary and John went to the store, John gave a drink to"
 STARTS = {"embedding": "W_E", "first_mlp": "after the first MLP"}
 
 
-@experiment(
+@study(
     expects="Some heads copy: their score lies above that of every head whose tokens are paired "
     "at random, and "
     "most tokens that they read raise themselves above all others; and more pairs of heads "

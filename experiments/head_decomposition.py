@@ -33,12 +33,12 @@ from interp.report import (
     Text,
     TokenStrip,
 )
-from interp.study import Layer, experiment
+from interp.study import Layer, study
 from interp.tasks import prompt_tokens
 from interp.views import tolerance
 
 
-@experiment(
+@study(
     expects="In every layer the two computations agree to the rounding of the number format (some 1e-5 "
     "of the output in float32), and permuted heads do not.",
     task=None,

@@ -34,7 +34,7 @@ from interp.report import (
     Table,
     Text,
 )
-from interp.study import Heads, Range, experiment
+from interp.study import Heads, Range, study
 from interp.views import figures, judged, tolerance
 
 # What a head of a kind must give to where its kind attends; and the fewest sequences that confirm.
@@ -58,7 +58,7 @@ def _reason(model) -> str | None:
     return None
 
 
-@experiment(
+@study(
     expects="Some head attends more than half to the token after the earlier copy, some head of an "
     "earlier layer more than half to the token before, and the second copy costs less loss.",
     task=None,

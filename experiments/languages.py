@@ -26,7 +26,7 @@ import pandas as pd
 import interp
 from interp import stats
 from interp.report import Chart, Headline, Report, Section, Series, Table
-from interp.study import Count, Range, Steps, experiment, meter, progress
+from interp.study import Count, Range, Steps, meter, progress, study
 from interp.training import bpe
 from interp.training import languages as shipped
 from interp.training.data import of_texts
@@ -50,7 +50,7 @@ BETWEEN = (
 )
 
 
-@experiment(
+@study(
     expects="In every language the given tokenizer needs more tokens a word than the language's own, and "
     "in every language that is trained both a model of its own and a fine-tuned one need fewer bits a "
     "byte than the given model as it is.",

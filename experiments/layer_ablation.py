@@ -23,13 +23,13 @@ from interp import components
 from interp.methods import controls
 from interp.methods.ablate import ablate
 from interp.report import Chart, Headline, Heatmap, Maps, Report, Section, Series, Table
-from interp.study import Count, Layers, experiment
+from interp.study import Count, Layers, study
 from interp.views import ablations, figures, judged, scores, tested
 
 ESTIMATE = ("effect", "ci_low", "ci_high", "p_corrected")
 
 
-@experiment(
+@study(
     expects="The attention layers that matter most on the discovery templates matter on held-out ones, more "
     "than random sets of attention layers and than changes of equal norm in other directions.",
     task="ioi",

@@ -35,7 +35,7 @@ from interp.report import (
     Table,
     Text,
 )
-from interp.study import experiment
+from interp.study import study
 from interp.views import tolerance
 
 
@@ -43,7 +43,7 @@ def _reason(model) -> str | None:
     return f"{model.name} has no norms" if model.config.norm == "none" else None
 
 
-@experiment(
+@study(
     expects="Folding the norms' weights leaves every log-probability as it was, and parts add up to the "
     "logit difference only with the final norm's scale, weight and centring all taken in.",
     task="ioi",

@@ -32,14 +32,14 @@ from interp.report import (
     Table,
     Text,
 )
-from interp.study import Heads, experiment
+from interp.study import Heads, study
 from interp.views import figures, judged, tested, tolerance
 from interp.views import scores as scored
 
 KEYS = ["component", "layer", "head"]
 
 
-@experiment(
+@study(
     expects="The parts add up to the logit difference, and the heads that contribute most on the discovery "
     "templates contribute on held-out ones, more than random heads of their layers and than along other "
     "directions of equal norm.",

@@ -34,13 +34,13 @@ from interp.report import (
     TokenStrip,
 )
 from interp.stats.verdict import LEAST_CONFIRMING
-from interp.study import Example, experiment
+from interp.study import Example, study
 from interp.views import figures, judged, tested, tolerance
 
 THIRDS = 3
 
 
-@experiment(
+@study(
     expects="The last entry is the model's own output, and the answer rises above the wrong answer more "
     "over the last third of the layers than over the first two.",
     task="ioi",

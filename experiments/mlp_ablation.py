@@ -25,13 +25,13 @@ from interp.methods import controls
 from interp.methods.ablate import ablate
 from interp.methods.first_order import neuron_effects
 from interp.report import Chart, Headline, Report, Section, Series, Table
-from interp.study import Count, Layers, Neurons, experiment
+from interp.study import Count, Layers, Neurons, study
 from interp.views import ablations, figures, judged, scores, tested
 
 ESTIMATE = ("effect", "ci_low", "ci_high", "p_corrected")
 
 
-@experiment(
+@study(
     expects="The MLPs that matter most on the discovery templates matter on held-out ones, more than "
     "random sets of MLPs and than changes of equal norm in other directions.",
     task="ioi",

@@ -21,7 +21,7 @@ from interp.methods import attribute, neurons, readings
 from interp.methods.asked import asked
 from interp.methods.passages import passages
 from interp.report import Chart, Check, Headline, Report, Section, Series, Table, TokenStrip
-from interp.study import Neurons, Tokens, experiment
+from interp.study import Neurons, Tokens, study
 from interp.tasks import prompt_tokens
 from interp.views import judged, scores, tested, tolerance
 
@@ -32,7 +32,7 @@ def _reason(model) -> str | None:
     return None if model.config.d_mlp else f"{model.name} has no MLPs"
 
 
-@experiment(
+@study(
     expects="The neurons that push most on the discovery templates push the same way on held-out ones, more "
     "than random neurons of their layers and than along other directions of equal norm.",
     task="ioi",

@@ -51,7 +51,7 @@ from interp.report import (
     TokenStrip,
 )
 from interp.stats.verdict import LEAST_CONFIRMING, POWER, RECHOICES, smallest_effect
-from interp.study import Count, experiment, progress
+from interp.study import Count, progress, study
 from interp.views import judged, tested, tolerance
 
 PUBLISHED = "the published scores of HHEM 1.0"
@@ -73,7 +73,7 @@ class Evidence:
     not_run: list = field(default_factory=list)
 
 
-@experiment(
+@study(
     expects="The heads that move the decision most on the pairs of other premises move it on new "
     "premises too, the same way, more than random heads of their layers and than moves of equal norm "
     "in other directions.",

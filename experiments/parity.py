@@ -16,13 +16,13 @@ from interp import edits, sites
 from interp.errors import NotApplicable, UsageError
 from interp.methods.parity import differences, huggingface_places, transformerlens_places
 from interp.report import Chart, Check, Headline, Report, Section, Series, Table, Text, TokenStrip
-from interp.study import experiment
+from interp.study import study
 from interp.tasks import prompt_tokens
 from interp.views import tolerance
 from interp.weights.comparison import reference
 
 
-@experiment(
+@study(
     expects="Every place and the logits agree to the rounding of the number format (some 1e-4 of their "
     "size in float32), and a single silenced head is seen.",
     task=None,

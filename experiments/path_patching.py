@@ -30,14 +30,14 @@ from interp.methods.naive_path import naive_path
 from interp.methods.paths import all_senders, paths
 from interp.methods.receivers import Receiver
 from interp.report import Chart, Check, Heatmap, Maps, Report, Section, Series, Table
-from interp.study import Count, Heads, experiment
+from interp.study import Count, Heads, study
 from interp.views import judged, scores, tested, tolerance
 
 COLUMNS = ["receiver", "input", "sender_kind", "layer", "head", "effect", "ci_low", "ci_high"]
 END = "END"
 
 
-@experiment(
+@study(
     expects="The heads with the strongest direct paths to the logits, and the strongest paths into their "
     "queries, keys and values, are found again on held-out templates, above random senders of "
     "the same layers "

@@ -40,7 +40,7 @@ from interp.report import (
     Text,
     TokenStrip,
 )
-from interp.study import Count, Heads, experiment
+from interp.study import Count, Heads, study
 from interp.views import figures, judged, scores, tested, tolerance
 
 # Which corruption of the task turns round which signal.
@@ -48,7 +48,7 @@ SIGNALS = {"position": "swap", "token": "flip_swap", "both": "flip"}
 PLACES = ("S2", "END")
 
 
-@experiment(
+@study(
     expects="The heads whose z at END matters most to both signals on the discovery templates lower the "
     "logit difference on held-out ones when the position alone is turned round, and when the token alone "
     "is, more than random heads of their layers and than changes of equal norm in other directions.",

@@ -38,13 +38,13 @@ from interp.report import (
     Series,
     Table,
 )
-from interp.study import Components, Heads, experiment
+from interp.study import Components, Heads, study
 from interp.views import figures, judged, scores, tested, tolerance
 
 TERMS = ("later_heads", "later_mlps", "rescaling")
 
 
-@experiment(
+@study(
     expects="Later parts make up for some of what an ablated head did: over the heads that write most of "
     "the answer directly, the offset is positive on held-out templates, above that of random heads of their "
     "layers and of changes of equal norm in other directions.",

@@ -16,14 +16,14 @@ from interp import stats, tasks
 from interp.errors import UsageError
 from interp.report import Chart, Report, Section, Series, Table, Text
 from interp.stats.intervals import LEAST_CLUSTERS
-from interp.study import experiment, progress
+from interp.study import progress, study
 from interp.views import figures, judged
 
 # Prompts of every other task, and as many again of those templates that confirm.
 OTHERS = 24
 
 
-@experiment(
+@study(
     expects="The model prefers the right answer on at least three quarters of the prompts, and by at least "
     "half a logit more than after the corrupted prompts.",
     task="ioi",

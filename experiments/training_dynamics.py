@@ -26,7 +26,7 @@ import torch
 
 from interp import stats
 from interp.report import Chart, Check, Headline, Heatmap, Maps, Report, Section, Series, Table
-from interp.study import Count, Range, Rate, Steps, experiment, progress
+from interp.study import Count, Range, Rate, Steps, progress, study
 from interp.training import dynamics
 from interp.training.initial import fresh
 from interp.training.presets import shape
@@ -37,7 +37,7 @@ from interp.views import figures, judged
 HEADS, WIDTH, BATCH = 4, 64, 32
 
 
-@experiment(
+@study(
     expects="A head of the second layer comes to attend more than half to the token after the earlier "
     "copy, together with a drop of the loss on the second copy, fed by a head of the first layer that "
     "attends to the token before more than twice as much as chance; at a fixed distance no head does.",

@@ -1,6 +1,6 @@
 """Where studies are registered, run and kept: what a file in experiments/ imports."""
 
-from interp.study.experiment import experiment
+from interp.study.declaration import experiment, study
 from interp.study.progress import meter, progress
 from interp.study.ranges import (
     AnyHead,
@@ -35,4 +35,5 @@ __all__ = [
     "experiment",
     "meter",
     "progress",
+    "study",
 ]

@@ -16,7 +16,7 @@ from typing import Any
 import interp
 from interp import ordinary
 from interp.errors import InterpError, UsageError, brief, nearest
-from interp.study.experiment import USUAL_COST, Declaration, declaration
+from interp.study.declaration import USUAL_COST, Declaration, declaration
 from interp.study.settings import Setting, Value, from_source, literal, shared
 from interp.visible import one_line
 
@@ -167,7 +167,7 @@ def read(path: Path) -> Study:
         if isinstance(node, ast.FunctionDef) and (mark := _mark(node)) is not None
     ]
     if len(marked) != 1:
-        raise UsageError(f"expected one function decorated with @experiment(…), got {len(marked)}")
+        raise UsageError(f"expected one function decorated with @study(…), got {len(marked)}")
     for module in sorted(_imports(tree)):
         if not _exists(module):
             raise UsageError(f"imports {module!r}, which is not installed")
@@ -219,12 +219,14 @@ def shown(path: Path) -> str:
 def _mark(function: ast.FunctionDef) -> ast.Call | None:
     for node in function.decorator_list:
         match node:
-            case ast.Call(func=ast.Name(id="experiment") | ast.Attribute(attr="experiment")):
+            case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name)) if name in DECORATORS:
                 return node
     return None
 
 
-# What `experiment` takes for granted where a file does not say.
+# The second is what the first was called.
+DECORATORS = ("study", "experiment")
+# What `study` takes for granted where a file does not say.
 _SWITCHES = {"default": True, "gated": True, "sweeps": False}
 _UNSAID = {**_SWITCHES, "also": None, "cost": USUAL_COST}
 # Kinds of models; all but the first are named by a setting that is called like the kind.
@@ -243,15 +245,15 @@ def _declared(mark: ast.Call, constants: dict[str, Value]) -> dict[str, Any]:
     }
     if mark.args or set(given) - {*kinds, "applies"}:
         names = ", ".join(f"{name}=" for name in (*kinds, "applies"))
-        raise UsageError(f"@experiment takes {names}, by name")
+        raise UsageError(f"@study takes {names}, by name")
     declared: dict[str, Any] = {**_UNSAID, "model": KINDS[0]}
     for name, kind in kinds.items():
         if name in given:
-            declared[name] = literal(given[name], constants, f"{name}= of @experiment")
+            declared[name] = literal(given[name], constants, f"{name}= of @study")
         if name not in declared or not isinstance(declared[name], kind):
-            raise UsageError(f"@experiment needs {name}=, written as a literal")
+            raise UsageError(f"@study needs {name}=, written as a literal")
     if declared["model"] not in KINDS:
-        raise UsageError(f"model= of @experiment must be one of {', '.join(KINDS)}")
+        raise UsageError(f"model= of @study must be one of {', '.join(KINDS)}")
     return declared
 
 

@@ -17,11 +17,11 @@ Method  None.
 
 import pandas as pd
 
-from interp.study import experiment
+from interp.study import study
 from interp.report import Headline, Report, Section, Table
 
 
-@experiment(expects="It works.", task=None)
+@study(expects="It works.", task=None)
 def works(model, task, *, prompt: str = "Mary and John", top: int = 5):
     run = model.run(prompt)
     frame = pd.DataFrame({"x": run.logits[0, -1].double().numpy()[:top]})

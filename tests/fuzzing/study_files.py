@@ -14,12 +14,12 @@ Method  None.
 
 from typing import Literal
 
-from interp.study import experiment
+from interp.study import study
 
 PROMPT = "Hello"
 
 
-@experiment(expects="It is.", task=None, default=False)
+@study(expects="It is.", task=None, default=False)
 def study(model, task, *, prompt: str = PROMPT, top: int = 5, kind: Literal["a", "b"] = "a"):
     return None
 '''

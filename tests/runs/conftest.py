@@ -18,11 +18,11 @@ import torch
 
 from interp import sites
 from interp.errors import NotApplicable, UsageError
-from interp.study import experiment, progress
+from interp.study import study, progress
 from interp.report import Check, Report, Section, Table, Text
 
 
-@experiment(expects="It works.", {declared})
+@study(expects="It works.", {declared})
 def study(model, task, *, prompt: str = "Mary and John", count: int = 2):
     {body}
     run = model.run(prompt, keep=[sites.z(0)])

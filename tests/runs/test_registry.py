@@ -65,8 +65,8 @@ BROKEN = {
     "the default of 'top' must be a literal": GOOD.replace("top: int = 5", "top: int = len('x')"),
     "no setting can be called 'out'": GOOD.replace("top: int = 5", "out: int = 5"),
     "must take (model, task, *, settings…)": GOOD.replace("(model, task,", "(model,"),
-    "@experiment needs expects=": GOOD.replace('expects="It is.", ', ""),
-    "@experiment takes expects=": GOOD.replace("default=False", "defualt=False"),
+    "@study needs expects=": GOOD.replace('expects="It is.", ', ""),
+    "@study takes expects=": GOOD.replace("default=False", "defualt=False"),
 }
 
 

@@ -7,8 +7,8 @@ from interp.errors import UsageError
 from interp.study.registry import discover
 
 STUDY = '''"""Is it so?"""
-from interp.study import experiment
-@experiment(expects="Yes.", task=None)
+from interp.study import study
+@study(expects="Yes.", task=None)
 def study(model, task, *, {settings}): ...
 '''
 

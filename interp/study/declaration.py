@@ -1,4 +1,4 @@
-"""The decorator that makes a function an experiment."""
+"""The decorator that makes a function a study."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from interp.study import ranges
 if TYPE_CHECKING:
     from interp.report.blocks import Report
 
-Study = TypeVar("Study", bound="Callable[..., Report]")
+Function = TypeVar("Function", bound="Callable[..., Report]")
 _MARK = "__experiment__"
 # Where a study does not say: after those of the project that read, before those that sweep.
 USUAL_COST = 30
@@ -21,7 +21,7 @@ USUAL_COST = 30
 
 @dataclass(frozen=True, slots=True)
 class Declaration:
-    """What an experiment says of itself beforehand."""
+    """What a study says of itself beforehand."""
 
     expects: str
     task: str | None
@@ -34,7 +34,7 @@ class Declaration:
     applies: Callable[[Any], str | None] | None
 
 
-def experiment(
+def study(
     *,
     expects: str,
     task: str | None,
@@ -45,8 +45,8 @@ def experiment(
     cost: int = USUAL_COST,
     model: str = "transformer",
     applies: Callable[[Any], str | None] | None = None,
-) -> Callable[[Study], Study]:
-    """Marks `function(model, task, *, settings…) -> Report` as the experiment of its file.
+) -> Callable[[Function], Function]:
+    """Marks `function(model, task, *, settings…) -> Report` as the study of its file.
 
     `expects` is the sentence that the report's verdict is bound to. `task` is the task it runs on
     when none is named, or None if it needs none; `also` is a second one that `interp run all` asks it
@@ -63,7 +63,7 @@ def experiment(
     against their ranges (see `interp.study.ranges`) before it begins.
     """
 
-    def mark(function: Study) -> Study:
+    def mark(function: Function) -> Function:
         ranged, signature = ranges.of(function), inspect.signature(function)
 
         @functools.wraps(function)
@@ -75,9 +75,13 @@ def experiment(
 
         declared = Declaration(expects, task, also, default, gated, sweeps, cost, model, applies)
         setattr(checked, _MARK, declared)
-        return cast("Study", checked)
+        return cast("Function", checked)
 
     return mark
+
+
+# What it was called, and is called in files that users have.
+experiment = study
 
 
 def _noted(report: Any, notes: list[str]) -> Any:
@@ -89,6 +93,6 @@ def _noted(report: Any, notes: list[str]) -> Any:
 
 
 def declaration(function: Any) -> Declaration | None:
-    """What `@experiment` noted on this object, or None if it is no experiment."""
+    """What `@study` noted on this object, or None if it is no study."""
     found = getattr(function, _MARK, None)
     return found if isinstance(found, Declaration) else None
