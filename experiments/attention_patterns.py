@@ -17,7 +17,8 @@ import numpy as np
 import pandas as pd
 import torch
 
-from interp import sites, stats
+from interp import components, sites, stats
+from interp.components import Head
 from interp.errors import NotApplicable
 from interp.methods import attribute
 from interp.methods.asked import asked, places
@@ -55,7 +56,7 @@ def attention_patterns(model, task, *, seed: int = 0, top: Heads = 8) -> Report:
     visible = sum(run.cache[sites.pattern(layer)].sum(-1).amin() for layer in layers) / len(layers)
     direct = attribute.attribute(model, run, prompts).of("head").double().cpu().numpy()
     names = scores.head_names(model.config)
-    every = [(row.layer, row.head) for row in names.itertuples()]
+    every = components.heads(model)
     chosen = scores.choose(direct, task, min(top, max(1, len(every) // 2)))
     heads = [every[row] for row in chosen.rows]
     test = _tested(model, task, run, chosen, heads, inner, seed)
@@ -119,7 +120,7 @@ def attention_patterns(model, task, *, seed: int = 0, top: Heads = 8) -> Report:
 
 def _of(run, heads) -> torch.Tensor:
     """The patterns of these heads, `[batch head query key]`."""
-    return torch.stack([run.cache[sites.pattern(layer)][:, head] for layer, head in heads], 1)
+    return torch.stack([run.cache[sites.pattern(each.layer)][:, each.index] for each in heads], 1)
 
 
 def _tested(model, task, run, chosen, heads, inner, seed: int) -> tested.Tested:
@@ -127,8 +128,8 @@ def _tested(model, task, run, chosen, heads, inner, seed: int) -> tested.Tested:
     names = scores.head_names(model.config)
     fresh = task.confirmation
     prompts = asked(model, fresh)
-    again = prompts.run(model, keep={sites.pattern(layer) for layer, _ in heads})
-    on_screen = _given(run, [*zip(names["layer"], names["head"], strict=True)], places(task), inner)
+    again = prompts.run(model, keep={sites.pattern(head.layer) for head in heads})
+    on_screen = _given(run, components.heads(model), places(task), inner)
     given = _given(again, heads, places(fresh), inner)
     spread = _spread(model, prompts, places(fresh), inner)
     # Attention has one direction.
@@ -146,8 +147,8 @@ def _given(run, heads, named, inner) -> np.ndarray:
     places_ = np.array([named[name] for name in inner])
     end = np.array(named["END"])
     total = []
-    for layer, head in heads:
-        pattern = run.cache[sites.pattern(layer)][:, head].double().cpu().numpy()
+    for head in heads:
+        pattern = run.cache[sites.pattern(head.layer)][:, head.index].double().cpu().numpy()
         total.append(
             sum(pattern[rows, end, at] * _first(places_, n) for n, at in enumerate(places_))
         )
@@ -195,8 +196,8 @@ def _table(pairs, found, heads, even, task, seed: int) -> pd.DataFrame:
     estimate = _bounded(stats.mean(found.double().cpu().numpy(), task.clusters, seed=seed))
     rows = [
         [
-            layer,
-            head,
+            head.layer,
+            head.index,
             query,
             key,
             estimate.value[pair, number],
@@ -206,7 +207,7 @@ def _table(pairs, found, heads, even, task, seed: int) -> pd.DataFrame:
             estimate.n,
         ]
         for pair, (query, key) in enumerate(pairs)
-        for number, (layer, head) in enumerate(heads)
+        for number, head in enumerate(heads)
     ]
     columns = ["layer", "head", "query", "key", "attention", "ci_low", "ci_high", "even", "n"]
     frame = pd.DataFrame(rows, columns=columns)
@@ -220,18 +221,17 @@ def _strongest(table: pd.DataFrame) -> str:
     if rows.empty:
         return "the task names no word to attend to"
     best = rows.iloc[0]
-    return f"L{best['layer']}H{best['head']} attends from END to {best['key']} with {best['attention']:.2f}"
+    return f"{Head(best['layer'], best['head'])} attends from END to {best['key']} with {best['attention']:.2f}"
 
 
 def _grid(pairs, found, heads, effects, config) -> Section:
     """Heads × keys, seen from END."""
     rows = [row for row, (query, _) in enumerate(pairs) if query == "END"]
     grid = found[rows].mean(-1).T.double().cpu().numpy()
-    names = [f"L{layer}H{head}" for layer, head in heads]
+    names = list(map(str, heads))
     keys = [pairs[row][1] for row in rows]
     direct = ", ".join(
-        f"{name} {effects[layer * config.n_heads + head].mean():+.2f}"
-        for name, (layer, head) in zip(names, heads, strict=True)
+        f"{head} {effects[head.layer * config.n_heads + head.index].mean():+.2f}" for head in heads
     )
     block = Heatmap(
         "Attention from END",
@@ -256,6 +256,7 @@ def _patterns(model, task, run, heads) -> Section:
         real = int(run.real[example].sum())
         tokens.append(model.to_str_tokens(run.tokens[example, :real]))
         patterns.append(_of(run, heads)[example, :, :real, :real].float().cpu().numpy())
+    shown = [(head.layer, head.index) for head in heads]
     return Section(
-        "On real prompts", [Attention("Patterns of the largest heads", tokens, patterns, heads)]
+        "On real prompts", [Attention("Patterns of the largest heads", tokens, patterns, shown)]
     )

@@ -22,6 +22,7 @@ import pandas as pd
 import torch
 
 from interp import sites, stats
+from interp.components import Head
 from interp.errors import NotApplicable
 from interp.methods import circuits, composition
 from interp.report import (
@@ -94,11 +95,11 @@ def head_circuits(
         "control, and more than half of the sampled tokens raise themselves above all others. "
         f"{beyond - int(copies.sum())} more have such a score without that: they raise what they "
         "read, and other "
-        f"tokens more. The largest score is that of L{int(best['layer'])}H{int(best['head'])} "
+        f"tokens more. The largest score is that of {Head(int(best['layer']), int(best['head']))} "
         f"({best.copying_embedding:+.2f}, accuracy {best.accuracy_embedding:.0%})"
         + (
-            f"; the strongest composition is {strongest['kind']}: L{strongest['from_layer']}H"
-            f"{strongest['from_head']} → L{strongest['layer']}H{strongest['head']} ({strongest.score:.2f})."
+            f"; the strongest composition is {strongest.kind}: {' → '.join(map(str, _heads(strongest)))} "
+            f"({strongest.score:.2f})."
             if strongest is not None
             else "."
         ),
@@ -340,17 +341,16 @@ def _composition(composed, pairs, config) -> list[Section]:
     ]
 
 
+def _heads(pair) -> tuple[Head, Head]:
+    """The head that feeds and the head that reads."""
+    return Head(pair.from_layer, pair.from_head), Head(pair.layer, pair.head)
+
+
 def _graph(pairs, most: int = 40) -> list[Graph]:
     """The strongest pairs as a graph, which shows the heads that many others feed or read."""
-    edges = [
-        Edge(f"L{row.from_layer}H{row.from_head}", f"L{row.layer}H{row.head}", row.score, row.kind)
-        for row in pairs.head(most).itertuples()
-    ]
-    heads = {
-        f"L{layer}H{head}": layer
-        for row in pairs.head(most).itertuples()
-        for layer, head in ((row.from_layer, row.from_head), (row.layer, row.head))
-    }
-    nodes = [Node(name, layer) for name, layer in sorted(heads.items(), key=lambda item: item[1])]
+    rows = list(pairs.head(most).itertuples())
+    edges = [Edge(*map(str, _heads(row)), row.score, row.kind) for row in rows]
+    heads = dict.fromkeys(head for row in rows for head in _heads(row))
+    nodes = [Node(str(head), head.layer) for head in sorted(heads, key=lambda head: head.layer)]
     title = f"The {len(edges)} strongest compositions of all kinds"
     return [Graph(title, nodes, edges, note="Layers upwards; wide is strong.")] if edges else []

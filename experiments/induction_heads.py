@@ -20,6 +20,7 @@ import numpy as np
 import pandas as pd
 
 from interp import stats
+from interp.components import Head
 from interp.methods import induction
 from interp.report import (
     Attention,
@@ -188,7 +189,7 @@ def _longest(confirmed) -> float:
 
 
 def _name(head) -> str:
-    return f"L{int(head['layer'])}H{int(head['head'])}"
+    return str(Head(int(head["layer"]), int(head["head"])))
 
 
 def _heads(estimates) -> pd.DataFrame:

@@ -20,6 +20,7 @@ import numpy as np
 import pandas as pd
 
 from interp import sites, stats
+from interp.components import Head
 from interp.methods import attention, attribute, neurons, readings
 from interp.methods.asked import asked, places
 from interp.report import (
@@ -56,7 +57,7 @@ def logit_attribution(model, task, *, seed: int = 0, top: Heads = 10, scores: He
     found = attribute.attribute(model, run, prompts)
     table = _components(found, task, seed)
     heads = table[table.component == "head"].sort_values("contribution", key=abs, ascending=False)
-    best = [(int(row["layer"]), int(row["head"])) for _, row in heads.head(top).iterrows()]
+    best = [Head(row["layer"], row["head"]) for _, row in heads.head(top).iterrows()]
     test = _tested(model, task, found, top, seed)
 
     wide = tolerance.rounding(model.dtype, found.scale, len(found.components))
@@ -117,7 +118,7 @@ def _tested(model, task, found, top: int, seed: int) -> tested.Tested:
 
 def _named(rows: pd.DataFrame) -> str:
     return ", ".join(
-        f"L{int(row['layer'])}H{int(row['head'])} {row['contribution']:+.2f}"
+        f"{Head(row['layer'], row['head'])} {row['contribution']:+.2f}"
         for _, row in rows.iterrows()
     )
 
@@ -154,7 +155,7 @@ def _parts(found, table, test, config, task, seed: int) -> Section:
         member = table.component.isin(kinds)
         np.add.at(written[:, column], np.array(place)[member], table.contribution[member])
     parts = [
-        (at, f"L{row.layer}H{row.head}", row.contribution)
+        (at, str(Head(row.layer, row.head)), row.contribution)
         for at, row in zip(place, table.itertuples(), strict=True)
         if row.component == "head"
     ]
@@ -192,8 +193,8 @@ def _sources(model, task, run, prompts, best, seed: int) -> Section:
     """What each of the largest heads brings from each named position."""
     named = places(task)
     rows, grid = [], np.zeros((len(best), len(named) + 1))
-    for number, (layer, head) in enumerate(best):
-        source = attribute.by_source(model, run, prompts, layer, head).double().cpu().numpy()
+    for number, head in enumerate(best):
+        source = attribute.by_source(model, run, prompts, head).double().cpu().numpy()
         rest = source.sum(-1)
         parts = {name: source[np.arange(len(source)), at] for name, at in named.items()}
         taken = {tuple(at): parts[name] for name, at in named.items()}
@@ -201,11 +202,11 @@ def _sources(model, task, run, prompts, best, seed: int) -> Section:
         estimate = stats.mean(np.stack(list(parts.values())), task.clusters, seed=seed)
         grid[number] = estimate.value
         rows += [
-            [layer, head, name, estimate.value[i], estimate.low[i], estimate.high[i]]
+            [head.layer, head.index, name, estimate.value[i], estimate.low[i], estimate.high[i]]
             for i, name in enumerate(parts)
         ]
     columns = ["layer", "head", "source", "contribution", "ci_low", "ci_high"]
-    names = [f"L{layer}H{head}" for layer, head in best]
+    names = list(map(str, best))
     return Section(
         "Where they bring it from",
         [
@@ -232,22 +233,21 @@ def _sources(model, task, run, prompts, best, seed: int) -> Section:
 def _queries(model, task, prompts, best, seed: int) -> Section:
     """Which earlier parts make the largest heads look where they look."""
     named = {name: at for name, at in places(task).items() if name not in ("BOS", "END")}
-    best = [each for each in best if each[0] > 0]
+    best = [head for head in best if head.layer > 0]
     if not named or not best:
         return Section("What makes them look there", [Text("No named position to look at.")])
-    needed = {site for layer, _ in best for site in attention.needed(model, layer)}
-    run = prompts.run(model, keep={*needed, *(sites.pattern(layer) for layer, _ in best)})
+    needed = {site for head in best for site in attention.needed(model, head.layer)}
+    run = prompts.run(model, keep={*needed, *(sites.pattern(head.layer) for head in best)})
     rows, text = [], []
-    for layer, head in best:
-        pattern = (
-            run.cache[sites.pattern(layer)][range(task.n), head, prompts.end].double().cpu().numpy()
-        )
+    for head in best:
+        pattern = run.cache[sites.pattern(head.layer)][range(task.n), head.index, prompts.end]
+        pattern = pattern.double().cpu().numpy()
         weight = {name: pattern[np.arange(task.n), at].mean() for name, at in named.items()}
         place = max(weight, key=weight.get)
         key = prompts.end.new_tensor(named[place])
-        parts = attention.score_parts(model, run, layer, head, prompts.end, key)
+        parts = attention.score_parts(model, run, head, prompts.end, key)
         text.append(
-            f"- **L{layer}H{head}** attends from END most to {place} ({weight[place]:.2f}); its score "
+            f"- **{head}** attends from END most to {place} ({weight[place]:.2f}); its score "
             f"there is {float(parts.contrast.mean()):+.2f} above that of the other keys "
             f"(sums agree to {parts.error:.0e} of it)."
         )
@@ -257,8 +257,8 @@ def _queries(model, task, prompts, best, seed: int) -> Section:
                 estimate = stats.mean(values[row], task.clusters, seed=seed)
                 rows.append(
                     [
-                        layer,
-                        head,
+                        head.layer,
+                        head.index,
                         place,
                         side,
                         str(parts.components[row]),

@@ -17,6 +17,7 @@ import pandas as pd
 import torch
 
 from interp import sites, stats
+from interp.components import Neuron
 from interp.methods import attribute, neurons, readings
 from interp.methods.asked import asked
 from interp.methods.passages import passages
@@ -51,9 +52,9 @@ def mlp_neurons(
     test = _tested(model, task, effect, chosen, seed)
     table = _table(model, found, effect, chosen, task, seed)
     kept = (np.sign(test.each.value) == chosen.signs[chosen.rows]).mean()
-    pairs = [(int(row.layer), int(row.neuron)) for row in table.itertuples()]
+    best = [Neuron(row.layer, row.neuron) for row in table.itertuples()]
     return Report(
-        answer=f"On {test.fresh.n} held-out {task.name} prompts the {len(pairs)} neurons of "
+        answer=f"On {test.fresh.n} held-out {task.name} prompts the {len(best)} neurons of "
         f"{model.name} chosen on "
         f"the screen push {float(test.confirmation.chosen.value):.3f} logits each in the direction that they "
         f"had where they were chosen; {kept:.0%} keep their sign. The strongest is {test.labels[0]} "
@@ -65,8 +66,8 @@ def mlp_neurons(
         ],
         sections=[
             _effects(table, test, effect, model, task),
-            _writes(model, pairs, tokens),
-            *_reads(model, task, pairs, tokens, passages(text)),
+            _writes(model, best, tokens),
+            *_reads(model, task, best, tokens, passages(text)),
         ],
         controls=judged.controls([test]),
         not_run=test.not_run,
@@ -149,11 +150,11 @@ def _words(model, ids) -> str:
     return " ".join(repr(model.to_single_str_token(token)) for token in ids.tolist())
 
 
-def _writes(model, pairs, tokens: int) -> Section:
+def _writes(model, best, tokens: int) -> Section:
     rows = []
-    for layer, neuron in pairs:
-        raised, lowered = neurons.extremes(neurons.promoted(model, (layer, neuron)), tokens)
-        rows.append([layer, neuron, _words(model, raised), _words(model, lowered)])
+    for neuron in best:
+        raised, lowered = neurons.extremes(neurons.promoted(model, neuron), tokens)
+        rows.append([neuron.layer, neuron.index, _words(model, raised), _words(model, lowered)])
     columns = ["layer", "neuron", "raised when active", "lowered when active"]
     return Section(
         "What they write",
@@ -162,18 +163,20 @@ def _writes(model, pairs, tokens: int) -> Section:
     )
 
 
-def _reads(model, task, pairs, tokens: int, found) -> list[Section]:
+def _reads(model, task, best, tokens: int, found) -> list[Section]:
     natural = [prompt_tokens(model, text)[0, :LENGTH].tolist() for text in found]
     texts = {"task": [each.clean_tokens for each in task.kept], "passages": natural}
     rows, strips = [], []
     for name, rows_of in texts.items():
-        for pair, best in zip(pairs, neurons.peaks(model, rows_of, pairs, tokens), strict=True):
-            for rank, peak in enumerate(best):
+        loudest = neurons.peaks(model, rows_of, best, tokens)
+        for neuron, places in zip(best, loudest, strict=True):
+            for rank, peak in enumerate(places):
                 before = rows_of[peak.example][max(1, peak.position - 6) : peak.position + 1]
                 words = model.to_str_tokens(torch.tensor(before))
-                rows.append([*pair, name, rank + 1, words[-1], peak.activation, "".join(words)])
-                if rank == 0 and pair == pairs[0]:
-                    strips.append(_strip(model, rows_of[peak.example], pair, name))
+                told = [words[-1], peak.activation, "".join(words)]
+                rows.append([neuron.layer, neuron.index, name, rank + 1, *told])
+                if rank == 0 and neuron == best[0]:
+                    strips.append(_strip(model, rows_of[peak.example], neuron, name))
     columns = ["layer", "neuron", "text", "rank", "token", "activation", "before it"]
     return [
         Section(
@@ -185,12 +188,12 @@ def _reads(model, task, pairs, tokens: int, found) -> list[Section]:
     ]
 
 
-def _strip(model, ids, pair, name: str) -> TokenStrip:
-    site = sites.mlp_post(pair[0])
-    active = model.run([list(ids)], keep=[site], logits_at=-1).cache[site][0, :, pair[1]]
+def _strip(model, ids, neuron, name: str) -> TokenStrip:
+    site = sites.mlp_post(neuron.layer)
+    active = model.run([list(ids)], keep=[site], logits_at=-1).cache[site][0, :, neuron.index]
     active = active.double().cpu().numpy()
     active[0] = np.nan
-    title = f"L{pair[0]}N{pair[1]} on the text of its peak ({name})"
+    title = f"{neuron} on the text of its peak ({name})"
     return TokenStrip(
         model.to_str_tokens(torch.tensor(list(ids))), active, title=title, unit="activation"
     )

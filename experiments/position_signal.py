@@ -187,7 +187,7 @@ def _inputs(model, tasks) -> list[Text | TokenStrip]:
 
 
 def _head(row: pd.Series) -> str:
-    return f"L{row.layer:.0f}H{row['head']:.0f}"
+    return str(Head(int(row.layer), int(row["head"])))
 
 
 def _whole_prompts(done, task, seed: int) -> Section:

@@ -25,6 +25,7 @@ import pandas as pd
 import torch
 
 from interp import stats
+from interp.components import Head
 from interp.report import Chart, Check, Headline, Heatmap, Maps, Report, Section, Series, Table
 from interp.study import Count, Range, Rate, Steps, progress, study
 from interp.training import dynamics
@@ -73,14 +74,14 @@ def training_dynamics(
     last = moments[-1]
     half = sequences // 2
     follower, before = _pair(last, half)
-    score = stats.mean(last.scores["induction"][follower][half:].double().numpy(), seed=seed)
-    previous = stats.mean(last.scores["previous_token"][before][half:].double().numpy(), seed=seed)
+    score = stats.mean(_of(last, "induction", follower)[half:].double().numpy(), seed=seed)
+    previous = stats.mean(_of(last, "previous_token", before)[half:].double().numpy(), seed=seed)
     gain = stats.mean((last.first - last.second)[half:].double().numpy(), seed=seed)
-    chance = float(last.chance["induction"][follower[0]])
+    chance = float(last.chance["induction"][follower.layer])
     control_best = float(_best(control[-1], "induction").max())
-    fed = [float(each.composition[(*before, *follower)]) for each in (moments[0], last)]
+    fed = [_fed(each, before, follower) for each in (moments[0], last)]
     turned = float(last.turned.median())
-    rise, reached = _rise([float(each.scores["induction"][follower].mean()) for each in moments])
+    rise, reached = _rise([float(_of(each, "induction", follower).mean()) for each in moments])
     began, ended = moments[rise].step, moments[reached].step
     twice, unmatched = 2 * float(last.chance["previous_token"][0]), max(0.2, 3 * chance)
     found = [
@@ -90,14 +91,14 @@ def training_dynamics(
         "supported" if control_best < unmatched else "not supported",
     ]
     return Report(
-        answer=f"L{follower[0]}H{follower[1]} becomes an induction head "
+        answer=f"{follower} becomes an induction head "
         f"({float(score.value):.2f} at the end, chance {chance:.2f}), most of it between steps "
         f"{began} and {ended}; the second copy then costs {float(gain.value):.1f} nats a token less than the "
         f"first. Trained at one fixed distance, the best head scores {control_best:.2f}.",
         verdict=_verdict(found),
         headlines=[
             figures.headline(
-                f"induction, L{follower[0]}H{follower[1]}", score, "attention",
+                f"induction, {follower}", score, "attention",
                 note=f"chance {chance:.3f}; on sequences that did not pick it",
             ),
             figures.headline("gained on the second copy", gain, "nats"),
@@ -155,11 +156,22 @@ def _best(moment, name: str) -> torch.Tensor:
     return moment.scores[name].mean(-1)
 
 
-def _pair(moment, half: int) -> tuple[tuple[int, int], tuple[int, int]]:
+def _of(moment, name: str, head: Head) -> torch.Tensor:
+    """One head's score on every sequence."""
+    return moment.scores[name][head.layer, head.index]
+
+
+def _fed(moment, before: Head, follower: Head) -> float:
+    """The composition of this pair."""
+    return float(moment.composition[before.layer, before.index, follower.layer, follower.index])
+
+
+def _pair(moment, half: int) -> tuple[Head, Head]:
     """The second layer's best induction head, and the first layer's best previous-token head, on the first
     half of the sequences."""
-    follower = int(moment.scores["induction"][1, :, :half].mean(-1).argmax())
-    return (1, follower), (0, int(moment.scores["previous_token"][0, :, :half].mean(-1).argmax()))
+    wanted = (("induction", 1), ("previous_token", 0))
+    best = [int(moment.scores[name][layer, :, :half].mean(-1).argmax()) for name, layer in wanted]
+    return Head(1, best[0]), Head(0, best[1])
 
 
 def _verdict(found):
@@ -183,12 +195,12 @@ def _curves(moments, follower, before) -> Section:
     ]
     heads = [
         Series(
-            f"{name.replace('_', ' ')}, L{layer}H{head}",
+            f"{name.replace('_', ' ')}, {head}",
             frame.step.to_numpy(),
-            [float(each.scores[name][layer, head].mean()) for each in moments],
+            [float(_of(each, name, head).mean()) for each in moments],
         )
         for name, layer in (("induction", 1), ("previous_token", 0))
-        for head in range(HEADS)
+        for head in (Head(layer, number) for number in range(HEADS))
     ]
     return Section(
         "While it learns",
@@ -206,9 +218,9 @@ def _frame(moments, follower, before) -> pd.DataFrame:
             "first": float(each.first.mean()),
             "second": float(each.second.mean()),
             "gained": float((each.first - each.second).mean()),
-            "induction": float(each.scores["induction"][follower].mean()),
-            "previous_token": float(each.scores["previous_token"][before].mean()),
-            "composition": float(each.composition[(*before, *follower)]),
+            "induction": float(_of(each, "induction", follower).mean()),
+            "previous_token": float(_of(each, "previous_token", before).mean()),
+            "composition": _fed(each, before, follower),
         }
         for each in moments
     ]
@@ -242,7 +254,7 @@ def _composition(moments, follower, before) -> Table:
     rows = []
     for each in (moments[0], moments[-1]):
         others = each.composition[0, :, 1].flatten()
-        pair = float(each.composition[(*before, *follower)])
+        pair = _fed(each, before, follower)
         beyond = int((others < pair).sum())
         turned = (float(each.turned.median()), float(each.turned.max()))
         rows.append([each.step, pair, float(others.median()), beyond, *turned])
@@ -253,7 +265,7 @@ def _composition(moments, follower, before) -> Table:
     return Table(
         "composition",
         pd.DataFrame(rows, columns=columns),
-        title=f"K-composition of L0H{before[1]} → L1H{follower[1]} beside other pairs",
+        title=f"K-composition of {before} → {follower} beside other pairs",
         note="Turned: a random rotation of the stream between the two heads.",
     )
 

@@ -21,7 +21,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from interp import sites
-from interp.components import Component
+from interp.components import Component, Head
 from interp.errors import UsageError
 from interp.methods.asked import at
 from interp.methods.decompose import needs, project
@@ -83,34 +83,38 @@ def needed(model: Transformer, layer: int) -> list[Site]:
 def score_parts(
     model: Transformer,
     run: Run,
-    layer: int,
-    head: int,
+    head: Head,
     query: Int[Tensor, " batch"],
     key: Int[Tensor, " batch"],
 ) -> ScoreParts:
     """score(query, key) − mean score(query, every other visible key), by upstream component.
 
-    Raises  UsageError if the run did not keep `needed`, or a query sees only one key.
+    Raises  UsageError if the run did not keep `needed`, or a query sees only one key, and for a head
+            that the model does not have.
     """
+    head.check(model)
+    layer, number = head.layer, head.index
+    kv_head = number // model.config.group
     attn, examples = model.block(layer).attn, torch.arange(len(query), device=query.device)
-    scores = run.cache[sites.scores(layer)][examples, head, query]
+    scores = run.cache[sites.scores(layer)][examples, number, query]
     weights = _contrast(scores, key)
     contrast = (weights * scores.masked_fill(weights == 0, 0)).sum(-1)
     turn = model.surroundings(run.real, run.cache[sites.embed()]).turn
     q, k = run.cache[sites.q(layer)], run.cache[sites.k(layer)]
-    placed_q = attn.place_queries(q, turn, Untapped())[examples, query, head]
-    placed_k = attn.place_keys(k, turn, Untapped())[:, :, head // model.config.group]
+    placed_q = attn.place_queries(q, turn, Untapped())[examples, query, number]
+    placed_k = attn.place_keys(k, turn, Untapped())[:, :, kv_head]
 
     # On the query's side the keys are one fixed vector, on the keys' side the query is.
     looked_for = einsum("batch pos, batch pos d_head -> batch d_head", weights, placed_k)
-    onto_q = _unplaced(looked_for[:, None], _rows(turn, query), _norm_of(attn, "q", q, query, head))
+    onto_q = _unplaced(
+        looked_for[:, None], _rows(turn, query), _norm_of(attn, "q", q, query, number)
+    )
     onto_q = onto_q[:, 0] / attn.scale
     side = at(run, query[:, None])
-    onto, constant = _onto(model, side, layer, "Q", head, onto_q[:, None])
+    onto, constant = _onto(model, side, layer, "Q", number, onto_q[:, None])
     from_query = project(model, side, sites.resid_pre(layer), onto)
 
     everywhere = weights[..., None] * placed_q[:, None] / attn.scale
-    kv_head = head // model.config.group
     onto_k = _unplaced(everywhere, turn, _norm_of(attn, "k", k, None, kv_head))
     onto, key_constant = _onto(model, run, layer, "K", kv_head, onto_k)
     from_keys = project(model, run, sites.resid_pre(layer), onto)

@@ -19,7 +19,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from interp import sites
-from interp.components import Component
+from interp.components import Component, Head
 from interp.methods.asked import Asked, at
 from interp.methods.decompose import needs, project
 from interp.methods.norms import through
@@ -128,17 +128,19 @@ def by_source(
     model: Transformer,
     run: Run,
     prompts: Asked,
-    layer: int,
-    head: int,
+    head: Head,
 ) -> Float[Tensor, "batch pos"]:
-    """What this head brings to the logit difference from each position that it looks at, from a run
-    that kept its pattern and v too: a head's z is the sum of the values it looks at."""
+    """What this head brings to the logit difference from each position that it attends to, from a run
+    that kept its pattern and v too: a head's z is the sum of the values that it attends to.
+
+    Raises  UsageError for a head that the model does not have.
+    """
+    head.check(model)
     end = at(run, prompts.end[:, None])
     read = reading(model, end, prompts.answer[:, None], prompts.wrong[:, None]).direction[:, 0]
     examples = torch.arange(len(read), device=read.device)
-    pattern = run.cache[sites.pattern(layer)][examples, head, prompts.end]
-    v = run.cache[sites.v(layer)][:, :, head // model.config.group]
-    onto = einsum(
-        "d_head d_model, batch d_model -> batch d_head", model.block(layer).attn.W_O[head], read
-    )
+    pattern = run.cache[sites.pattern(head.layer)][examples, head.index, prompts.end]
+    v = run.cache[sites.v(head.layer)][:, :, head.index // model.config.group]
+    W_O = model.block(head.layer).attn.W_O[head.index]
+    onto = einsum("d_head d_model, batch d_model -> batch d_head", W_O, read)
     return pattern * einsum("batch pos d_head, batch d_head -> batch pos", v, onto)

@@ -18,12 +18,11 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from interp import sites
+from interp.components import Neuron
 from interp.methods.asked import Asked, at
 from interp.methods.attribute import reading
 from interp.sites import Site
 from interp.transformer import Run, Transformer
-
-Neuron = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,14 +64,16 @@ def peaks(
 ) -> list[list[Peak]]:
     """For each neuron the `top` tokens of these texts at which its activation is largest in its own
     direction: the most negative ones for a neuron that is mostly negative there."""
-    layers = {sites.mlp_post(layer) for layer, _ in neurons}
+    for each in neurons:
+        each.check(model)
+    layers = {sites.mlp_post(each.layer) for each in neurons}
     columns: list[Tensor] = []
     where: list[tuple[int, int]] = []
     for start in range(0, len(texts), 8):
         run = model.run(
             [list(text) for text in texts[start : start + 8]], keep=layers, logits_at=-1
         )
-        found = [run.cache[sites.mlp_post(layer)][..., neuron] for layer, neuron in neurons]
+        found = [run.cache[sites.mlp_post(each.layer)][..., each.index] for each in neurons]
         columns.append(torch.stack(found, -1)[run.real])
         rows, positions = run.real.nonzero(as_tuple=True)
         where += zip((rows + start).tolist(), positions.tolist(), strict=True)
@@ -90,9 +91,12 @@ def peaks(
 @torch.no_grad()
 def promoted(model: Transformer, neuron: Neuron) -> Float[Tensor, " d_vocab"]:
     """What one unit of activation adds to each token's logit, the final norm's weight taken in, the
-    mean over tokens taken out, before its scale."""
-    layer, unit = neuron
-    direction = model.block(layer).mlp.W_out[unit]
+    mean over tokens taken out, before its scale.
+
+    Raises  UsageError for a neuron that the model does not have.
+    """
+    neuron.check(model)
+    direction = model.block(neuron.layer).mlp.W_out[neuron.index]
     if model.config.norm == "layernorm":
         direction = direction - direction.mean()
     if model.config.norm != "none":

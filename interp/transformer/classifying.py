@@ -14,7 +14,7 @@ from interp.transformer.origin import Origin
 from interp.transformer.tap import Untapped
 
 
-class Head(nn.Module):
+class ClassificationHead(nn.Module):
     """A linear map from the normalised stream to one logit a label."""
 
     def __init__(self, d_model: int, n_labels: int) -> None:
@@ -43,7 +43,7 @@ class Classifying(Transformer):
     ) -> None:
         super().__init__(config, origin, tokenizer, bos)
         self.labels = labels
-        self.head = Head(config.d_model, len(labels))
+        self.head = ClassificationHead(config.d_model, len(labels))
 
     def label_logits(
         self, tokens: Int[Tensor, "batch pos"], real: Bool[Tensor, "batch pos"]

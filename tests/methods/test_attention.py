@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from interp import sites
+from interp.components import Head
 from interp.errors import UsageError
 from interp.methods import attention
 from interp.transformer import Config, Transformer
@@ -45,7 +46,7 @@ def test_both_sides_add_up_to_the_score_above_the_mean_of_the_others(name):
     query, key = torch.tensor([8, 6, 7]), torch.tensor([6, 5, 5])
     for layer, head in ((1, 4), (2, 1)):
         run = model.run(tokens, keep=attention.needed(model, layer), attention_mask=real)
-        parts = attention.score_parts(model, run, layer, head, query, key)
+        parts = attention.score_parts(model, run, Head(layer, head), query, key)
         assert parts.error <= 1e-10
         for row in range(3):
             scores = run.cache[sites.scores(layer)][row, head, query[row]]
@@ -61,7 +62,7 @@ def test_what_an_earlier_head_adds_to_a_score_is_what_its_write_does_to_the_quer
     tokens = torch.randint(37, (2, 6), generator=torch.Generator().manual_seed(1))
     query, key = torch.tensor([5, 5]), torch.tensor([2, 3])
     run = model.run(tokens, keep={*attention.needed(model, 1), sites.head_out(0), sites.k(1)})
-    parts = attention.score_parts(model, run, 1, 5, query, key)
+    parts = attention.score_parts(model, run, Head(1, 5), query, key)
     row = [str(each) for each in parts.components].index("L0H3")
     attn = model.block(1).attn
     for prompt in range(2):
@@ -77,7 +78,7 @@ def test_a_query_that_sees_one_key_is_refused():
     model = build({})
     run = model.run(torch.tensor([[1, 2, 3]]), keep=attention.needed(model, 1))
     with pytest.raises(UsageError, match="sees only one key"):
-        attention.score_parts(model, run, 1, 0, torch.tensor([0]), torch.tensor([0]))
+        attention.score_parts(model, run, Head(1, 0), torch.tensor([0]), torch.tensor([0]))
 
 
 def test_attention_between_names_is_read_at_their_positions():

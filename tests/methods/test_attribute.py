@@ -262,7 +262,7 @@ def test_what_a_head_brings_from_each_position_adds_up_to_its_effect(ours, promp
     run = prompts.run(ours, keep={*attribute.wanted(ours), *looked_at})
     found = attribute.attribute(ours, run, prompts)
     for row, component in enumerate(each for each in found.components if each.kind == "head"):
-        source = attribute.by_source(ours, run, prompts, component.layer, component.index)
+        source = attribute.by_source(ours, run, prompts, component)
         torch.testing.assert_close(source.sum(-1), found.of("head")[row], rtol=1e-9, atol=1e-9)
 
 

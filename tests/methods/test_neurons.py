@@ -5,6 +5,7 @@ import torch
 
 import interp
 from interp import sites
+from interp.components import Neuron
 from interp.errors import UsageError
 from interp.methods import neurons
 from interp.methods.passages import passages
@@ -21,8 +22,9 @@ def test_peaks_are_the_loudest_tokens_of_all_texts_but_the_first_of_each(model):
         torch.randint(300, (size,), generator=generator).tolist()
         for size in (5, 9, 3, 7, 6, 4, 8, 2, 11)
     ]
-    pairs = [(1, 7), (3, 60)]
-    for (layer, neuron), found in zip(pairs, neurons.peaks(model, texts, pairs, 4), strict=True):
+    chosen = [Neuron(1, 7), Neuron(3, 60)]
+    for each, found in zip(chosen, neurons.peaks(model, texts, chosen, 4), strict=True):
+        layer, neuron = each.layer, each.index
         loud = []
         for example, text in enumerate(texts):
             post = model.run([text], keep=[sites.mlp_post(layer)]).cache[sites.mlp_post(layer)]
@@ -37,7 +39,7 @@ def test_peaks_are_the_loudest_tokens_of_all_texts_but_the_first_of_each(model):
 
 
 def test_what_a_neuron_raises_is_its_output_vector_unembedded(model):
-    found = neurons.promoted(model, (2, 11))
+    found = neurons.promoted(model, Neuron(2, 11))
     logits = (model.block(2).mlp.W_out[11] * model.ln_final.w) @ model.unembed.matrix
     torch.testing.assert_close(found, logits - logits.mean())
     raised, lowered = neurons.extremes(found, 3)
