@@ -221,7 +221,8 @@ def _strongest(table: pd.DataFrame) -> str:
     if rows.empty:
         return "the task names no word to attend to"
     best = rows.iloc[0]
-    return f"{Head(best['layer'], best['head'])} attends from END to {best['key']} with {best['attention']:.2f}"
+    head = Head(best["layer"], best["head"])
+    return f"{head} attends from END to {best['key']} with {best['attention']:.2f}"
 
 
 def _grid(pairs, found, heads, effects, config) -> Section:
