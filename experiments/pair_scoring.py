@@ -35,6 +35,7 @@ from interp.classifiers.classifier import Absent
 from interp.classifiers.names import HHEM, SHORT_NAMES, parted
 from interp.classifiers.opened import Opened, head_names, isolated, part_names
 from interp.classifiers.pairs import pairs as read_pairs
+from interp.components import Head
 from interp.errors import NotApplicable, UnavailableError
 from interp.report import (
     Attention,
@@ -363,7 +364,7 @@ def allowed(opened, least, scale=1.0, n_terms=1) -> float:
 
 
 def head_name(row) -> str:
-    return f"L{row['layer']:.0f}H{row['head']:.0f}"
+    return str(Head(int(row["layer"]), int(row["head"])))
 
 
 def headline(label, estimate, unit, at=()) -> Headline:

@@ -17,6 +17,7 @@ from torch import Tensor
 from interp.classifiers.classifier import Classifier, Reading
 from interp.classifiers.places import Places, read_by, recorded
 from interp.classifiers.skip import Prefix
+from interp.components import Head
 
 Kind = Literal["zero", "mean"]
 KINDS: tuple[Kind, ...] = ("zero", "mean")
@@ -66,17 +67,17 @@ def ablated(
 
 
 def alone(
-    classifier: Classifier, places: Places, reading: Reading, layer: int, head: int, value: Tensor
+    classifier: Classifier, places: Places, reading: Reading, head: Head, value: Tensor
 ) -> float:
     """The same for one head in a whole run of its own: the check of the others."""
 
     def change(number: int, given: Tensor) -> Tensor:
         z = _by_head(given, places).clone()
-        z[:, :, head] = value.to(z)
+        z[:, :, head.index] = value.to(z)
         return rearrange(z, "batch pos head d_head -> batch pos (head d_head)")
 
     base = float(classifier.decide(reading.inputs)[0])
-    with read_by([places.attention[layer]], change):
+    with read_by([places.attention[head.layer]], change):
         return float(classifier.decide(reading.inputs)[0]) - base
 
 

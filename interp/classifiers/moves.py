@@ -19,6 +19,7 @@ from torch import Tensor
 
 from interp.classifiers.classifier import Classifier, Reading
 from interp.classifiers.places import Places, read_by, recorded
+from interp.components import Head
 
 # Each way of choosing another direction, as reports call it.
 WAYS = (
@@ -33,13 +34,14 @@ def moved(
     readings: Sequence[Reading],
     clusters: Int[np.ndarray, " example"],
     mean: Float[Tensor, "layer head d_head"],
-    chosen: Sequence[tuple[int, int]],
+    chosen: Sequence[Head],
     seed: int = 0,
 ) -> dict[str, Float[np.ndarray, "component example"]]:
-    """For each way, what moving each of the chosen heads (layer, head) adds on each pair."""
+    """For each way, what moving each of the chosen heads adds on each pair."""
     every = [_z(classifier, places, reading) for reading in readings]
     found = np.zeros((len(WAYS), len(chosen), len(readings)))
-    for number, (layer, head) in enumerate(chosen):
+    for number, moving in enumerate(chosen):
+        layer, head = moving.layer, moving.index
         there = [z[layer][:, head] for z in every]
         for pair, reading in enumerate(readings):
             words = f"{seed} {layer} {head} {reading.tokens.tolist()}".encode()
@@ -49,7 +51,7 @@ def moved(
             far = (mean[layer, head] - there[pair]).norm(dim=-1, keepdim=True)
             lengths = directions.norm(dim=-1, keepdim=True)
             new = there[pair] + directions * far / lengths.clamp(min=torch.finfo().tiny)
-            found[:, number, pair] = _effects(classifier, places, reading, layer, head, new)
+            found[:, number, pair] = _effects(classifier, places, reading, moving, new)
     return dict(zip(WAYS, found, strict=True))
 
 
@@ -80,8 +82,7 @@ def _effects(
     classifier: Classifier,
     places: Places,
     reading: Reading,
-    layer: int,
-    head: int,
+    head: Head,
     new: Float[Tensor, "draw pos d_head"],
 ) -> Float[np.ndarray, " draw"]:
     """What each of these values of one head adds; one row of a batch is one of them."""
@@ -90,9 +91,9 @@ def _effects(
         z = rearrange(
             given, "batch pos (head d_head) -> batch pos head d_head", head=places.n_heads
         ).clone()
-        z[:, :, head] = new.to(z)
+        z[:, :, head.index] = new.to(z)
         return rearrange(z, "batch pos head d_head -> batch pos (head d_head)")
 
     base = classifier.decide(reading.inputs)
-    with read_by([places.attention[layer]], change):
+    with read_by([places.attention[head.layer]], change):
         return (classifier.decide(reading.rows(len(new))) - base).numpy()

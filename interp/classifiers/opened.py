@@ -6,7 +6,6 @@ What several ways share (places, patterns, effects of heads) is computed once, w
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict
 from functools import cached_property, wraps
 from typing import Any, ParamSpec, TypeVar
 
@@ -30,6 +29,7 @@ from interp.classifiers import (
 from interp.classifiers.classifier import Classifier, Reading, told
 from interp.classifiers.pairs import Pair, premises
 from interp.classifiers.places import Places, find
+from interp.components import Component, Head
 from interp.errors import InterpError, NotApplicable
 
 # Shows how far a loop over pairs is.
@@ -37,6 +37,8 @@ Watched = Callable[[Sequence[Any], str], Iterator[Any]]
 Effects = Float[np.ndarray, "component example"]
 P = ParamSpec("P")
 T = TypeVar("T")
+# Tables of these studies spell biases out.
+_KINDS = {"attn_bias": "attention bias", "mlp_bias": "mlp bias"}
 
 
 class Opened:
@@ -65,6 +67,9 @@ class Opened:
     def heads(self) -> pd.DataFrame:
         """layer, head: the rows of every array over heads that can be removed."""
         return head_names(self.places.n_layers, self.places.n_heads)
+
+    def _head(self, row: int) -> Head:
+        return Head(*divmod(int(row), self.places.n_heads))
 
     @property
     def unit(self) -> str:
@@ -111,9 +116,8 @@ class Opened:
     def batch_error(self) -> float:
         """How far the strongest head's effect in a batch is from that in a whole run of its own."""
         row = int(np.abs(self.removed["zero"][:, 0]).argmax())
-        layer, head = map(int, self.heads.iloc[row])
         zero = torch.zeros(1, dtype=torch.float64)
-        single = ablate.alone(self.classifier, self.places, self.readings[0], layer, head, zero)
+        single = ablate.alone(self.classifier, self.places, self.readings[0], self._head(row), zero)
         return abs(single - float(self.removed["zero"][row, 0]))
 
     def contest(self, top: int) -> choice.Contest:
@@ -125,7 +129,7 @@ class Opened:
         """Heads chosen on one half of the clusters, put to the test on the other."""
 
         def controls(rows: np.ndarray, pairs: np.ndarray) -> dict[str, Effects]:
-            chosen = [(int(layer), int(head)) for layer, head in self.heads.iloc[rows].to_numpy()]
+            chosen = [self._head(row) for row in rows]
             given = [self.readings[pair] for pair in pairs]
             clusters = self.clusters[pairs]
             return moves.moved(
@@ -230,10 +234,11 @@ def head_names(n_layers: int, n_heads: int) -> pd.DataFrame:
     return pd.DataFrame(every, columns=["layer", "head"])
 
 
-def part_names(names: Sequence[stream.Part]) -> pd.DataFrame:
-    """kind, layer, head of parts; no layer or head where they have none."""
-    frame = pd.DataFrame([asdict(part) for part in names])
-    return frame.replace(-1, pd.NA).astype({"layer": "Int64", "head": "Int64"})
+def part_names(names: Sequence[Component]) -> pd.DataFrame:
+    """kind, layer, head of components; no layer or head where they have none."""
+    columns = ["kind", "layer", "head"]
+    rows = [{"kind": _KINDS.get(each.kind, each.kind), **each.columns()} for each in names]
+    return pd.DataFrame(rows, columns=columns).astype({"layer": "Int64", "head": "Int64"})
 
 
 def _numbered(reading: Reading) -> list[int | None]:

@@ -24,6 +24,7 @@ from torch import Tensor
 from interp.classifiers.classifier import Classifier, Reading
 from interp.classifiers.norms import HeldNorm
 from interp.classifiers.places import Places, changed, kernel, recorded
+from interp.components import MLP, AttentionBias, Component, Embedding, Head, MLPBias
 from interp.errors import NotApplicable
 
 # How much of each part is there, 0 to 1.
@@ -36,13 +37,28 @@ _BENT = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """One summand: `embed`, `head`, `mlp`, `rest`, or a bias by where it is; -1 for the layer or
-    head that it has none of. The layer of a `norm bias` counts norms, in the order of their calls."""
+class NormBias(Component):
+    """The bias of a norm, which `number` counts in the order of their calls."""
 
-    kind: str
-    layer: int = -1
-    head: int = -1
+    number: int
+
+    kind = "norm bias"
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.number}"
+
+    def columns(self) -> dict[str, Any]:
+        return {"layer": self.number}
+
+
+@dataclass(frozen=True, slots=True)
+class Rest(Component):
+    """What is there when no component is."""
+
+    kind = "rest"
+
+    def __str__(self) -> str:
+        return self.kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +70,7 @@ class Parts:
     between the run with all outputs held and the model's own.
     """
 
-    names: tuple[Part, ...]
+    names: tuple[Component, ...]
     vector: Float[Tensor, " d_model"]
     contributions: Float[Tensor, "component d_model"]
     direct: Float[Tensor, " component"]
@@ -101,7 +117,7 @@ def parts(classifier: Classifier, places: Places, reading: Reading) -> Parts:
     writers = [number for number, part in enumerate(held.names) if part.kind in WRITERS]
     direct[writers] = held.decisions(everything - alone[writers]) - held.decision
     return Parts(
-        (*held.names, Part("rest")),
+        (*held.names, Rest()),
         held.vector,
         contributions,
         direct,
@@ -143,14 +159,14 @@ class _Held:
             self.mlp.append(result - self.mlp_bias[-1])
         self.names = tuple(self._names())
 
-    def _names(self) -> Iterator[Part]:
-        yield Part("embed")
+    def _names(self) -> Iterator[Component]:
+        yield Embedding()
         for layer in range(self.places.n_layers):
-            yield from (Part("head", layer, head) for head in range(self.places.n_heads))
-            yield Part("attention bias", layer)
-            yield Part("mlp", layer)
-            yield Part("mlp bias", layer)
-        yield from (Part("norm bias", number) for number in range(len(self.norms)))
+            yield from (Head(layer, head) for head in range(self.places.n_heads))
+            yield AttentionBias(layer)
+            yield MLP(layer)
+            yield MLPBias(layer)
+        yield from (NormBias(number) for number in range(len(self.norms)))
 
     def vectors(self, kept: Kept) -> Float[Tensor, "intervention d_model"]:
         """The vector with so much of the parts there. No token sees another, so that each set of parts
@@ -175,31 +191,31 @@ class _Held:
     @contextmanager
     def _only(self, kept: Kept, axis: int) -> Iterator[None]:
         """Inside, the model writes so much of its parts; `axis` is where one of size 1 belongs."""
-        columns = {part: number for number, part in enumerate(self.names)}
+        columns = {each: number for number, each in enumerate(self.names)}
         weights = kept.to(self.heads[0])
 
-        def of(*wanted: Part) -> Float[Tensor, "intervention component"]:
+        def of(*wanted: Component) -> Float[Tensor, "intervention component"]:
             return weights[:, [columns[part] for part in wanted]]
 
         def embedding(number: int, given: Tensor, result: Tensor) -> Tensor:
-            return (of(Part("embed")) * self.embedding[number]).unsqueeze(axis)
+            return (of(Embedding()) * self.embedding[number]).unsqueeze(axis)
 
         def attention(layer: int, given: Tensor, result: Tensor) -> Tensor:
-            own = [Part("head", layer, head) for head in range(self.places.n_heads)]
+            own = [Head(layer, head) for head in range(self.places.n_heads)]
             heads = einsum(
                 "intervention head, head d_model -> intervention d_model",
                 of(*own),
                 self.heads[layer],
             )
-            bias = of(Part("attention bias", layer)) * self.attention_bias[layer]
+            bias = of(AttentionBias(layer)) * self.attention_bias[layer]
             return (heads + bias).unsqueeze(axis)
 
         def mlp(layer: int, given: Tensor, result: Tensor) -> Tensor:
-            own = of(Part("mlp", layer)) * self.mlp[layer]
-            return (own + of(Part("mlp bias", layer)) * self.mlp_bias[layer]).unsqueeze(axis)
+            own = of(MLP(layer)) * self.mlp[layer]
+            return (own + of(MLPBias(layer)) * self.mlp_bias[layer]).unsqueeze(axis)
 
         def norm(number: int, given: Tensor, result: Tensor) -> Tensor:
-            bias = of(Part("norm bias", number)) * self.norms[number].bias
+            bias = of(NormBias(number)) * self.norms[number].bias
             return self.norms[number].scaled(given) + bias.unsqueeze(axis)
 
         with ExitStack() as stack:

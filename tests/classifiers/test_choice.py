@@ -11,6 +11,7 @@ from interp.classifiers import choice, moves
 from interp.classifiers.opened import Opened
 from interp.classifiers.pairs import Pair
 from interp.classifiers.places import find
+from interp.components import Head
 from interp.study.registry import discover
 
 STUDY = discover(Path(__file__).parent.parent.parent / "experiments").studies["pair_scoring"]
@@ -84,9 +85,9 @@ def test_moves_are_as_far_as_the_mean_and_each_is_a_run_of_its_own(classifiers, 
     places = find(classifier, readings[0])
     mean = torch.randn(3, 4, 6, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     clusters = np.array([0, 0, 1, 2])
-    found = moves.moved(classifier, places, readings, clusters, mean, [(1, 2), (2, 0)])
+    found = moves.moved(classifier, places, readings, clusters, mean, [Head(1, 2), Head(2, 0)])
     assert list(found) == list(moves.WAYS)
-    again = moves.moved(classifier, places, readings, clusters, mean, [(2, 0)])
+    again = moves.moved(classifier, places, readings, clusters, mean, [Head(2, 0)])
     for way in moves.WAYS:
         assert found[way].shape == (2, 4)
         assert found[way][1].tolist() == pytest.approx(again[way][0].tolist())
@@ -96,7 +97,7 @@ def test_moves_are_as_far_as_the_mean_and_each_is_a_run_of_its_own(classifiers, 
     seen = []
     projection = places.attention[1].module
     handle = projection.register_forward_hook(lambda m, given, out: seen.append(given[0].detach()))
-    moves.moved(classifier, places, readings[:1], clusters[:1], mean, [(1, 2)])
+    moves.moved(classifier, places, readings[:1], clusters[:1], mean, [Head(1, 2)])
     handle.remove()
     z, both = seen[0][0, :, 12:18], seen[-1][:, :, 12:18]
     far = (mean[1, 2] - z).norm(dim=-1)

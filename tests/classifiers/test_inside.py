@@ -10,6 +10,7 @@ import torch
 from interp.classifiers import ablate, attention, choice, disentangled, occlude, slices, stream
 from interp.classifiers.norms import HeldNorm
 from interp.classifiers.places import Place, find, read_by
+from interp.components import Head
 from interp.errors import NotApplicable
 
 KINDS = (
@@ -74,7 +75,7 @@ def test_heads_in_a_batch_equal_each_head_in_a_run_of_its_own(opened):
     mean = ablate.means(classifier, places, [reading])
     effects = ablate.ablated(classifier, places, reading, mean)
     for layer in range(3):
-        single = ablate.alone(classifier, places, reading, layer, 2, mean[layer, 2])
+        single = ablate.alone(classifier, places, reading, Head(layer, 2), mean[layer, 2])
         assert float(effects[layer, 2]) == pytest.approx(single, abs=1e-9)
 
 
@@ -140,7 +141,7 @@ def test_a_contribution_is_the_heads_write_through_the_norms_at_their_scale(clas
     written = through(layer.attention.output.LayerNorm, written, held["ln1"][0, 0])
     written = through(layer.output.LayerNorm, written, held["ln2"][0, 0])
     found = stream.parts(classifier, find(classifier, reading), reading)
-    row = found.names.index(stream.Part("head", 2, head))
+    row = found.names.index(Head(2, head))
     torch.testing.assert_close(found.contributions[row], written.detach(), atol=1e-10, rtol=0)
 
     # Its direct effect: the pooler, with its tanh, on the vector without it.
