@@ -21,8 +21,8 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from interp import sites, stats
-from interp.components import Head
+from interp import components, sites, stats
+from interp.components import Slice
 from interp.methods import controls
 from interp.methods.batches import aligned
 from interp.methods.grid import (
@@ -34,7 +34,7 @@ from interp.methods.grid import (
     template_table,
 )
 from interp.methods.patch import (
-    Patch,
+    At,
     labels,
     patch,
     worst_error,
@@ -69,22 +69,21 @@ def activation_patching(
     kinds = [kind for kind in STREAM if sites.Site(kind, 0) in model.sites]
     places = labels(task)
     names = scores.head_names(config)
-    every_head = [Patch(sites.z(row.layer), row.head) for row in names.itertuples()]
-    halfway = Patch(sites.resid_pre(config.n_layers // 2))
+    every_head = components.heads(model)
+    halfway = Slice(sites.resid_pre(config.n_layers // 2))
     done = patch(model, task, [*every_cell(kinds, config, places), *every_head, halfway])
-    stream, heads = apart(done, kinds, places, len(every_head))
+    stream, heads = apart(done, kinds, config, places, len(every_head))
     more = noising == "all"
     asked = every_cell(kinds if more else kinds[:1], config, places)
     noised = patch(model, task, [*asked, *(every_head if more else [])], "noise")
     noised_stream, noised_heads = apart(
-        noised, kinds if more else kinds[:1], places, len(every_head) if more else 0
+        noised, kinds if more else kinds[:1], config, places, len(every_head) if more else 0
     )
 
     chosen = scores.choose(heads.effects, task, min(top, len(names)))
-    best = [heads.patches[row] for row in chosen.rows]
+    best = [every_head[row] for row in chosen.rows]
     fresh = task.confirmation
-    restored = [Head(each.site.layer, each.head) for each in best]
-    confirmed = controls.on_fresh_prompts(model, fresh, restored, "denoise", draws=draws, seed=seed)
+    confirmed = controls.on_fresh_prompts(model, fresh, best, "denoise", draws=draws, seed=seed)
     test = tested.judge(
         "heads", names, heads.effects, task, chosen, names["layer"].to_numpy(), fresh,
         confirmed.effects, confirmed.controls, seed=seed,
@@ -101,7 +100,7 @@ def activation_patching(
     arrives = f"from layer {over_half[0]} on" if len(over_half) else "only after the last layer"
     return Report(
         answer=f"In {model.name} the residual stream at END holds more than half of what {task.name} needs "
-        f"{arrives}. The strongest of {len(names)} heads, {name_of(best[0])}, alone recovers "
+        f"{arrives}. The strongest of {len(names)} heads, {best[0]}, alone recovers "
         f"{recovered:.0%} of the gap between clean and corrupted prompts on {fresh.n} held-out ones. "
         f"{test.sentence('restore')}",
         verdict=test.verdict,
@@ -124,22 +123,17 @@ def activation_patching(
     )
 
 
-def every_cell(kinds, config, places) -> list[Patch]:
+def every_cell(kinds, config, places) -> list[At]:
     return [cell for kind in kinds for cell in cells(kind, config.n_layers, places)]
 
 
-def apart(done, kinds, places, n_heads: int):
+def apart(done, kinds, config, places, n_heads: int):
     """The cells of each kind, and the heads, of what one sweep did."""
-    n_layers = 1 + max(each.site.layer for each in done.patches)
-    size = n_layers * len(places)
+    size = config.n_layers * len(places)
     stream = {
         kind: done.only(slice(row * size, (row + 1) * size)) for row, kind in enumerate(kinds)
     }
     return stream, done.only(slice(len(kinds) * size, len(kinds) * size + n_heads))
-
-
-def name_of(each: Patch) -> str:
-    return f"L{each.site.layer}H{each.head}"
 
 
 def named_section(stream, noised, places, n_layers: int, task, seed: int) -> Section:
@@ -253,16 +247,16 @@ def detail_section(model, task, best, places) -> Section:
     """What of the strongest heads carries it, and at which position, on the prompts of this task."""
     patches = inside(model, best)
     number = len(patches)
-    patches += [Patch(each.site, each.head, place) for each in best for place in places]
+    patches += [At(head, place) for head in best for place in places]
     recovery = recoveries(patch(model, task, patches))
     by_site = recovery[:number].reshape(len(best), -1)
     by_place = recovery[number:].reshape(len(best), -1)
-    rows = [name_of(each) for each in best]
+    rows = list(map(str, best))
     frames = [
         pd.DataFrame(
             {
-                "layer": [each.site.layer for each in best for _ in columns],
-                "head": [each.head for each in best for _ in columns],
+                "layer": [head.layer for head in best for _ in columns],
+                "head": [head.index for head in best for _ in columns],
                 name: list(columns) * len(best),
                 "recovery": values.ravel(),
             }

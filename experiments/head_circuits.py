@@ -88,7 +88,7 @@ def head_circuits(
     over = {kind: _over(found) for kind, found in composed.items()}
     holds = copies.any() and max(over.values(), default=0) > COMPOSED
     best = heads.sort_values("copying_embedding", ascending=False).iloc[0]
-    strongest = pairs.iloc[0] if len(pairs) else None
+    strongest = next(pairs.itertuples(), None)
     return Report(
         answer=f"{int(copies.sum())} of {len(heads)} heads of {model.name} copy: their score "
         "lies beyond every "

@@ -23,6 +23,7 @@ import numpy as np
 import pandas as pd
 
 from interp import components
+from interp.components import MLP, Head, Logits
 from interp.methods.batches import by_length
 from interp.methods.carry import needed
 from interp.methods.moves import WAYS
@@ -58,18 +59,14 @@ def path_patching(
     scores.held_apart(task)
     senders = all_senders(model)
     other = "frozen" if mlps == "recomputed" else "recomputed"
-    to_logits = [Receiver("logits")]
+    to_logits = [Receiver(Logits(), "logits")]
     direct = {each: paths(model, task, senders, to_logits, each) for each in (mlps, other)}
     heads = components.heads(model)
     effects = direct[mlps].effects[0][: len(heads)]
     chosen = scores.choose(effects, task, min(receivers, len(heads)))
-    best = [divmod(int(row), model.config.n_heads) for row in chosen.rows]
+    best = [heads[row] for row in chosen.rows]
 
-    inputs = [
-        Receiver(which, layer, head=head, at=END)
-        for layer, head in best
-        for which in ("q", "k", "v")
-    ]
+    inputs = [Receiver(head, which, at=END) for head in best for which in ("q", "k", "v")]
     into = paths(model, task, senders, inputs, mlps)
     reached = np.array([[sender.layer < each.layer for sender in senders] for each in inputs])
     cells, flat = np.argwhere(reached), into.effects[reached]
@@ -148,18 +145,15 @@ def named(receivers, senders) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=COLUMNS[:5]).astype({"head": "Int64"})
 
 
-def label(head: tuple[int, int]) -> str:
-    return f"L{head[0]}H{head[1]}"
-
-
 def listed(heads) -> str:
-    *others, last = map(label, heads)
+    *others, last = map(str, heads)
     return f"{', '.join(others)} and {last}" if others else last
 
 
 def words(row) -> str:
     """A path as people say it: `L22H4 → q of L23H3`."""
-    sender = f"L{row['layer']} MLP" if pd.isna(row["head"]) else label((row["layer"], row["head"]))
+    layer, head = row["layer"], row["head"]
+    sender = MLP(layer) if pd.isna(head) else Head(layer, head)
     if row["input"] == "logits":
         return f"{sender} → logits"
     return f"{sender} → {row['input']} of {row['receiver']}"
@@ -218,7 +212,7 @@ def into_heads(into, inputs, best, config, table, test) -> Section:
         rows = range(3 * rank, 3 * rank + 3)
         maps = [
             Heatmap(
-                f"into {inputs[row].input} of {label(head)}",
+                f"into {inputs[row].input} of {head}",
                 means[row, :n_heads].reshape(config.n_layers, -1),
                 "layer",
                 "head",
@@ -232,7 +226,7 @@ def into_heads(into, inputs, best, config, table, test) -> Section:
                 Series(inputs[row].input, range(config.n_layers), means[row, n_heads:])
                 for row in rows
             ]
-            title = f"Every MLP's paths into {label(head)}"
+            title = f"Every MLP's paths into {head}"
             blocks.append(Chart(title, "bar", series, "layer of the MLP", "logits"))
     blocks += [
         test.confirmed("confirmed_paths"),

@@ -23,11 +23,11 @@ import numpy as np
 import pandas as pd
 import torch
 
-from interp import sites, stats
-from interp.components import Head
+from interp import components, sites, stats
+from interp.components import Head, Slice
 from interp.errors import NotApplicable, UsageError
 from interp.methods import controls
-from interp.methods.patch import Patch, labels, patch, worst_error
+from interp.methods.patch import At, labels, patch, worst_error
 from interp.report import (
     Chart,
     Check,
@@ -61,23 +61,21 @@ def position_signal(model, task, *, top: Heads = 10, draws: Count = 1, seed: int
     tasks = _signals(task)
     config, names = model.config, scores.head_names(model.config)
     places = [name for name in PLACES if name in labels(task)]
-    heads = [Patch(sites.z(row.layer), row.head, "END") for row in names.itertuples()]
+    heads = components.heads(model)
+    at_end = [At(head, "END") for head in heads]
     stream = [
-        Patch(sites.resid_pre(layer), at=place)
+        At(Slice(sites.resid_pre(layer)), place)
         for place in places
         for layer in range(config.n_layers)
     ]
-    done = {name: patch(model, each, [*heads, *stream], "noise") for name, each in tasks.items()}
+    done = {name: patch(model, each, [*at_end, *stream], "noise") for name, each in tasks.items()}
     effects = {name: each.effects[: len(heads)] for name, each in done.items()}
     chosen = scores.choose(effects["both"], task, min(top, len(heads)))
     best = [heads[row] for row in chosen.rows]
-    chosen_parts = [Head(each.site.layer, each.head) for each in best]
     tests, mean = {}, {}
     for name, each in tasks.items():
         fresh = each.confirmation
-        done_fresh = controls.on_fresh_prompts(
-            model, fresh, chosen_parts, at="END", draws=draws, seed=seed
-        )
+        done_fresh = controls.on_fresh_prompts(model, fresh, best, at="END", draws=draws, seed=seed)
         # Each signal alone is held against random heads in the direction that both had together.
         tests[name] = tested.judge(
             f"heads, {name}", names, effects[name], task, chosen, names["layer"].to_numpy(), fresh,

@@ -52,6 +52,11 @@ class Slice:
     heads: tuple[int, ...] | None = None
     units: tuple[int, ...] | None = None
 
+    def columns(self) -> dict[str, Any]:
+        """What begins its row of a table: the site and its layer."""
+        layer = {} if self.site.layer is None else {"layer": self.site.layer}
+        return {"site": self.site.kind, **layer}
+
 
 class Component:
     """One part of a model; `kind` is what tables call its sort.

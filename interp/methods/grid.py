@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
+from interp.components import Head, Slice
 from interp.methods.batches import Batch
-from interp.methods.patch import FIRST, Patch, Patched, labels, n_heads_at, patch_batch
+from interp.methods.patch import FIRST, At, Patched, labels, n_heads_at, patch_batch
 from interp.sites import Site
 from interp.tasks import Task
 from interp.transformer import Transformer
@@ -17,10 +18,11 @@ from interp.transformer import Transformer
 OF_A_HEAD = ("z", "q", "k", "v", "pattern")
 
 
-def cells(kind: str, n_layers: int, places: Iterable[str | int]) -> list[Patch]:
+def cells(kind: str, n_layers: int, places: Iterable[str | int]) -> list[At]:
     """A kind of site in every layer, at every one of these positions."""
     places = list(places)
-    return [Patch(Site(kind, layer), at=place) for layer in range(n_layers) for place in places]
+    whole = [Slice(Site(kind, layer)) for layer in range(n_layers)]
+    return [At(where, place) for where in whole for place in places]
 
 
 def recoveries(done: Patched) -> Float[np.ndarray, " component"]:
@@ -36,9 +38,9 @@ def cell_table(done: Patched, task: Task) -> pd.DataFrame:
     where[FIRST] = {0}
     rows = []
     for each in done.patches:
-        assert isinstance(each.at, str)
-        found = where[each.at]
-        rows.append((each.site.layer, min(found) if len(found) == 1 else pd.NA, each.at))
+        cell = each.columns()
+        found = where[cell["label"]]
+        rows.append((cell["layer"], min(found) if len(found) == 1 else pd.NA, cell["label"]))
     frame = pd.DataFrame(rows, columns=["layer", "position", "label"]).astype({"position": "Int64"})
     return frame.assign(effect=done.effects.mean(-1), recovery=recoveries(done))
 
@@ -53,10 +55,10 @@ def template_table(
     base, source, *effect = patch_batch(model, batch, patches, "denoise").mean(-1).tolist()
     frame = pd.DataFrame(
         {
-            "site": [each.site.kind for each in patches],
+            "site": [each.columns()["site"] for each in patches],
             "template": batch.prompts[0].template,
-            "layer": [each.site.layer for each in patches],
-            "position": [each.at for each in patches],
+            "layer": [each.columns()["layer"] for each in patches],
+            "position": [each.position for each in patches],
             "label": tokens * layers * len(kinds),
             "effect": effect,
         }
@@ -64,16 +66,14 @@ def template_table(
     return tokens, frame.assign(recovery=frame["effect"] / (source - base))
 
 
-def inside(model: Transformer, heads: Sequence[Patch]) -> list[Patch]:
-    """For each head (a patch of its z): its z, q, k, v and pattern, at all positions. k and v are those
-    of its key/value head."""
+def inside(model: Transformer, heads: Sequence[Head]) -> list[Slice]:
+    """For each head its z, q, k, v and pattern. k and v are those of its key/value head."""
     return [
-        Patch(Site(kind, each.site.layer), _index(model, each, kind))
-        for each in heads
+        Slice(Site(kind, head.layer), heads=(_index(model, head, kind),))
+        for head in heads
         for kind in OF_A_HEAD
     ]
 
 
-def _index(model: Transformer, each: Patch, kind: str) -> int:
-    assert each.head is not None
-    return each.head * n_heads_at(model, kind) // model.config.n_heads
+def _index(model: Transformer, head: Head, kind: str) -> int:
+    return head.index * n_heads_at(model, kind) // model.config.n_heads

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, Union
 
 import numpy as np
 import torch
@@ -22,13 +23,13 @@ from torch import Tensor
 
 from interp import edits, sites
 from interp.cache import Cache
+from interp.components import Component, Slice
 from interp.edits import Edit
 from interp.engine import plan, sweep
 from interp.errors import UsageError
 from interp.methods.batches import Batch, aligned, gathered
 from interp.methods.direct import readout
 from interp.methods.moves import Direction
-from interp.sites import Site
 from interp.tasks import Task
 from interp.transformer import Transformer
 from interp.transformer.project import packed
@@ -37,13 +38,20 @@ FIRST = "first"
 
 
 @dataclass(frozen=True, slots=True)
-class Patch:
-    """What is taken from the other run: one site, all heads or one (of k and v: a kv head), at all
-    positions, at a named one (`FIRST` is position 0), or at one counted from 0."""
+class At:
+    """A component or a slice of a site, at one position: a named one (`FIRST` is position 0) or one
+    counted from 0."""
 
-    site: Site
-    head: int | None = None
-    at: str | int | None = None
+    what: Component | Slice
+    position: str | int
+
+    def columns(self) -> dict[str, Any]:
+        """What begins its row of a table."""
+        return {**self.what.columns(), "label": self.position}
+
+
+# What is taken from the other run, at all positions or at one.
+Patch = Union[Component, Slice, At]
 
 
 @dataclass(frozen=True)
@@ -83,7 +91,7 @@ def patch(
 ) -> Patched:
     """Every patch by itself, on every kept prompt.
 
-    Raises  UsageError for a position that some prompt does not have.
+    Raises  UsageError for a position that some prompt, or a component that the model does not have.
     """
     # Once for all batches: to pack the weights takes as long as a short run.
     with packed(model, unembedding=False):
@@ -108,9 +116,9 @@ def patch_batch(
     differ = (base != source).any(0).nonzero()
     first = int(differ[0]) if model.config.causal and len(differ) else 0
     last = sites.resid_post(model.config.n_layers - 1)
-    kept = {each.site for each in patches} | {last}
+    kept = {where.site for each in patches for where in _slices(each, model)} | {last}
     cache = model.run(source, keep=kept, logits_at=-1).cache
-    interventions = [_edit(each, batch, cache, first) for each in patches]
+    interventions = [_edits(each, model, batch, cache, first) for each in patches]
     work = plan(model, base, interventions, batch.metric)
     effects = sweep(model, base, interventions, batch.metric, work).double()
     read = readout(model, batch.metric)
@@ -118,13 +126,22 @@ def patch_batch(
     return torch.cat([torch.stack(values), effects])
 
 
-def _edit(each: Patch, batch: Batch, cache: Cache, first: int) -> Edit:
-    if each.at is None:
+def _slices(each: Patch, model: Transformer) -> tuple[Slice, ...]:
+    what = each.what if isinstance(each, At) else each
+    return (what,) if isinstance(what, Slice) else what.slices(model)
+
+
+def _edits(each: Patch, model: Transformer, batch: Batch, cache: Cache, first: int) -> list[Edit]:
+    positions: list[int] | None
+    if isinstance(each, At):
+        positions = [position(each.position, batch)]
+    else:
         # Before the first token that differs both runs are the same, and need not be run again.
         positions = list(range(first, batch.clean.shape[1])) if first else None
-    else:
-        positions = [position(each.at, batch)]
-    return edits.patch(each.site, cache, heads=each.head, positions=positions)
+    return [
+        edits.patch(where.site, cache, where.heads, positions, where.units)
+        for where in _slices(each, model)
+    ]
 
 
 def position(at: str | int, batch: Batch) -> int:
@@ -161,9 +178,10 @@ def naive_patch(
 ) -> Float[Tensor, " batch"]:
     """The effect of one patch by whole forward passes: what every sweep has to agree with."""
     base, source = _base_and_source(batch, direction)
-    cache = model.run(source, keep=[each.site], logits_at=-1).cache
-    edit = _edit(each, batch, cache, 0)
-    logits = [model.run(base, edits=made, logits_at=-1).logits[:, 0] for made in ([edit], [])]
+    kept = [where.site for where in _slices(each, model)]
+    cache = model.run(source, keep=kept, logits_at=-1).cache
+    ours = _edits(each, model, batch, cache, 0)
+    logits = [model.run(base, edits=made, logits_at=-1).logits[:, 0] for made in (ours, [])]
     patched, before = (each.double().gather(-1, batch.metric.columns) for each in logits)
     return (patched - before)[:, 0] - (patched - before)[:, 1]
 

@@ -40,7 +40,7 @@ from interp.methods.carry import (
 )
 from interp.methods.direct import readout
 from interp.methods.moves import Bank, Moves, Way
-from interp.methods.receivers import Receiver, check, query_heads, read_at
+from interp.methods.receivers import Receiver, query_heads, read_at
 from interp.methods.reread import Reread
 from interp.tasks import Task
 from interp.transformer import Transformer
@@ -80,7 +80,7 @@ def paths(
     Raises  UsageError for a receiver or a sender that the model or a prompt does not have.
     """
     for receiver in receivers:
-        check(model, receiver)
+        receiver.component.check(model)
     found = []
     # Once for all batches: to pack the weights takes as long as a short run.
     with packed(model, unembedding=False):

@@ -83,19 +83,12 @@ def _heads_ablated(model: Transformer, task: Task, top: int) -> Stored:
 
 
 def _heads_restored(model: Transformer, task: Task, top: int) -> Stored:
-    from interp import sites
     from interp.methods import controls
-    from interp.methods.patch import Patch, patch
+    from interp.methods.patch import patch
 
     heads = components.heads(model)
-    config = model.config
-    patches = [
-        Patch(sites.z(layer), head)
-        for layer in range(config.n_layers)
-        for head in range(config.n_heads)
-    ]
     found = controls.on_fresh_prompts(model, task.confirmation, heads, "denoise")
-    screen = patch(model, task, patches).effects
+    screen = patch(model, task, heads).effects
     return _stored(model, task, top, screen, found.effects, found.controls, _layers(model))
 
 

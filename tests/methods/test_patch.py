@@ -8,11 +8,12 @@ import torch
 
 import interp
 from interp import edits, sites, tasks
+from interp.components import Embedding, Head, KVHead, Layer, Slice
 from interp.errors import UsageError
 from interp.methods.batches import aligned
 from interp.methods.patch import (
     FIRST,
-    Patch,
+    At,
     labels,
     n_heads_at,
     naive_patch,
@@ -37,12 +38,13 @@ def all_sorts(model, task):
     """Every kind of site, at all positions and at places of every kind in turn."""
     kinds = ["resid_pre", "resid_mid", "attn_out", "mlp_out", "z", "q", "k", "v", "pattern"]
     places = cycle([*labels(task)[1:], 4, FIRST])
-    return [
-        Patch(site, n_heads_at(model, kind) - 1 if kind in kinds[4:] else None, place)
+    slices = [
+        Slice(site, (n_heads_at(model, kind) - 1,) if kind in kinds[4:] else None)
         for kind in kinds
         if (site := sites.Site(kind, 1)) in model.sites
-        for place in (None, next(places))
     ]
+    found = [Head(1, 2), Layer(1), KVHead(0, 0), Embedding(), *slices]
+    return [each for what in found for each in (what, At(what, next(places)))]
 
 
 @pytest.mark.parametrize("direction", ["denoise", "noise"])
@@ -59,7 +61,7 @@ def test_every_patch_equals_whole_forward_passes(model, task, direction):
 
 
 def test_the_worst_error_is_small_and_sees_a_wrong_effect(model, task):
-    done = patch(model, task, [Patch(sites.z(1), 0), Patch(sites.resid_pre(1), at="S2")])
+    done = patch(model, task, [Head(1, 0), At(Slice(sites.resid_pre(1)), "S2")])
     assert worst_error(model, task, done, "denoise", seed=0) < 1e-10
     done.effects[:] += 0.5
     assert worst_error(model, task, done, "denoise", seed=0) == pytest.approx(0.5)
@@ -67,7 +69,7 @@ def test_the_worst_error_is_small_and_sees_a_wrong_effect(model, task):
 
 def test_a_patch_of_one_head_at_one_name_is_that_edit_one_prompt_at_a_time(model, task):
     site, head = sites.z(1), 2
-    done = patch(model, task, [Patch(site, head, "S2")])
+    done = patch(model, task, [At(Head(1, head), "S2")])
     for index, prompt in enumerate(task.kept):
         clean = model.run(torch.tensor([prompt.clean_tokens]), keep=[site]).cache
         made = edits.patch(site, clean, heads=head, positions=prompt.positions["S2"])
@@ -81,9 +83,9 @@ def test_a_patch_of_one_head_at_one_name_is_that_edit_one_prompt_at_a_time(model
 
 
 def test_restoring_the_whole_stream_recovers_the_whole_gap(model, task):
-    done = patch(model, task, [Patch(sites.resid_pre(1))])
+    done = patch(model, task, [Slice(sites.resid_pre(1))])
     np.testing.assert_allclose(done.effects[0], done.gap, atol=1e-10)
-    noised = patch(model, task, [Patch(sites.resid_pre(1))], "noise")
+    noised = patch(model, task, [Slice(sites.resid_pre(1))], "noise")
     np.testing.assert_allclose(noised.effects[0], -done.gap, atol=1e-10)
 
 
@@ -100,10 +102,10 @@ def test_patching_a_run_with_itself_changes_nothing(model, task):
 def test_before_the_first_token_that_differs_there_is_nothing_to_restore():
     model = interp.load("tiny-gpt2", dtype=torch.float64)
     task = tasks.build("ioi", model.tokenizer, n=8, seed=1)
-    done = patch(model, task, [Patch(sites.resid_pre(1), at=FIRST)])
+    done = patch(model, task, [At(Slice(sites.resid_pre(1)), FIRST)])
     assert np.array_equal(done.effects, np.zeros_like(done.effects))
 
 
 def test_an_unknown_position_is_named_with_those_there_are(model, task):
     with pytest.raises(UsageError, match="no position is called 'S3'.*END"):
-        patch(model, task, [Patch(sites.z(0), 0, "S3")])
+        patch(model, task, [At(Head(0, 0), "S3")])

@@ -8,7 +8,7 @@ import torch
 
 import interp
 from interp import components, edits, sites, tasks
-from interp.components import Head, together
+from interp.components import MLP, AttentionLayer, Embedding, Head, KVHead, Logits, together
 from interp.errors import UsageError
 from interp.methods import batches
 from interp.methods.batches import by_length
@@ -45,15 +45,15 @@ def receivers_of(model):
     """Every kind of receiver, in the last layer and in one before it."""
     config = model.config
     last = config.n_layers - 1
-    yield Receiver("logits")
+    yield Receiver(Logits(), "logits")
     for layer in {1, last}:
         for at in ENDS:
             for which in ("q", "k", "v"):
-                yield Receiver(which, layer, head=config.n_heads - 1, at=at)
+                yield Receiver(Head(layer, config.n_heads - 1), which, at)
             for which in ("k", "v"):
-                yield Receiver(which, layer, kv_head=config.n_kv_heads - 1, at=at)
+                yield Receiver(KVHead(layer, config.n_kv_heads - 1), which, at)
             if config.d_mlp:
-                yield Receiver("mlp", layer, at=at)
+                yield Receiver(MLP(layer), "mlp", at)
 
 
 def some_senders(model):
@@ -109,19 +109,18 @@ class Oracle:
         else:
             read = sites.Site(receiver.input, receiver.layer)
             source = self.sent(sender, mlps, [read]).cache
-            group, head = config.group, receiver.head
-            own = [head] if receiver.kv_head is None else [receiver.kv_head]
-            if receiver.input != "q" and receiver.kv_head is None:
-                own = [head // group]
+            group, head = config.group, receiver.component.index
+            shared = receiver.component.kind == "kv_head"
+            own = [head // group] if receiver.input != "q" and not shared else [head]
             site, heads = sites.z(receiver.layer), [head]
-            if receiver.kv_head is not None:
-                heads = list(range(own[0] * group, (own[0] + 1) * group))
+            if shared:
+                heads = list(range(head * group, (head + 1) * group))
         # Give the input to whoever reads it, see what they write, and keep that of the receiver.
         made = [edits.patch(read, source, heads=own)]
         source = self.model.run(self.batch.clean, edits=made, keep=[site]).cache
         last = edits.patch(site, source, heads=heads, positions=positions)
         run = self.model.run(self.batch.clean, edits=[last])
-        if receiver.kv_head is not None and positions is None:
+        if receiver.component.kind == "kv_head" and positions is None:
             # What a key/value head sends is what everybody who reads it reads.
             again = self.model.run(self.batch.clean, edits=made)
             torch.testing.assert_close(run.logits, again.logits, rtol=0, atol=1e-10)
@@ -148,7 +147,7 @@ def test_mlps_on_the_way_matter_when_they_are_recomputed(model, batch):
         pytest.skip("attention only")
     new = model.run(batch.corrupted, keep="all").cache
     senders = [Head(0, 1)]
-    ends = [Receiver("logits"), Receiver("q", model.config.n_layers - 1, head=0, at="END")]
+    ends = [Receiver(Logits(), "logits"), Receiver(Head(model.config.n_layers - 1, 0), "q", "END")]
     recomputed, frozen = (
         batch_paths(model, batch, senders, ends, new, mlps) for mlps in ("recomputed", "frozen")
     )
@@ -157,7 +156,7 @@ def test_mlps_on_the_way_matter_when_they_are_recomputed(model, batch):
 
 def test_a_sender_that_comes_after_reaches_nothing(model, task):
     last = model.config.n_layers - 1
-    receivers = [Receiver(which, last, head=0) for which in ("q", "k", "v")]
+    receivers = [Receiver(Head(last, 0), which) for which in ("q", "k", "v")]
     late = [part for part in all_senders(model) if part.layer == last]
     done = paths(model, task, late, receivers)
     assert not done.effects.any()
@@ -166,7 +165,7 @@ def test_a_sender_that_comes_after_reaches_nothing(model, task):
 
 def test_paths_of_all_prompts_come_in_the_tasks_order(model, task):
     senders = [*some_senders(model)]
-    receivers = [Receiver("logits"), Receiver("v", 1, head=0, at="END")]
+    receivers = [Receiver(Logits(), "logits"), Receiver(Head(1, 0), "v", "END")]
     done = paths(model, task, senders, receivers)
     for batch in by_length(task, model.device):
         new = model.run(batch.corrupted, keep="all").cache
@@ -192,7 +191,7 @@ def test_memory_cuts_senders_into_batches_and_changes_nothing(model, batch):
 
 def test_a_control_moves_senders_as_far_in_other_directions(model, task):
     senders = components.heads(model)
-    ends = [Receiver("logits")]
+    ends = [Receiver(Logits(), "logits")]
     plain = paths(model, task, senders, ends, "frozen").effects
     one, again, other = (
         paths(model, task, senders, ends, "frozen", "random", seed).effects for seed in (1, 1, 2)
@@ -210,49 +209,48 @@ def test_a_controls_directions_do_not_depend_on_which_prompts_run_together(
     def alone(task, device):
         return [batches._batch(task, [index], device) for index in range(task.n)]
 
-    arguments = (model, task, components.heads(model)[:2], [Receiver("logits")], "frozen")
-    together = paths(*arguments, way="random", seed=1).effects
+    arguments = (model, task, components.heads(model)[:2], [Receiver(Logits(), "logits")], "frozen")
+    batched = paths(*arguments, way="random", seed=1).effects
     monkeypatch.setattr("interp.methods.paths.by_length", alone)
-    np.testing.assert_allclose(
-        paths(*arguments, way="random", seed=1).effects, together, atol=1e-12
-    )
+    np.testing.assert_allclose(paths(*arguments, way="random", seed=1).effects, batched, atol=1e-12)
 
 
 @pytest.mark.parametrize(
     "wrong",
     [
-        ("q", 1, None, 0),
-        ("k", 1),
-        ("k", 1, 0, 0),
-        ("mlp", 1, 0),
-        ("mlp",),
-        ("logits", 1),
+        (KVHead(1, 0), "q"),
+        (MLP(1), "k"),
+        (AttentionLayer(1), "v"),
+        (Head(1, 0), "mlp"),
+        (Embedding(), "mlp"),
+        (MLP(1), "logits"),
+        (Logits(), "logits", "END"),
     ],
 )
 def test_a_receiver_that_nothing_has_is_refused(wrong):
-    with pytest.raises(UsageError, match="a receiver is q of a head"):
+    with pytest.raises(UsageError, match="a receiver is q of a Head"):
         Receiver(*wrong)
 
 
 def test_receivers_and_senders_of_other_models_are_refused(model, task):
     heads, config = components.heads(model)[:1], model.config
     for receiver, words in (
-        (Receiver("q", config.n_layers, head=0), "has layers 0…"),
-        (Receiver("q", 1, head=config.n_heads), "has heads 0…"),
-        (Receiver("k", 1, kv_head=config.n_kv_heads), "has kv_heads 0…"),
-        (Receiver("q", 1, head=0, at="S3"), "no position is called 'S3'"),
+        (Receiver(Head(config.n_layers, 0), "q"), "has layers 0…"),
+        (Receiver(Head(1, config.n_heads), "q"), "has heads 0…"),
+        (Receiver(KVHead(1, config.n_kv_heads), "k"), "has kv_heads 0…"),
+        (Receiver(Head(1, 0), "q", "S3"), "no position is called 'S3'"),
     ):
         with pytest.raises(UsageError, match=words):
             paths(model, task, heads, [receiver])
     with pytest.raises(UsageError, match="begins at a head or an MLP, got L0 attention"):
-        paths(model, task, components.attention_layers(model)[:1], [Receiver("logits")])
+        paths(model, task, components.attention_layers(model)[:1], [Receiver(Logits(), "logits")])
     if not config.d_mlp:
         with pytest.raises(UsageError, match="attention only"):
-            paths(model, task, heads, [Receiver("mlp", 1)])
+            paths(model, task, heads, [Receiver(MLP(1), "mlp")])
 
 
 def test_names_say_whose_keys_are_meant():
-    assert str(Receiver("k", 3, head=5)) == "L3H5"
-    assert str(Receiver("k", 3, kv_head=1)) == "L3KV1"
-    assert str(Receiver("mlp", 3)) == "L3 MLP"
-    assert str(Receiver("logits")) == "logits"
+    assert str(Receiver(Head(3, 5), "k")) == "L3H5"
+    assert str(Receiver(KVHead(3, 1), "k")) == "L3KV1"
+    assert str(Receiver(MLP(3), "mlp")) == "L3 MLP"
+    assert str(Receiver(Logits(), "logits")) == "logits"
