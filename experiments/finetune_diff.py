@@ -17,8 +17,6 @@ Limits  One training, whose chance choices are not repeated here: intervals are 
         part can change what it does because its input changed; the distance of its weights tells apart.
 """
 
-from dataclasses import asdict
-
 import numpy as np
 import pandas as pd
 import torch
@@ -70,9 +68,7 @@ def finetune_diff(model, task, *, before: str = "", top: Components = 8, seed: i
     top_table, first = scores.held_out(names, change, task, chosen, seed), test.first
 
     # In the order of `everything`.
-    distance = np.array(
-        [it.distance for kind in ("head", "mlp") for it in moved if it.part == kind]
-    )
+    distance = np.array([moved[each] for each in everything])
     found, both, errors = attributions(models, task)
     logits = done["after"].clean - done["before"].clean
     gain = stats.mean(logits, task.clusters, seed=seed)
@@ -149,7 +145,7 @@ def finetune_diff(model, task, *, before: str = "", top: Components = 8, seed: i
             ),
         ],
         warnings=unable(models, done, task),
-        files={"weights": pd.DataFrame(map(asdict, moved)), **test.files},
+        files={"weights": weights_table(moved), **test.files},
     )
 
 
@@ -212,16 +208,25 @@ def unable(models, done, task) -> list[str]:
     ]
 
 
+def weights_table(moved) -> pd.DataFrame:
+    rows = [[each.kind, each.layer, each.index, distance] for each, distance in moved.items()]
+    return pd.DataFrame(rows, columns=["part", "layer", "head", "distance"])
+
+
 def weights(moved, n_layers: int) -> Section:
-    of_heads = np.array([it.distance for it in moved if it.part == "head"])
+    of_heads = np.array([distance for each, distance in moved.items() if each.kind == "head"])
     layered = {
-        kind: [(it.layer, it.distance) for it in moved if it.part == kind]
+        kind: [(each.layer, distance) for each, distance in moved.items() if each.kind == kind]
         for kind in ("mlp", "norms and output bias")
     }
     series = [
         Series(kind, *map(list, zip(*rows, strict=True))) for kind, rows in layered.items() if rows
     ]
-    rest = [{"part": it.part, "distance": it.distance} for it in moved if it.layer is None]
+    rest = [
+        {"part": each.kind, "distance": distance}
+        for each, distance in moved.items()
+        if each.layer is None
+    ]
     return Section(
         "How far the weights moved",
         [
@@ -249,11 +254,11 @@ def attributions(models, task):
         pooled[side], errors[side] = found.pooled(), (found.error, wide)
     keys = [key for key in pooled["after"] if key in pooled["before"]]
     values = {side: np.stack([pooled[side][key] for key in keys]) for side in SIDES}
-    names = pd.DataFrame(keys, columns=["component", "layer", "head"]).astype(
-        {"layer": "Int64", "head": "Int64"}
-    )
+    names = pd.DataFrame(
+        [(key.kind, key.layer, key.index) for key in keys], columns=["component", "layer", "head"]
+    ).astype({"layer": "Int64", "head": "Int64"})
     table = paired(names, values, values["after"] - values["before"], task)
-    heads = np.array([key[0] == "head" for key in keys])
+    heads = np.array([key.kind == "head" for key in keys])
     of_heads = {side: each[heads] for side, each in values.items()}
     return of_heads | {"after − before": of_heads["after"] - of_heads["before"]}, table, errors
 
@@ -280,11 +285,11 @@ def divergence(models, task):
 
 def moved_most(moved) -> str:
     """The two parts of the blocks that moved furthest, in words."""
-    inside = sorted((it for it in moved if it.layer is not None), key=lambda it: -it.distance)
+    inside = sorted((each for each in moved if each.layer is not None), key=lambda it: -moved[it])
     said = [
-        f"L{it.layer}H{it.head}" if it.head is not None else f"layer {it.layer}'s {it.part}"
-        for it in inside[:2]
+        str(each) if each.kind == "head" else f"layer {each.layer}'s {each.kind}"
+        for each in inside[:2]
     ]
     return " and ".join(
-        f"{name} ({it.distance:.1%})" for name, it in zip(said, inside[:2], strict=True)
+        f"{name} ({moved[each]:.1%})" for name, each in zip(said, inside[:2], strict=True)
     )

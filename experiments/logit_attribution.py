@@ -88,7 +88,8 @@ def logit_attribution(model, task, *, seed: int = 0, top: Heads = 10, scores: He
 def _components(found, task, seed: int) -> pd.DataFrame:
     """One row a component, the biases of a layer taken together, with interval and p-value."""
     effects = found.pooled()
-    frame = pd.DataFrame(list(effects), columns=KEYS)
+    keys = [(each.kind, each.layer, each.index) for each in effects]
+    frame = pd.DataFrame(keys, columns=KEYS)
     measured = stats.table(np.stack(list(effects.values())), task.clusters, task.items, seed=seed)
     return frame.join(measured.rename(columns={"effect": "contribution"})).astype(
         {"layer": "Int64", "head": "Int64"}

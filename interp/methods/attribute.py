@@ -10,7 +10,7 @@ Source  Elhage et al. 2021, A Mathematical Framework for Transformer Circuits; W
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -33,6 +33,18 @@ class Reading:
 
     direction: Float[Tensor, "batch label d_model"]
     constant: Float[Tensor, "batch label"]
+
+
+@dataclass(frozen=True, slots=True)
+class Biases(Component):
+    """The biases of one layer together; of no layer, those of the final norm and the unembedding."""
+
+    layer: int | None = field()
+
+    kind = "bias"
+
+    def __str__(self) -> str:
+        return self.kind if self.layer is None else f"L{self.layer} {self.kind}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,17 +76,16 @@ class Attribution:
         rows = [row for row, each in enumerate(self.components) if each.kind == kind]
         return self.contributions[rows]
 
-    def pooled(self) -> dict[tuple[str, int | None, int | None], Float[np.ndarray, " batch"]]:
-        """Contributions by (component, layer, head), a layer's biases taken together and the constant,
-        where there is one, a bias of no layer."""
-        effects: dict[tuple[str, int | None, int | None], np.ndarray] = {}
+    def pooled(self) -> dict[Component, Float[np.ndarray, " batch"]]:
+        """Contributions by component, a layer's biases taken together and the constant, where there is
+        one, a bias of no layer."""
+        effects: dict[Component, np.ndarray] = {}
         contributions = self.contributions.double().cpu().numpy()
         for each, effect in zip(self.components, contributions, strict=True):
-            kind = "bias" if each.kind.endswith("_bias") else each.kind
-            key = (kind, each.layer, each.index)
-            effects[key] = effects.get(key, 0) + effect
+            pool = Biases(each.layer) if each.kind.endswith("_bias") else each
+            effects[pool] = effects.get(pool, 0) + effect
         constant = self.constant.double().cpu().numpy()
-        return effects | ({("bias", None, None): constant} if constant.any() else {})
+        return effects | ({Biases(None): constant} if constant.any() else {})
 
 
 def stream_end(model: Transformer) -> Site:

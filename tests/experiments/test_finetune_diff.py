@@ -94,3 +94,16 @@ def test_a_beginning_that_is_none_is_refused():
         distances(model, interp.load("tiny-llama"))
     with pytest.raises(UsageError, match="books-gpt2 and tiny-gpt2 have different tokenizers"):
         run(model, before="books-gpt2")
+
+
+@pytest.mark.parametrize("name", ["tiny-gpt2", "tiny-neox"])
+def test_a_change_of_any_weight_is_the_change_of_some_component(name):
+    before, after = (interp.load(name, dtype=torch.float64) for _ in range(2))
+    for weight in after.parameters():
+        with torch.no_grad():
+            old = weight.clone()
+            weight += 1
+            moved = distances(before, after)
+            weight.copy_(old)
+        assert sum(moved.values()) > 0
+    assert not any(distances(before, after).values())
