@@ -2,8 +2,8 @@
 
 A record may grow: studies, tables, columns, settings and checks that are new are not looked at. Numbers
 are equal within `RELATIVE` of themselves; near zero within `OF_COLUMN` of the largest of their column;
-and what is smaller than `NOISE` is rounding, of runs in float64. Whole numbers, words and the places
-of empty cells are equal or not.
+and differences smaller than `NOISE` are rounding (runs are in float64, but a few tables are made in
+float32). Whole numbers, words and the places of empty cells are equal or not.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-RELATIVE, OF_COLUMN, NOISE = 1e-4, 1e-6, 1e-9
+RELATIVE, OF_COLUMN, NOISE = 1e-4, 1e-6, 1e-7
 _SHOWN = 60
 # A number in a sentence, with the decimals that it is printed with.
 _NUMBER = re.compile(r"[-+−]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?")
@@ -156,10 +156,12 @@ def _sentence(what: str, pinned: str, found: str) -> Iterator[str]:
 
 def _same_printed(one: str, other: str) -> bool:
     """Whole numbers count something, or are rounded percentages; either is the same or not."""
+    values = [float(each.replace("−", "-")) for each in (one, other)]
+    if max(map(abs, values)) < NOISE:
+        return True
     if "." not in one or "." not in other or "e" in (one + other).lower():
         return False
     decimals = len(one.partition(".")[2])
-    values = [float(each.replace("−", "-")) for each in (one, other)]
     return abs(values[0] - values[1]) <= 1.01 * 10**-decimals
 
 

@@ -105,6 +105,8 @@ def test_a_run_may_grow_and_may_not_vanish():
     grown = {**EMPTY, "settings": {"top": 3, "new": 1}, "tables": {"t": {"n": ["1"], "m": ["2"]}}}
     assert differences({"s": EMPTY}, {"s": grown, "other": EMPTY}) == []
     assert differences({"s": EMPTY}, {"s": {**EMPTY, "answer": "3 of 4: 0.26"}}) == []
+    rounding = [{"s": {**EMPTY, "answer": f"up to {size}"}} for size in ("1e-14", "9e-15")]
+    assert differences(*rounding) == []
     assert differences({"s": EMPTY}, {}) == ["s: expected a run, found none"]
 
 
