@@ -15,6 +15,7 @@ import pandas as pd
 import torch
 
 from interp import sites
+from interp.components import Head
 from interp.methods.isolation import isolation
 from interp.methods.steps import recomputed
 from interp.report import (
@@ -55,7 +56,7 @@ def anatomy(
     labels = model.to_str_tokens(tokens)
     run = model.run(tokens, keep="all")
     why = "as asked for" if min(layer, head) >= 0 else _why(layer, head)
-    layer, head = _clearest_head(run.cache, layer, head)
+    shown = _clearest_head(run.cache, layer, head)
     steps = recomputed(model, run)
     wide = tolerance.step(model)
     checks = [Check(name, error, wide) for name, error in steps.items()]
@@ -105,10 +106,10 @@ def anatomy(
         ],
         sections=[
             _tokens(model, run, labels),
-            _attention(model, run, labels, layer, head, why),
-            _output(model, run, labels, layer, head),
-            _norms(model, run, labels, layer),
-            _mlp(model, run, labels, layer),
+            _attention(model, run, labels, shown, why),
+            _output(model, run, labels, shown),
+            _norms(model, run, labels, shown.layer),
+            _mlp(model, run, labels, shown.layer),
             _unembedding(model, run, labels),
             *sections,
             _places(run),
@@ -133,7 +134,7 @@ def _why(layer: int, head: int) -> str:
     return f"the head {among}that, from the last token, looks hardest at one earlier word"
 
 
-def _clearest_head(cache, layer: int, head: int) -> tuple[int, int]:
+def _clearest_head(cache, layer: int, head: int) -> Head:
     """The head that attends most, from the last token, to one that is neither first nor last: of this
     layer and this number, of any where they are below 0."""
     pattern = cache.stack("pattern")[:, 0, :, -1]
@@ -145,7 +146,7 @@ def _clearest_head(cache, layer: int, head: int) -> tuple[int, int]:
     if head >= 0:
         allowed &= torch.arange(most.shape[1], device=most.device) == head
     best = int(most.masked_fill(~allowed, -1).argmax())
-    return divmod(best, most.shape[1])
+    return Head(*divmod(best, most.shape[1]))
 
 
 def _best(model, run) -> tuple[str, float]:
@@ -202,8 +203,9 @@ def _tokens(model, run, labels) -> Section:
     )
 
 
-def _attention(model, run, labels, layer: int, head: int, why: str) -> Section:
+def _attention(model, run, labels, shown: Head, why: str) -> Section:
     config, cache = model.config, run.cache
+    layer, head = shown.layer, shown.index
     rotary = config.positions == "rotary"
     q = cache[(sites.rot_q if rotary else sites.q)(layer)][0, :, head]
     k = cache[(sites.rot_k if rotary else sites.k)(layer)][0, :, head // config.group]
@@ -228,7 +230,7 @@ def _attention(model, run, labels, layer: int, head: int, why: str) -> Section:
         [
             Text(
                 f"{several}; {width}.{grouped} Each compares a query of every position with a key of "
-                f"every position. Shown closely: **L{layer}H{head}**, {why}."
+                f"every position. Shown closely: **{shown}**, {why}."
             ),
             Maps(
                 [
@@ -283,10 +285,10 @@ def _attention(model, run, labels, layer: int, head: int, why: str) -> Section:
     )
 
 
-def _output(model, run, labels, layer: int, head: int) -> Section:
-    cache = run.cache
+def _output(model, run, labels, shown: Head) -> Section:
+    cache, layer = run.cache, shown.layer
     attn = model.block(layer).attn
-    written = (cache[sites.z(layer)][0, :, head] @ attn.W_O[head]).detach()
+    written = (cache[sites.z(layer)][0, :, shown.index] @ attn.W_O[shown.index]).detach()
     streams = torch.cat([cache.stack("resid_pre")[:1], cache.stack("resid_post")])[:, 0]
     depth = ["embedding", *(f"after layer {each}" for each in range(model.config.n_layers))]
     return Section(
@@ -319,7 +321,7 @@ def _output(model, run, labels, layer: int, head: int) -> Section:
                         "v": cache[sites.v(layer)],
                         "z": cache[sites.z(layer)],
                         "W_O": attn.W_O.detach(),
-                        f"what L{layer}H{head} writes": written,
+                        f"what {shown} writes": written,
                         "attn_out": cache[sites.attn_out(layer)],
                         "stream before the layer": cache[sites.resid_pre(layer)],
                         "stream after the layer": cache[sites.resid_post(layer)],

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from interp import sites
+from interp.components import Head
 from interp.methods.decompose import decompose, needs
 from interp.methods.head_sum import head_sum, relative
 from interp.report import (
@@ -151,7 +152,7 @@ def _algebra(done, layer: int, labels: list[str]) -> Section:
     """The sum written out in numbers, at the last position and in four dimensions of the stream."""
     dims = 4
     rows = {
-        f"L{layer}H{head}": done.head_out[0, -1, head, :dims]
+        str(Head(layer, head)): done.head_out[0, -1, head, :dims]
         for head in range(done.head_out.shape[2])
     }
     rows["b_O"] = done.bias[:dims]

@@ -6,10 +6,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
-__all__ = ["edits", "load", "metrics", "plan", "sites", "sweep", "tasks"]
+__all__ = ["components", "edits", "load", "metrics", "plan", "sites", "sweep", "tasks"]
 
 if TYPE_CHECKING:
-    from interp import edits, metrics, sites, tasks
+    from interp import components, edits, metrics, sites, tasks
     from interp.engine.plan import plan
     from interp.engine.sweep import sweep
     from interp.weights import load

@@ -1,5 +1,6 @@
 """A part of a model is one value: it knows its name, its columns, its slices, and whether a model has it."""
 
+import doctest
 import pickle
 from dataclasses import FrozenInstanceError
 
@@ -76,6 +77,11 @@ def test_a_name_is_read_back_and_a_component_is_a_value(component):
 def unchecked_signatures():
     """As for a user: annotations are not checked when a function is called."""
     jaxtyping.config.update("jaxtyping_disable", True)
+
+
+def test_the_examples_of_the_documentation_hold():
+    assert doctest.testmod(components).attempted >= 4
+    assert doctest.testmod(components).failed == 0
 
 
 def test_numbers_of_an_array_name_the_same_component(unchecked_signatures):

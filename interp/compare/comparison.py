@@ -10,6 +10,7 @@ import pandas as pd
 from interp import stats
 from interp.compare.matching import Left, Matched, matched_charts, matched_figures, matched_maps
 from interp.compare.pairing import Pairing, pair
+from interp.components import Head
 from interp.errors import UsageError
 from interp.report import Chart, Headline, Maps, Report, Section, Series, Table, Text
 from interp.report.blocks import Block
@@ -243,7 +244,7 @@ def _change(label: str, row: pd.Series[Any], unit: str, n: int | None = None) ->
 def _cell(each: Matched) -> str:
     row = each.largest
     if each.first.by_head:
-        return f"L{int(row['layer'])}H{int(row['head'])}"
+        return str(Head(int(row["layer"]), int(row["head"])))
     names = list(each.cells.columns[:2])
     return ", ".join(f"{name} {row[name]}" for name in names)
 

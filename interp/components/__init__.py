@@ -3,11 +3,16 @@
 A `Component` is what tables, labels, senders, receivers and interventions name. It knows how it is
 spelt, which columns name it in a table, and which slices of which sites hold what it computes.
 
-    Head(5, 1)                        str(Head(5, 1)) == "L5H1"; columns() == {"layer": 5, "head": 1}
-    Head(5, 1).slices(model)          (Slice(sites.z(5), heads=(1,)),)
-    components.heads(model)           every head, layer by layer
-    together(Head(5, 1), MLP(6))      both as one
-    components.parse("L5H1")          Head(5, 1)
+>>> head = Head(5, 1)
+>>> print(head, head.columns())
+L5H1 {'layer': 5, 'head': 1}
+>>> print(together(head, MLP(6)))
+L5H1 + L6 MLP
+>>> parse("L5N77")
+Neuron(layer=5, index=77)
+
+`heads(model)`, `mlps(model)` and the like list what a model has; `head.slices(model)` says where what it
+computes is held, and raises an error that names what the model has if it has no such head.
 """
 
 from interp.components.component import Component, Slice

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from interp.errors import InterpError
+from interp.report.heads import spelt
 from interp.report.heatmaps import Cell, Range, cells
 from interp.report.pictures import Attention
 from interp.report.visible import token
@@ -92,7 +93,7 @@ class AttentionView:
             island.append(
                 {"tokens": names, "causal": causal, "data": base64.b64encode(data).decode()}
             )
-        heads = tuple(f"L{layer}H{head}" for layer, head in block.heads[:n_heads])
+        heads = tuple(spelt(*head) for head in block.heads[:n_heads])
         first = block.patterns[chosen[0]][0]
         return cls(
             block=block,

@@ -1,10 +1,15 @@
-"""Names of attention heads as views share them."""
+"""Names of attention heads as the views of a page share them: pages are drawn from stored text."""
 
 from __future__ import annotations
 
 import re
 
 HEAD = re.compile(r"(?<![0-9A-Za-z])L(\d{1,4})H(\d{1,4})(?![0-9])")
+
+
+def spelt(layer: object, head: object) -> str:
+    """The head's name, as everywhere on a page."""
+    return f"L{layer}H{head}"
 
 
 def head_name(text: str) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 
 from interp.report.diagrams import Distribution
 from interp.report.distribution import DistributionView
+from interp.report.heads import spelt
 from interp.report.pictures import Heatmap
 
 # Bytes of samples a page may hold before base64, over all of its maps.
@@ -48,7 +49,7 @@ class SamplesView:
         rows = first.rows or [str(i) for i in range(first.values.shape[0])]
         columns = first.columns or [str(i) for i in range(first.values.shape[1])]
         name = (
-            f"L{rows[row]}H{columns[column]}"
+            spelt(rows[row], columns[column])
             if first.by_head
             else f"{first.row_axis} {rows[row]}, {first.column_axis} {columns[column]}"
         )

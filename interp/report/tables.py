@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from interp.report.blocks import Table
+from interp.report.heads import spelt
 from interp.report.numbers import column
 
 # A larger table shows its first rows and is otherwise a file.
@@ -61,4 +62,4 @@ def _texts(values: list[Any], kind: str) -> list[str]:
 
 def _head(record: dict[str, str]) -> str:
     layer, head = record.get("layer", ""), record.get("head", "")
-    return f"L{layer}H{head}" if layer.isdecimal() and head.isdecimal() else ""
+    return spelt(layer, head) if layer.isdecimal() and head.isdecimal() else ""
