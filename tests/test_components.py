@@ -185,6 +185,19 @@ def test_what_is_no_activation_has_no_slices():
             each.slices(model)
 
 
+@pytest.mark.parametrize("given", [(5, 1), "L5H1", 5, None, Head])
+def test_what_is_no_component_is_refused(given, unchecked_signatures):
+    model = interp.load("tiny-gpt2")
+    for call in (lambda: together(Head(1, 0), given), lambda: components.sites_of([given], model)):
+        with pytest.raises(UsageError, match=r"expected a component, such as Head\(5, 1\)"):
+            call()
+
+
+def test_one_component_where_several_are_expected_is_refused(unchecked_signatures):
+    with pytest.raises(UsageError, match="expected a list of components, such as"):
+        components.sites_of(MLP(1), interp.load("tiny-gpt2"))
+
+
 def test_together_joins_slices_of_a_site_and_refuses_a_part_beside_its_whole():
     model = interp.load("tiny-gpt2")
     joint = together(Head(1, 2), Head(1, 0), Head(2, 1), Neuron(1, 3))

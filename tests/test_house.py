@@ -1,6 +1,7 @@
 """The rules of the house: who may import whom, what axes are called, what costs nothing."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -166,6 +167,14 @@ def test_axes_are_called_by_the_names_on_the_list(path):
     tree = ast.parse(path.read_text(encoding="utf-8"))
     wrong = [(line, misspelt(pattern)) for line, pattern in patterns(tree) if misspelt(pattern)]
     assert not wrong
+
+
+@pytest.mark.parametrize("path", [*SOURCES, *STUDIES], ids=named)
+def test_heads_and_neurons_are_spelt_by_components(path):
+    # An edit stands before components on the ladder, and a page knows none.
+    if path.relative_to(ROOT).parts[1] in ("components", "edits.py") or path.name == "heads.py":
+        return
+    assert not re.findall(r"L\{[^}]*\}\"?\s*(?:f\")?(?:H|N|KV)\{", path.read_text(encoding="utf-8"))
 
 
 def test_sites_have_axes_on_the_list():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, Union, cast, runtime_checkable
 
-from interp.errors import UsageError
+from interp.errors import UsageError, brief
 from interp.sites import Site
 
 
@@ -113,6 +113,16 @@ class Component:
 
     def _slices(self, config: Shape) -> tuple[Slice, ...]:
         raise UsageError(f"{self} is no activation of a run, so nothing can be put in its place")
+
+
+def component(given: Any) -> Component:
+    """What was given, if it is a component.
+
+    Raises  UsageError otherwise.
+    """
+    if isinstance(given, Component):
+        return given
+    raise UsageError(f"expected a component, such as Head(5, 1) or MLP(5), got {brief(given)}")
 
 
 def named(of: Of) -> tuple[str, Shape]:

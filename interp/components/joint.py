@@ -7,7 +7,7 @@ from itertools import chain
 from typing import Any
 
 from interp import sites
-from interp.components.component import Component, Of, Shape, Slice
+from interp.components.component import Component, Of, Shape, Slice, component
 from interp.errors import UsageError
 from interp.sites import Site
 
@@ -52,6 +52,8 @@ def together(*several: Component, name: str = "") -> Joint:
 
     Raises  UsageError if there are none.
     """
+    for each in several:
+        component(each)
     if not several:
         raise UsageError("together() needs one component at least, such as together(Head(5, 1))")
     return Joint(several, name)

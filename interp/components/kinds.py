@@ -25,10 +25,10 @@ class _Numbered(_Layered):
     index: int = field()
 
 
+@dataclass(frozen=True, slots=True)
 class Head(_Numbered):
     """An attention head, at its z."""
 
-    __slots__ = ()
     kind = "head"
     spelling, _column, _size = "L{layer}H{index}", "head", "n_heads"
 
@@ -36,10 +36,10 @@ class Head(_Numbered):
         return (Slice(sites.z(self.layer), heads=(self.index,)),)
 
 
+@dataclass(frozen=True, slots=True)
 class KVHead(_Numbered):
     """The query heads that share one key/value head, together."""
 
-    __slots__ = ()
     kind = "kv_head"
     spelling, _column, _size = "L{layer}KV{index}", "kv_head", "n_kv_heads"
 
@@ -48,10 +48,10 @@ class KVHead(_Numbered):
         return (Slice(sites.z(self.layer), heads=tuple(range(first, first + config.group))),)
 
 
+@dataclass(frozen=True, slots=True)
 class AttentionLayer(_Layered):
     """A whole attention layer, with its bias."""
 
-    __slots__ = ()
     kind = "attention"
     spelling = "L{layer} attention"
 
@@ -59,10 +59,10 @@ class AttentionLayer(_Layered):
         return (Slice(sites.attn_out(self.layer)),)
 
 
+@dataclass(frozen=True, slots=True)
 class AttentionBias(_Layered):
     """b_O of an attention layer, a constant that it adds at every position."""
 
-    __slots__ = ()
     kind = "attn_bias"
     spelling = "L{layer} attn bias"
 
@@ -70,17 +70,16 @@ class AttentionBias(_Layered):
         return "" if config.o_bias else "has no biases of attention layers"
 
 
+@dataclass(frozen=True, slots=True)
 class _OfMLP(_Layered):
-    __slots__ = ()
-
     def _lacking(self, config: Shape) -> str:
         return no_mlps(config)
 
 
+@dataclass(frozen=True, slots=True)
 class MLP(_OfMLP):
     """A whole MLP, with its bias."""
 
-    __slots__ = ()
     kind = "mlp"
     spelling = "L{layer} MLP"
 
@@ -88,10 +87,10 @@ class MLP(_OfMLP):
         return (Slice(sites.mlp_out(self.layer)),)
 
 
+@dataclass(frozen=True, slots=True)
 class MLPBias(_OfMLP):
     """b_out of an MLP, a constant that it adds at every position."""
 
-    __slots__ = ()
     kind = "mlp_bias"
     spelling = "L{layer} mlp bias"
 
@@ -99,10 +98,10 @@ class MLPBias(_OfMLP):
         return no_mlps(config) or ("" if config.mlp_bias else "has no biases of MLPs")
 
 
+@dataclass(frozen=True, slots=True)
 class Neuron(_Numbered):
     """One neuron of an MLP, at its activation."""
 
-    __slots__ = ()
     kind = "neuron"
     spelling, _column, _size = "L{layer}N{index}", "neuron", "d_mlp"
 
@@ -114,10 +113,10 @@ class Neuron(_Numbered):
         return (Slice(sites.mlp_post(self.layer), units=(self.index,)),)
 
 
+@dataclass(frozen=True, slots=True)
 class Layer(_Layered):
     """A whole layer: its attention and, where it has one, its MLP."""
 
-    __slots__ = ()
     kind = "block"
     spelling = "L{layer} block"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from itertools import chain
 
-from interp.components.component import Component, Of, named
+from interp.components.component import Component, Of, component, named
 from interp.components.kinds import MLP, AttentionLayer, Head, KVHead, Layer, Neuron, no_mlps
 from interp.errors import UsageError
 from interp.sites import Site
@@ -58,6 +58,11 @@ def layers(of: Of) -> list[Layer]:
 
 
 def sites_of(several: Iterable[Component], of: Of) -> list[Site]:
-    """The sites that hold what these components compute, each once."""
-    slices = chain.from_iterable(each.slices(of) for each in several)
+    """The sites that hold what these components compute, each once.
+
+    Raises  UsageError for what is no component, or none of this model's.
+    """
+    if isinstance(several, Component):
+        raise UsageError(f"expected a list of components, such as [{several!r}], got one component")
+    slices = chain.from_iterable(component(each).slices(of) for each in several)
     return list(dict.fromkeys(each.site for each in slices))

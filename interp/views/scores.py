@@ -17,6 +17,7 @@ import pandas as pd
 from jaxtyping import Bool, Float, Int
 
 from interp import stats
+from interp.components import Head, Neuron
 from interp.report import Check, Heatmap, Maps, Table
 from interp.tasks import Task
 
@@ -98,12 +99,11 @@ def held_out(
 
 def named_parts(names: pd.DataFrame) -> list[str]:
     """`L5H1`, `L5N77` or `L5`, for rows with columns layer and head or neuron."""
-    letters = {"head": "H", "neuron": "N"}
-    inner = next((column for column in letters if column in names), None)
-    return [
-        f"L{row['layer']}" + (f"{letters[inner]}{row[inner]}" if inner else "")
-        for row in names.to_dict("records")
-    ]
+    kinds = {"head": Head, "neuron": Neuron}
+    inner = next((column for column in kinds if column in names), None)
+    if inner is None:
+        return [f"L{layer}" for layer in names["layer"]]
+    return [str(kinds[inner](*each)) for each in zip(names["layer"], names[inner], strict=True)]
 
 
 def others(
