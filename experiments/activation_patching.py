@@ -86,7 +86,8 @@ def activation_patching(
     confirmed = controls.on_fresh_prompts(model, fresh, best, "denoise", draws=draws, seed=seed)
     test = tested.judge(
         "heads", names, heads.effects, task, chosen, names["layer"].to_numpy(), fresh,
-        confirmed.effects, confirmed.controls, seed=seed,
+        confirmed.effects.values,
+        {name: each.values for name, each in confirmed.controls.items()}, seed=seed,
     )  # fmt: skip
 
     gap = stats.mean(heads.gap, task.clusters, task.items, seed=seed)

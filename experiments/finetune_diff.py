@@ -17,21 +17,24 @@ Limits  One training, whose chance choices are not repeated here: intervals are 
         part can change what it does because its input changed; the distance of its weights tells apart.
 """
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import torch
 
 import interp
 from interp import components, stats
+from interp.effects import Effects
 from interp.errors import UsageError
 from interp.methods import attribute
 from interp.methods.ablate import ablate
 from interp.methods.asked import asked
 from interp.methods.weight_distance import distances
-from interp.report import Chart, Check, Headline, Maps, Report, Section, Series, Table
-from interp.study import Components, study
+from interp.report import Chart, Check, Headline, Maps, Section, Series, Table
+from interp.study import Components, Report, study
 from interp.tasks.validity import LEAST_ACCURACY
-from interp.views import ablations, figures, judged, scores, tested, tolerance
+from interp.views import ablations, effects, figures, tests, tolerance
 
 SIDES = ("before", "after")
 
@@ -54,50 +57,41 @@ def finetune_diff(model, task, *, before: str = "", top: Components = 8, seed: i
 
     moved = distances(*models.values())
     done = {side: ablate(each, task, everything, ("resample",)) for side, each in models.items()}
-    effects = {side: each.effects["resample"] for side, each in done.items()}
-    change = effects["after"] - effects["before"]
-    chosen = scores.choose(change, task, min(top, len(everything)))
-    best, fresh = [everything[row] for row in chosen.rows], task.confirmation
+    losses = {side: replace(each.effects["resample"], named=names) for side, each in done.items()}
+    change = losses["after − before"] = losses["after"] - losses["before"]
+    strongest = change.select(top)
     again = [
-        ablate(each, fresh, best, ("resample",)).effects["resample"] for each in models.values()
+        ablate(each, task.confirmation, strongest.components, ("resample",)).effects["resample"]
+        for each in models.values()
     ]
-    test = tested.judge(
-        "parts", names, change, task, chosen, names["layer"].to_numpy(), fresh, again[1] - again[0], {},
-        labels=list(map(str, best)), seed=seed,
-    )  # fmt: skip
-    top_table, first = scores.held_out(names, change, task, chosen, seed), test.first
+    test = strongest.test(again[1] - again[0], {}, what="parts", seed=seed)
 
     # In the order of `everything`.
     distance = np.array([moved[each] for each in everything])
-    found, both, errors = attributions(models, task)
+    direct, errors = attributions(models, task)
+    of_heads = np.flatnonzero(direct["after"].names["component"] == "head")
     logits = done["after"].clean - done["before"].clean
     gain = stats.mean(logits, task.clusters, seed=seed)
     apart = stats.mean(divergence(models, task), task.clusters, seed=seed)
-    return Report(
-        answer=f"From {models['before'].name} to {model.name} the weights of {moved_most(moved)} moved "
+    report = Report.of(
+        test,
+        f"From {models['before'].name} to {model.name} the weights of {moved_most(moved)} moved "
         f"most. On {task.n} {task.name} prompts the logit difference went from "
         f"{done['before'].clean.mean():.2f} to {done['after'].clean.mean():.2f}. The part whose ablation "
-        f"effect changed most, {best[0]}, changed by {first.effect:+.2f} on {fresh.n} held-out prompts. "
-        f"{test.sentence('changed by')}",
-        verdict=test.verdict,
-        headlines=[
-            figures.headline("change of the logit difference", gain, "logits"),
-            figures.headline("KL from before to after", apart, "nats a token"),
-            *test.headlines(),
-            *together(distance, change),
-        ],
-        sections=[
+        f"effect changed most, {test.labels[0]}, changed by {test.first.effect:+.2f} on "
+        f"{test.fresh.task.n} held-out prompts. {tests.sentence(test, 'changed by')}",
+        [
             Section("The two models", [compared(models, done, task, seed)]),
             weights(moved, model.config.n_layers),
             Section(
                 "What each part adds directly",
                 [
-                    scores.head_maps(found, model.config.n_layers),
+                    effects.maps({side: each.only(of_heads) for side, each in direct.items()}),
                     Table(
                         "attribution",
-                        both,
+                        paired(direct),
                         title="Every part",
-                        note=figures.p_note(task, len(both)),
+                        note=effects.p_note(task, len(direct["after"])),
                     ),
                 ],
                 intro="Direct effects on the logit difference, before, after, and after minus before.",
@@ -105,48 +99,48 @@ def finetune_diff(model, task, *, before: str = "", top: Components = 8, seed: i
             Section(
                 "What the model loses without each part",
                 [
-                    scores.head_maps(
-                        {
-                            **{side: each[:n_heads] for side, each in effects.items()},
-                            "after − before": change[:n_heads],
-                        },
-                        model.config.n_layers,
+                    effects.maps(
+                        {side: each.only(slice(n_heads)) for side, each in losses.items()},
                         note="Below zero: the model does worse without the head.",
                     ),
-                    test.confirmed(),
-                    test.per_prompt("Change of the effect of ablation, prompt by prompt"),
-                    Table(
+                    tests.confirmed(test),
+                    tests.per_prompt(test, "Change of the effect of ablation, prompt by prompt"),
+                    effects.held_out(
+                        strongest,
                         "changed_most",
-                        top_table,
-                        title="The same parts on the held-out half of the screen",
+                        "The same parts on the held-out half of the screen",
+                        seed,
                     ),
                     Table(
                         "ablation",
-                        paired(names, effects, change, task, seed),
+                        paired(losses, seed),
                         title="Every head and MLP",
-                        note=figures.p_note(task, len(everything)),
+                        note=effects.p_note(task, len(everything)),
                     ),
-                    scores.halves_table({"change": change}, chosen, len(best)),
+                    effects.halves({"change": change}, strongest),
                 ],
             ),
         ],
-        controls=judged.controls([test]),
-        not_run=test.not_run,
+        headlines=[
+            figures.headline("change of the logit difference", gain, "logits"),
+            figures.headline("KL from before to after", apart, "nats a token"),
+        ],
+        figures=together(distance, change),
         checks=[
             *(
                 Check(f"{check.name}, {side}", check.value, check.tolerance)
                 for side, each in models.items()
                 for check in ablations.checks(each, task, done[side], seed)[:1]
             ),
-            scores.split_halves(task),
+            effects.splits(task),
             *(
                 Check(f"direct effects add up to the logit difference, {side}", *error)
                 for side, error in errors.items()
             ),
         ],
-        warnings=unable(models, done, task),
-        files={"weights": weights_table(moved), **test.files},
+        files={"weights": weights_table(moved)},
     )
+    return replace(report, warnings=unable(models, done, task))
 
 
 def beginning(model, before: str):
@@ -168,7 +162,7 @@ def beginning(model, before: str):
 def together(distance, change) -> list[Headline]:
     """Whether the parts whose weights moved most are those whose effects changed most; nothing where
     all moved alike."""
-    rank = stats.rank_correlation(distance, np.abs(change.mean(-1)))
+    rank = stats.rank_correlation(distance, np.abs(change.mean()))
     if np.isnan(rank.value):
         return []
     label = "weights moved and effects changed, rank correlation"
@@ -230,7 +224,7 @@ def weights(moved, n_layers: int) -> Section:
     return Section(
         "How far the weights moved",
         [
-            Maps([scores.head_map("heads", of_heads, n_layers, "share of norm")]),
+            Maps([effects.head_map("heads", of_heads, n_layers, "share of norm")]),
             *(
                 [Chart("By layer", "line", series, "layer", "share of norm before")]
                 if series
@@ -243,8 +237,8 @@ def weights(moved, n_layers: int) -> Section:
 
 
 def attributions(models, task):
-    """Direct effects of heads `[component example]` before, after and apart, a table of all parts, and how
-    far they are from adding up to each model's logit difference, beside how far rounding may be."""
+    """Direct effects of all parts that both models have, before, after and apart; and how far they are
+    from adding up to each model's logit difference, beside how far rounding may be."""
     pooled, errors = {}, {}
     for side, each in models.items():
         prompts = asked(each, task)
@@ -253,22 +247,24 @@ def attributions(models, task):
         wide = tolerance.rounding(each.dtype, found.scale, len(found.components))
         pooled[side], errors[side] = found.pooled(), (found.error, wide)
     keys = [key for key in pooled["after"] if key in pooled["before"]]
-    values = {side: np.stack([pooled[side][key] for key in keys]) for side in SIDES}
     names = pd.DataFrame(
         [(key.kind, key.layer, key.index) for key in keys], columns=["component", "layer", "head"]
     ).astype({"layer": "Int64", "head": "Int64"})
-    table = paired(names, values, values["after"] - values["before"], task)
-    heads = np.array([key.kind == "head" for key in keys])
-    of_heads = {side: each[heads] for side, each in values.items()}
-    return of_heads | {"after − before": of_heads["after"] - of_heads["before"]}, table, errors
+    direct = {
+        side: Effects(np.stack([each[key] for key in keys]), keys, task, named=names)
+        for side, each in pooled.items()
+    }
+    direct["after − before"] = direct["after"] - direct["before"]
+    return direct, errors
 
 
-def paired(names, effects, change, task, seed: int = 0) -> pd.DataFrame:
+def paired(sides, seed: int = 0) -> pd.DataFrame:
     """names, before, after, and their difference with interval and corrected p."""
-    found = scores.estimates(names, change, task, seed).rename(columns={"effect": "difference"})
-    places = range(names.shape[1], names.shape[1] + 2)
-    for place, (side, each) in zip(places, effects.items(), strict=True):
-        found.insert(place, side, each.mean(-1))
+    before, after, change = sides.values()
+    found = change.frame(seed).rename(columns={"effect": "difference"})
+    first = len(change.names.columns)
+    found.insert(first, "before", before.mean())
+    found.insert(first + 1, "after", after.mean())
     return found
 
 

@@ -22,9 +22,9 @@ from interp import components
 from interp.methods import controls
 from interp.methods.ablate import ablate
 from interp.methods.offsets import offsets
-from interp.report import Chart, Check, Formula, Headline, Maps, Report, Section, Series, Table
-from interp.study import Count, Heads, study
-from interp.views import ablations, figures, judged, scores, tested, tolerance
+from interp.report import Chart, Check, Formula, Headline, Maps, Section, Series, Table
+from interp.study import Count, Heads, Report, study
+from interp.views import ablations, effects, tests, tolerance
 
 
 @study(
@@ -35,64 +35,56 @@ from interp.views import ablations, figures, judged, scores, tested, tolerance
     sweeps=True,
 )
 def head_ablation(model, task, *, top: Heads = 10, draws: Count = 1, seed: int = 0) -> Report:
-    config = model.config
     heads = components.heads(model)
-    names = scores.head_names(config)
-    scores.held_apart(task)
     done = ablate(model, task, heads)
     resample = done.effects["resample"]
-    chosen = scores.choose(resample, task, min(top, len(heads)))
-    best = [heads[row] for row in chosen.rows]
-    fresh = task.confirmation
-    confirmed = controls.on_fresh_prompts(model, fresh, best, draws=draws, seed=seed)
-    test = tested.judge(
-        "heads", names, resample, task, chosen, names["layer"].to_numpy(),
-        fresh, confirmed.effects, confirmed.controls, seed=seed,
-    )  # fmt: skip
-    split = offsets(model, task, best, "resample")
+    strongest = resample.select(top)
+    fresh = controls.on_fresh_prompts(
+        model, task.confirmation, strongest.components, draws=draws, seed=seed
+    )
+    test = strongest.test(fresh.effects, fresh.controls, seed=seed)
+    split = offsets(model, task, strongest.components, "resample")
     clean, first = float(done.clean.mean()), test.first
-    return Report(
-        answer=f"Of {len(heads)} heads of {model.name}, {best[0]} matters most to {task.name}: "
-        "with its value "
-        f"on the corrupted prompt the logit difference of {clean:.2f} changes by {first.effect:+.2f} on "
-        f"{fresh.n} held-out prompts. {test.sentence()}",
-        verdict=test.verdict,
-        headlines=[
-            Headline("clean logit difference", clean, "logits", n=task.n),
-            *test.headlines(),
-        ],
-        sections=[
+    return Report.of(
+        test,
+        f"Of {len(heads)} heads of {model.name}, {test.labels[0]} matters most to {task.name}: with its "
+        f"value on the corrupted prompt the logit difference of {clean:.2f} changes by "
+        f"{first.effect:+.2f} on {test.fresh.task.n} held-out prompts. {tests.sentence(test)}",
+        [
             Section(
                 "Every head, removed in different ways",
                 [
-                    scores.head_maps(done.effects, config.n_layers, note=ablations.mean_note(task)),
-                    scores.agreement_table(done.effects),
-                    Table(
-                        "heads",
-                        ablations.every_effect(names, done, task, seed),
-                        title="Every head",
-                        note=figures.p_note(task, len(heads)),
-                    ),
+                    effects.maps(done.effects, note=ablations.mean_note(task)),
+                    effects.agreement(done.effects),
+                    ablations.every(done, "heads", "Every head", seed=seed),
                 ],
                 intro="Red: the model does worse without the head. Each map has its own scale.",
             ),
             Section(
                 "The strongest heads",
                 [
-                    test.confirmed(),
-                    test.per_prompt("Resample ablation, prompt by prompt"),
-                    Table(
+                    tests.confirmed(test),
+                    tests.per_prompt(test, "Resample ablation, prompt by prompt"),
+                    effects.held_out(
+                        strongest,
                         "top_heads",
-                        scores.held_out(names, resample, task, chosen, seed),
-                        title="The same heads on the held-out half of the screen",
+                        "The same heads on the held-out half of the screen",
+                        seed,
                     ),
-                    scores.halves_table(done.effects, chosen, len(best)),
+                    effects.halves(done.effects, strongest),
                 ],
             ),
-            directly(done, split, names, chosen, config.n_layers),
-            by_order(names, done, task, config.n_layers, seed),
+            directly(done, split, strongest),
+            Section(
+                "Order by order",
+                [
+                    effects.maps(resample.by_variant(), note="Resample ablation."),
+                    effects.by_variant(done.effects, "heads_by_order", seed=seed),
+                ],
+                intro="The same effects for the prompts of each order by themselves.",
+            ),
         ],
-        controls=judged.controls([test]),
+        headlines=[Headline("clean logit difference", clean, "logits", n=task.n)],
         checks=[
             *ablations.checks(model, task, done, seed),
             Check(
@@ -101,26 +93,22 @@ def head_ablation(model, task, *, top: Heads = 10, draws: Count = 1, seed: int =
                 tolerance.logits(model, task),
             ),
         ],
-        not_run=[*test.not_run, *ablations.not_run(task)],
-        files=test.files,
+        not_run=ablations.not_run(task),
     )
 
 
-def directly(done, split, names, chosen, n_layers: int) -> Section:
+def directly(done, split, strongest) -> Section:
     """Direct effect beside total effect, and where the difference comes from for the top heads."""
-    total, direct = done.effects["resample"].mean(-1), done.direct["resample"].mean(-1)
+    total, direct = done.effects["resample"].mean(), done.direct["resample"].mean()
+    n_layers = strongest.screen.names["layer"].nunique()
     terms = {
-        name: getattr(split, name)[:, chosen.held_out].mean(-1)
+        name: getattr(split, name)[:, strongest.held_out].mean(-1)
         for name in ("total", "direct", "later_heads", "later_mlps", "rescaling", "offset")
     }
     repaired = (terms["offset"] > 0) & (terms["direct"] < 0)
-    frame = (
-        names.iloc[chosen.rows]
-        .reset_index(drop=True)
-        .assign(**terms, self_repair=np.where(repaired, terms["offset"], np.nan))
-    )
+    terms["self_repair"] = np.where(repaired, terms["offset"], np.nan)
     maps = [
-        scores.head_map(title, values, n_layers, "logits")
+        effects.head_map(title, values, n_layers, "logits")
         for title, values in (("direct", direct), ("total − direct", total - direct))
     ]
     return Section(
@@ -139,26 +127,10 @@ def directly(done, split, names, chosen, n_layers: int) -> Section:
             ),
             Table(
                 "offsets",
-                frame,
+                strongest.names.assign(**terms),
                 title="The strongest heads of the discovery half, on the screen's other half",
                 note="self_repair is the offset where the head helped directly and what comes after "
                 "makes up for it; elsewhere there is nothing to repair.",
             ),
         ],
-    )
-
-
-def by_order(names, done, task, n_layers: int, seed: int) -> Section:
-    orders = scores.orders(task)
-    maps = {
-        order or "all prompts": done.effects["resample"][:, task.where(order=order)]
-        for order in orders
-    }
-    return Section(
-        "Order by order",
-        [
-            scores.head_maps(maps, n_layers, note="Resample ablation."),
-            Table("heads_by_order", ablations.by_order(names, done, task, seed)),
-        ],
-        intro="The same effects for the prompts of each order by themselves.",
     )

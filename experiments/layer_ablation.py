@@ -16,17 +16,16 @@ Source  Wang et al. 2022, arXiv:2211.00593; Veit et al. 2016, Residual Networks 
 Limits  One part at a time. Removing a block under zero ablation also removes its biases.
 """
 
-import numpy as np
+from dataclasses import replace
+
 import pandas as pd
 
 from interp import components
 from interp.methods import controls
 from interp.methods.ablate import ablate
-from interp.report import Chart, Headline, Heatmap, Maps, Report, Section, Series, Table
-from interp.study import Count, Layers, study
-from interp.views import ablations, figures, judged, scores, tested
-
-ESTIMATE = ("effect", "ci_low", "ci_high", "p_corrected")
+from interp.report import Headline, Heatmap, Maps, Section, Table
+from interp.study import Count, Layers, Report, study
+from interp.views import ablations, effects, tests
 
 
 @study(
@@ -38,128 +37,103 @@ ESTIMATE = ("effect", "ci_low", "ci_high", "p_corrected")
     default=False,
 )
 def layer_ablation(model, task, *, top: Layers = 5, draws: Count = 1, seed: int = 0) -> Report:
-    scores.held_apart(task)
-    kinds_of_part = {
+    parts = {
         "attention": components.attention_layers(model),
         "block": components.layers(model),
+        **({"mlp": components.mlps(model)} if model.config.d_mlp else {}),
     }
-    if model.config.d_mlp:
-        kinds_of_part["mlp"] = components.mlps(model)
-    everything = [part for each in kinds_of_part.values() for part in each]
-    names = pd.DataFrame(
-        [(part.layer, name) for name, each in kinds_of_part.items() for part in each],
-        columns=["layer", "part"],
+    done = named(ablate(model, task, [each for some in parts.values() for each in some]), parts)
+    number = len(parts["attention"])
+    resample = done.effects["resample"].only(slice(number)).of_any_layer()
+    strongest = resample.select(top)
+    fresh = controls.on_fresh_prompts(
+        model, task.confirmation, strongest.components, draws=draws, seed=seed
     )
-    done = ablate(model, task, everything)
-    number = len(kinds_of_part["attention"])
-    resample = done.effects["resample"][:number]
-    chosen = scores.choose(resample, task, min(top, number))
-    best = [everything[row] for row in chosen.rows]
-    fresh = task.confirmation
-    confirmed = controls.on_fresh_prompts(model, fresh, best, draws=draws, seed=seed)
-    test = tested.judge(
-        "attention layers", names[:number], resample, task, chosen, np.zeros(number, dtype=int), fresh,
-        confirmed.effects, confirmed.controls, matched="of any layer", labels=list(map(str, best)), seed=seed,
-    )  # fmt: skip
-    groups = ablate(model, task, components.kv_heads(model))
-
-    table = layers_table(names, done, task, seed)
-    first, clean = test.first, float(done.clean.mean())
-    return Report(
-        answer=f"Of {number} attention layers of {model.name}, layer {chosen.rows[0]} matters most to "
-        f"{task.name}: with its value on the corrupted prompt the logit difference of {clean:.2f} changes by "
-        f"{first.effect:+.2f} on {fresh.n} held-out prompts. {test.sentence()}",
-        verdict=test.verdict,
-        headlines=[
-            Headline("clean logit difference", clean, "logits", n=task.n),
-            *test.headlines(),
-        ],
-        sections=[
+    test = strongest.test(
+        fresh.effects, fresh.controls, what="attention layers", matched="of any layer", seed=seed
+    )
+    table, clean = layers_table(done, parts, seed), float(done.clean.mean())
+    return Report.of(
+        test,
+        f"Of {number} attention layers of {model.name}, layer {strongest.rows[0]} matters most to "
+        f"{task.name}: with its value on the corrupted prompt the logit difference of {clean:.2f} changes "
+        f"by {test.first.effect:+.2f} on {test.fresh.task.n} held-out prompts. {tests.sentence(test)}",
+        [
             Section(
                 "Every layer, removed in different ways",
                 [
-                    *(chart(table, kind) for kind in done.effects),
+                    *(
+                        effects.by_layer(some, "part", f"{kind} ablation")
+                        for kind, some in table.groupby("ablation", sort=False)
+                    ),
                     Table(
                         "layers",
                         table,
                         title="Every layer and part",
-                        note=figures.p_note(task, number),
+                        note=effects.p_note(task, number),
                     ),
-                    scores.agreement_table(done.effects),
+                    effects.agreement(done.effects),
                 ],
                 intro=f"Below zero: the model does worse without it. {ablations.mean_note(task)}",
             ),
             Section(
                 "The strongest attention layers",
                 [
-                    test.confirmed(),
-                    test.per_prompt("Resample ablation, prompt by prompt"),
-                    Table(
+                    tests.confirmed(test),
+                    tests.per_prompt(test, "Resample ablation, prompt by prompt"),
+                    effects.held_out(
+                        strongest,
                         "top_layers",
-                        scores.held_out(names[:number], resample, task, chosen, seed),
-                        title="The same layers on the held-out half of the screen",
+                        "The same layers on the held-out half of the screen",
+                        seed,
                     ),
-                    scores.halves_table({"resample": resample}, chosen, len(best)),
+                    effects.halves({"resample": resample}, strongest),
                 ],
             ),
-            group_section(model, groups, task, seed),
+            groups_section(model, task, seed),
             Section(
-                "Order by order",
-                [Table("layers_by_order", ablations.by_order(names, done, task, seed))],
+                "Order by order", [effects.by_variant(done.effects, "layers_by_order", seed=seed)]
             ),
         ],
-        controls=judged.controls([test]),
+        headlines=[Headline("clean logit difference", clean, "logits", n=task.n)],
         checks=ablations.checks(model, task, done, seed),
-        not_run=[*test.not_run, *ablations.not_run(task)],
-        files=test.files,
+        not_run=ablations.not_run(task),
     )
 
 
-def layers_table(names, done, task, seed: int) -> pd.DataFrame:
-    """layers.csv: one row a layer, part and ablation."""
+def named(done, parts):
+    """The same ablation, its rows named by layer and part."""
+    rows = [(each.layer, part) for part, some in parts.items() for each in some]
+    names = pd.DataFrame(rows, columns=["layer", "part"])
+    return replace(
+        done, effects={kind: replace(each, named=names) for kind, each in done.effects.items()}
+    )
+
+
+def layers_table(done, parts, seed: int) -> pd.DataFrame:
+    """layers.csv: one row a layer, part and ablation; p corrected within part and ablation."""
     frames = []
-    for kind in done.effects:
-        for part in names["part"].unique():
-            where = (names["part"] == part).to_numpy()
-            frame = scores.estimates(names[where], done.effects[kind][where], task, seed)
-            frames.append(
-                frame.assign(ablation=kind, direct_effect=done.direct[kind][where].mean(-1))
-            )
-    columns = ["layer", "part", "ablation", *ESTIMATE, "direct_effect"]
-    return pd.concat(frames, ignore_index=True)[columns]
+    for kind, every in done.effects.items():
+        first = 0
+        for some in parts.values():
+            rows = slice(first, first + len(some))
+            frame, direct = every.only(rows).frame(seed), done.direct[kind].only(rows)
+            frame.insert(2, "ablation", kind)
+            frames.append(frame.assign(direct_effect=direct.mean()))
+            first = rows.stop
+    estimate = ["effect", "ci_low", "ci_high", "p_corrected", "direct_effect"]
+    return pd.concat(frames, ignore_index=True)[["layer", "part", "ablation", *estimate]]
 
 
-def chart(table: pd.DataFrame, kind: str) -> Chart:
-    chosen = table[table["ablation"] == kind]
-    series = [
-        Series(part, *(frame[name].to_numpy() for name in ("layer", "effect", "ci_low", "ci_high")))
-        for part, frame in chosen.groupby("part", sort=False)
-    ]
-    return Chart(f"{kind} ablation", "line", series, "layer", "effect, logits")
-
-
-def group_section(model, groups, task, seed: int) -> Section:
+def groups_section(model, task, seed: int) -> Section:
     """The query heads of one key/value head, removed together."""
-    config = model.config
-    names = pd.DataFrame(
-        {
-            "layer": np.repeat(np.arange(config.n_layers), config.n_kv_heads),
-            "kv_head": np.tile(np.arange(config.n_kv_heads), config.n_layers),
-        }
-    )
-    table = ablations.every_effect(names, groups, task, seed)
+    done, n_layers = ablate(model, task, components.kv_heads(model)), model.config.n_layers
     maps = [
-        Heatmap(
-            kind,
-            groups.effects[kind].mean(-1).reshape(config.n_layers, -1),
-            "layer",
-            "kv_head",
-            unit="logits",
-        )
-        for kind in groups.effects
+        Heatmap(kind, each.mean().reshape(n_layers, -1), "layer", "kv_head", unit="logits")
+        for kind, each in done.effects.items()
     ]
     return Section(
         "Groups of heads",
-        [Maps(maps), Table("head_groups", table)],
-        intro=f"The {config.group} query heads that share a key/value head, together.",
+        [Maps(maps), replace(ablations.every(done, "head_groups", seed=seed), note="")],
+        intro=f"The {model.config.group} query heads that share a key/value head, together.",
     )

@@ -23,23 +23,15 @@ import numpy as np
 import pandas as pd
 
 from interp import components, stats
+from interp.components import MLP
+from interp.effects import Effects
 from interp.errors import NotApplicable
 from interp.methods import controls
 from interp.methods.ablate import ablate
 from interp.methods.offsets import offsets
-from interp.report import (
-    Chart,
-    Check,
-    Formula,
-    Headline,
-    Maps,
-    Report,
-    Section,
-    Series,
-    Table,
-)
-from interp.study import Components, Heads, study
-from interp.views import figures, judged, scores, tested, tolerance
+from interp.report import Chart, Check, Formula, Headline, Maps, Section, Series, Table
+from interp.study import Components, Heads, Report, study
+from interp.views import effects, figures, tests, tolerance
 
 TERMS = ("later_heads", "later_mlps", "rescaling")
 
@@ -56,126 +48,92 @@ TERMS = ("later_heads", "later_mlps", "rescaling")
 def self_repair(
     model, task, *, top: Heads = 10, responders: Components = 5, seed: int = 0
 ) -> Report:
-    scores.held_apart(task)
-    config = model.config
-    heads = components.heads(model)
-    names = scores.head_names(config)
-    every = ablate(model, task, heads, ("resample",))
+    every = ablate(model, task, components.heads(model), ("resample",))
     direct = every.direct["resample"]
-    chosen = helpful(direct, task, top)
-    best, fresh = [heads[row] for row in chosen.rows], task.confirmation
-    done = offsets(model, task, best, "resample")
-    total = controls.on_fresh_prompts(model, fresh, best, seed=seed)
-    directly = controls.directly_on_fresh_prompts(model, fresh, best, seed=seed)
-    # An offset counts upwards, whichever way it went where the heads were chosen.
-    upwards = replace(chosen, signs=np.ones_like(chosen.signs))
-    test = tested.judge(
-        "heads' offsets", names, every.effects["resample"] - direct, task, upwards,
-        names["layer"].to_numpy(), fresh, total.effects - directly.effects,
-        {name: each - directly.controls[name] for name, each in total.controls.items()},
-        labels=list(map(str, best)), directed=np.ones_like(direct), seed=seed,
-    )  # fmt: skip
-
-    offset = test.confirmation.chosen
-    share = stats.ratio_of_means(
-        test.effects.mean(0), -directly.effects.mean(0), fresh.clusters, seed=seed
+    chosen = helpful(direct, top)
+    done = offsets(model, task, chosen.components, "resample")
+    total, directly = (
+        measure(model, task.confirmation, chosen.components, seed=seed)
+        for measure in (controls.on_fresh_prompts, controls.directly_on_fresh_prompts)
     )
-    repaired = offset.value > 0 and directly.effects.mean() < 0
-    table = split_table(names, done, task, chosen, seed)
-    return Report(
-        answer=f"Ablating one of the {len(best)} heads of {model.name} that write most of the answer "
-        f"has a direct effect of {directly.effects.mean():+.2f} logits on average on {fresh.n} "
-        "held-out prompts, "
-        f"and what comes after adds {float(offset.value):+.2f}"
+    fresh = total - directly
+    # An offset counts upwards, whichever way it went where the heads were chosen.
+    offset = replace(chosen, screen=every.effects["resample"] - direct).upwards()
+    ones = replace(direct, values=np.ones_like(direct.values))
+    test = offset.test(
+        fresh.effects, fresh.controls, what="heads' offsets", directed=ones, seed=seed
+    )
+    share = stats.ratio_of_means(
+        fresh.effects.values.mean(0),
+        -directly.effects.values.mean(0),
+        test.fresh.task.clusters,
+        seed=seed,
+    )
+    lost, added = directly.effects.values.mean(), float(test.confirmation.chosen.value)
+    repaired = added > 0 and lost < 0
+    table = split_table(done, chosen, seed)
+    return Report.of(
+        test,
+        f"Ablating one of the {len(chosen)} heads of {model.name} that write most of the answer has a "
+        f"direct effect of {lost:+.2f} logits on average on {test.fresh.task.n} held-out prompts, "
+        f"and what comes after adds {added:+.2f}"
         + (f": {float(share.value):.0%} of the loss is made up for." if repaired else "."),
-        verdict=test.verdict,
-        headlines=[
-            *test.headlines(),
+        [
+            each_head(table, test, chosen, seed),
+            responses(done, chosen, model.config, responders),
+            Section(
+                "Order by order",
+                [
+                    effects.by_variant(
+                        Effects(done.offset, chosen.components, task),
+                        "offsets_by_order",
+                        "Offset, all prompts of an order",
+                        seed=seed,
+                    )
+                ],
+            ),
+        ],
+        figures=[
             figures.headline(
                 "offset / −direct", share, note="ratio of means; positive: made up for"
             ),
             Headline(
                 "heads with a positive offset",
-                f"{int((test.each.value > 0).sum())} of {len(best)}",
+                f"{int((test.each.value > 0).sum())} of {len(chosen)}",
             ),
         ],
-        sections=[
-            Section(
-                "Each head, ablated",
-                [
-                    Formula(
-                        "total = direct + later heads + later MLPs + rescaling by the final norm"
-                    ),
-                    Chart(
-                        "What comes after",
-                        "stacked",
-                        [
-                            Series(
-                                term.replace("_", " "), list(map(str, best)), table[term].to_numpy()
-                            )
-                            for term in TERMS
-                        ],
-                        "ablated head, the strongest direct effect first",
-                        "part of the offset, logits",
-                    ),
-                    Table(
-                        "self_repair",
-                        table,
-                        first_rows=len(best),
-                        title="On the held-out half of the screen",
-                        note=figures.p_note(task.only(chosen.held_out), len(best)),
-                    ),
-                    test.confirmed(),
-                    test.per_prompt("Offset, prompt by prompt"),
-                ],
-                intro="Above zero: later parts raise the logit difference again.",
-            ),
-            responses(done, best, chosen, config, responders),
-            Section(
-                "Order by order",
-                [
-                    Table(
-                        "offsets_by_order",
-                        scores.by_order(names.iloc[chosen.rows], done.offset, task, seed),
-                        title="Offset, all prompts of an order",
-                    )
-                ],
-            ),
-        ],
-        controls=judged.controls([test]),
-        not_run=test.not_run,
-        files=test.files,
         checks=[
             Check(
                 "direct + later heads + later MLPs + rescaling − total, logits",
                 done.error,
                 tolerance.logits(model, task),
             ),
-            scores.split_halves(task),
+            effects.splits(task),
         ],
     )
 
 
-def helpful(direct: np.ndarray, task, top: int) -> scores.Chosen:
+def helpful(direct: Effects, top: int):
     """The heads whose ablation costs most directly, on the discovery half.
 
     Raises  NotApplicable if no head's does.
     """
-    every = scores.choose(direct, task, len(direct))
+    every = direct.select(len(direct))
     rows = every.rows[every.signs[every.rows] < 0][:top]
     if not len(rows):
         raise NotApplicable("no head writes towards the answer, so there is nothing to repair")
     return replace(every, rows=rows)
 
 
-def split_table(names, done, task, chosen, seed: int) -> pd.DataFrame:
+def split_table(done, chosen, seed: int) -> pd.DataFrame:
     """self_repair.csv: a row an ablated head, means and the offset's interval on the held-out half."""
     inside = chosen.held_out
-    found = stats.table(done.offset[:, inside], task.clusters[inside], seed=seed)
+    offset = Effects(done.offset, chosen.components, chosen.screen.task).where(inside)
+    found = stats.table(offset.values, offset.task.clusters, seed=seed)
     terms = {name: getattr(done, name)[:, inside].mean(-1) for name in ("total", "direct", *TERMS)}
-    frame = names.iloc[chosen.rows].reset_index(drop=True).assign(**terms)
     columns = ["ci_low", "ci_high", "p_corrected", "n"]
-    frame = frame.assign(offset=found["effect"], **{name: found[name] for name in columns})
+    frame = offset.names.assign(**terms, offset=found["effect"])
+    frame = frame.assign(**{name: found[name] for name in columns})
     repaired = (frame["offset"] > 0) & (frame["direct"] < 0)
     return frame.assign(
         self_repair=frame["offset"].where(repaired),
@@ -183,53 +141,67 @@ def split_table(names, done, task, chosen, seed: int) -> pd.DataFrame:
     )
 
 
-def responses(done, best, chosen, config, number: int) -> Section:
+def each_head(table, test, chosen, seed: int) -> Section:
+    held_out = chosen.screen.task.only(chosen.held_out)
+    return Section(
+        "Each head, ablated",
+        [
+            Formula("total = direct + later heads + later MLPs + rescaling by the final norm"),
+            Chart(
+                "What comes after",
+                "stacked",
+                [
+                    Series(term.replace("_", " "), list(test.labels), table[term].to_numpy())
+                    for term in TERMS
+                ],
+                "ablated head, the strongest direct effect first",
+                "part of the offset, logits",
+            ),
+            Table(
+                "self_repair",
+                table,
+                first_rows=len(table),
+                title="On the held-out half of the screen",
+                note=effects.p_note(held_out, len(table)),
+            ),
+            tests.confirmed(test),
+            tests.per_prompt(test, "Offset, prompt by prompt"),
+        ],
+        intro="Above zero: later parts raise the logit difference again.",
+    )
+
+
+def responses(done, chosen, config, number: int) -> Section:
     """Which later heads and MLPs write what they did not write before."""
-    inside = chosen.held_out
-    before, after = (each[:, :, inside].mean(-1) for each in (done.before, done.after))
+    before, after = (each[:, :, chosen.held_out].mean(-1) for each in (done.before, done.after))
     change = after - before
     rows = []
-    for row, head in enumerate(best):
+    for row, ablated in enumerate(chosen.components):
         later = [
             index
-            for index, writer in enumerate(done.writers)
-            if writer.layer > head.layer or (writer.layer == head.layer and writer.kind == "mlp")
+            for index, each in enumerate(done.writers)
+            if each.layer > ablated.layer or (each.layer == ablated.layer and isinstance(each, MLP))
         ]
         for index in sorted(later, key=lambda each: -abs(change[row, each]))[:number]:
-            writer = done.writers[index]
-            named = [str(head), writer.kind, writer.layer, writer.index]
-            rows.append([*named, before[row, index], after[row, index]])
+            each = done.writers[index]
+            found = [str(ablated), each.kind, each.layer, each.index]
+            rows.append([*found, before[row, index], after[row, index]])
     frame = pd.DataFrame(
         rows, columns=["ablated", "responds", "layer", "head", "before", "after"]
     ).astype({"head": "Int64"})
-    n_heads = config.n_layers * config.n_heads
-    own = [done.writers.index(head) for head in best]
-    reacting = change.copy()
-    reacting[np.arange(len(best)), own] = 0.0
+    own = [done.writers.index(each) for each in chosen.components]
+    change[np.arange(len(chosen)), own] = 0.0
+    mean, n_heads = change.mean(0), config.n_layers * config.n_heads
+    title = "Change of each {}'s direct contribution"
     blocks = [
         Maps(
-            [
-                scores.head_map(
-                    "Change of each head's direct contribution",
-                    reacting[:, :n_heads].mean(0),
-                    config.n_layers,
-                    "logits",
-                )
-            ],
+            [effects.head_map(title.format("head"), mean[:n_heads], config.n_layers, "logits")],
             note="Mean over the ablated heads, each head's own change left out.",
         )
     ]
     if config.d_mlp:
-        mean = reacting[:, n_heads:].mean(0)
-        blocks.append(
-            Chart(
-                "Change of each MLP's direct contribution",
-                "bar",
-                [Series("mean over the ablated heads", range(config.n_layers), mean)],
-                "layer",
-                "logits",
-            )
-        )
+        series = [Series("mean over the ablated heads", range(config.n_layers), mean[n_heads:])]
+        blocks.append(Chart(title.format("MLP"), "bar", series, "layer", "logits"))
     blocks.append(
         Table(
             "responders",

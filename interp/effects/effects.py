@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Bool, Float, Int, Shaped
+from jaxtyping import Bool, Float, Int
 
 from interp import stats
 from interp.errors import UsageError
@@ -20,30 +20,25 @@ if TYPE_CHECKING:
     from interp.effects.selection import Selection
 
 
-@runtime_checkable
-class Label(Protocol):
-    """What a row is of: a component, a cell of a grid, a path. `columns` begin its row of a table."""
-
-    def columns(self) -> Mapping[str, object]:
-        """Such as layer and head."""
-
-
 @dataclass(frozen=True, eq=False)
 class Effects:
-    """`values` of every component on every kept prompt of the task.
+    """`values` of every component on every kept prompt of the task. A component, or whatever else a row is
+    of (a cell of a patching grid, a path), has a `columns()` that begin its row of a table.
 
     `strata` says within which components are alike (by default their layers): what a random choice is
-    matched by.
+    matched by. `named` has the columns that name the components in tables, where they are not the
+    components' own.
 
     Units   `unit`; edited minus base run.
     Raises  UsageError for values of another shape than components and prompts, and for NaN among them.
     """
 
     values: Float[np.ndarray, "component example"]
-    components: Sequence[Label]
+    components: Sequence[Any]
     task: Task
     unit: str = "logits"
     strata: Int[np.ndarray, " component"] | None = None
+    named: pd.DataFrame | None = None
 
     def __post_init__(self) -> None:
         expected = (len(self.components), self.task.n)
@@ -65,6 +60,8 @@ class Effects:
     @cached_property
     def names(self) -> pd.DataFrame:
         """One row a component, with the columns that name it."""
+        if self.named is not None:
+            return self.named.reset_index(drop=True)
         frame = pd.DataFrame([dict(each.columns()) for each in self.components])
         return frame.convert_dtypes() if frame.isna().any(axis=None) else frame
 
@@ -105,7 +102,12 @@ class Effects:
             values=self.values[rows],
             components=[self.components[row] for row in rows],
             strata=None if self.strata is None else self.strata[rows],
+            named=None if self.named is None else self.named.iloc[rows],
         )
+
+    def of_any_layer(self) -> Effects:
+        """The same, with components that count as alike whatever their layer: there is one a layer."""
+        return replace(self, strata=np.zeros(len(self), dtype=np.int64))
 
     def select(self, top: int) -> Selection:
         """The `top` components by magnitude of their mean effect on the discovery half.
@@ -120,6 +122,3 @@ class Effects:
 def layers(names: pd.DataFrame) -> Int[np.ndarray, " component"]:
     """The layer of every component, within which they are alike."""
     return names["layer"].to_numpy(dtype=np.int64)
-
-
-Values = Shaped[np.ndarray, "component example"]

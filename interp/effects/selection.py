@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float, Int
 
 from interp import stats
-from interp.effects.effects import Effects, Label, layers
+from interp.effects.effects import Effects, layers
 from interp.tasks import Task
 
 if TYPE_CHECKING:
@@ -33,9 +33,14 @@ class Selection:
         return len(self.rows)
 
     @property
-    def components(self) -> list[Label]:
+    def components(self) -> list[Any]:
         """The chosen components."""
         return [self.screen.components[row] for row in self.rows]
+
+    @property
+    def names(self) -> pd.DataFrame:
+        """One row a chosen component, with the columns that name it."""
+        return self.screen.only(self.rows).names
 
     @property
     def held_out(self) -> Bool[np.ndarray, " example"]:

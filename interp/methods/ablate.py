@@ -23,6 +23,7 @@ from torch import Tensor
 from interp import edits, sites
 from interp.components import Component, Slice, sites_of
 from interp.edits import Edit
+from interp.effects import Effects
 from interp.engine import sweep
 from interp.methods.batches import Batch, by_length, gathered
 from interp.methods.direct import readout
@@ -43,12 +44,11 @@ _WORDS = {
 
 @dataclass(frozen=True)
 class Ablation:
-    """The effect of ablating each component on each kept prompt, in all and directly, by kind of ablation;
-    `clean` is the logit difference before."""
+    """The effect of ablating each component on each kept prompt, in all and directly, by kind of
+    ablation; `clean` is the logit difference before."""
 
-    components: tuple[Component, ...]
-    effects: Mapping[Kind, Float[np.ndarray, "component example"]]
-    direct: Mapping[Kind, Float[np.ndarray, "component example"]]
+    effects: Mapping[Kind, Effects]
+    direct: Mapping[Kind, Effects]
     clean: Float[np.ndarray, " example"]
 
 
@@ -125,25 +125,12 @@ def ablate(
             directly = [_direct(model, components, kind, values) for kind in kinds]
             direct.append((batch, torch.cat(directly)))
             clean.append((batch, readout(model, batch.metric)(values.stream)[None]))
-    shape = (len(kinds), len(components), task.n)
-    return Ablation(
-        tuple(components),
-        dict(zip(kinds, gathered(task, total).reshape(shape), strict=True)),
-        dict(zip(kinds, gathered(task, direct).reshape(shape), strict=True)),
-        gathered(task, clean)[0],
-    )
 
+    def by_kind(parts: list[tuple[Batch, Tensor]]) -> dict[Kind, Effects]:
+        each = gathered(task, parts).reshape(len(kinds), len(components), task.n)
+        return {kind: Effects(one, components, task) for kind, one in zip(kinds, each, strict=True)}
 
-@torch.no_grad()
-def direct_effects(
-    model: Transformer, task: Task, components: Sequence[Component], kind: Kind
-) -> Float[np.ndarray, "component example"]:
-    """The direct effects alone, which need no forward pass for each component."""
-    found = []
-    for batch in by_length(task, model.device):
-        values = Values(model, task, batch, sites_of(components, model))
-        found.append((batch, _direct(model, components, kind, values)))
-    return gathered(task, found)
+    return Ablation(by_kind(total), by_kind(direct), gathered(task, clean)[0])
 
 
 def _direct(
@@ -172,12 +159,12 @@ def worst_error(model: Transformer, task: Task, done: Ablation, seed: int) -> fl
     random = np.random.default_rng(seed)
     batches = by_length(task, model.device)
     batch = batches[int(random.integers(len(batches)))]
-    rows = {kind: int(random.integers(len(done.components))) for kind in done.effects}
-    values = Values(
-        model, task, batch, sites_of([done.components[row] for row in rows.values()], model)
-    )
+    rows = {kind: int(random.integers(len(each))) for kind, each in done.effects.items()}
+    chosen = {kind: done.effects[kind].components[row] for kind, row in rows.items()}
+    values = Values(model, task, batch, sites_of(chosen.values(), model))
     worst = 0.0
     for kind, row in rows.items():
-        naive = naive_effect(model, values, done.components[row], kind).cpu().numpy()
-        worst = max(worst, float(np.abs(naive - done.effects[kind][row, batch.indices]).max()))
+        naive = naive_effect(model, values, chosen[kind], kind).cpu().numpy()
+        found = done.effects[kind].values[row, batch.indices]
+        worst = max(worst, float(np.abs(naive - found).max()))
     return worst

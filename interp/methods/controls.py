@@ -23,6 +23,7 @@ from torch import Tensor
 from interp import edits, sites
 from interp.components import Component, sites_of
 from interp.edits import Edit
+from interp.effects import Effects
 from interp.engine import sweep
 from interp.methods.batches import Batch, aligned, by_length, gathered
 from interp.methods.direct import readout
@@ -39,11 +40,17 @@ Values = Mapping[Any, Tensor]
 @dataclass(frozen=True)
 class Fresh:
     """The effect of each component on each fresh prompt, and those of the directional controls; `gap` is
-    the logit difference of the run that activations are taken from, minus that of the base run."""
+    the logit difference of the run that activations are taken from, minus that of the base run, where
+    there are two."""
 
-    effects: Float[np.ndarray, "component example"]
-    controls: Mapping[str, Float[np.ndarray, "component example"]]
-    gap: Float[np.ndarray, " example"]
+    effects: Effects
+    controls: Mapping[str, Effects]
+    gap: Float[np.ndarray, " example"] | None = None
+
+    def __sub__(self, other: Fresh) -> Fresh:
+        """What is left, of effects and controls alike, when those of the other are taken away."""
+        controls = {name: each - other.controls[name] for name, each in self.controls.items()}
+        return Fresh(self.effects - other.effects, controls, self.gap)
 
 
 @torch.no_grad()
@@ -74,7 +81,7 @@ def on_fresh_prompts(
             interventions = [_edits(model, each, new, where) for new in ways for each in components]
             metric = run.batch.metric
             found.append((run.batch, sweep(model, run.base_tokens, interventions, metric)))
-    return _fresh(fresh, found, runs, len(components), draws)
+    return _fresh(fresh, found, runs, components, draws)
 
 
 @torch.no_grad()
@@ -100,20 +107,22 @@ def directly_on_fresh_prompts(
         )
         read, stream = readout(model, run.batch.metric), run.base[end][:, -1].double()
         found.append((run.batch, read.effect(stream, changes)))
-    return _fresh(fresh, found, runs, len(components), draws)
+    return _fresh(fresh, found, runs, components, draws)
 
 
 def _fresh(
     fresh: Task,
     found: Sequence[tuple[Batch, Float[Tensor, "intervention batch"]]],
     runs: Sequence[Moves],
-    n_components: int,
+    components: Sequence[Component],
     draws: int,
 ) -> Fresh:
-    each = gathered(fresh, found).reshape(1 + len(WAYS) * draws, n_components, fresh.n)
-    drawn = each[1:].reshape(len(WAYS), draws, n_components, fresh.n).mean(1)
+    size = len(components)
+    each = gathered(fresh, found).reshape(1 + len(WAYS) * draws, size, fresh.n)
+    drawn = each[1:].reshape(len(WAYS), draws, size, fresh.n).mean(1)
     gap = gathered(fresh, [(run.batch, run.gap[None]) for run in runs])[0]
-    return Fresh(each[0], dict(zip(WAYS.values(), drawn, strict=True)), gap)
+    own, *others = (Effects(values, components, fresh) for values in (each[0], *drawn))
+    return Fresh(own, dict(zip(WAYS.values(), others, strict=True)), gap)
 
 
 def _edits(

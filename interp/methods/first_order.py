@@ -10,21 +10,19 @@ Source  Nanda 2023, Attribution Patching; Syed et al. 2023, arXiv:2310.10348.
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 from einops import rearrange
-from jaxtyping import Float
 
 from interp import sites
+from interp.components import neurons
+from interp.effects import Effects
 from interp.methods.ablate import Kind, Values
 from interp.methods.batches import by_length, gathered
 from interp.tasks import Task
 from interp.transformer import Transformer
 
 
-def neuron_effects(
-    model: Transformer, task: Task, kind: Kind
-) -> Float[np.ndarray, "neuron example"]:
+def neuron_effects(model: Transformer, task: Task, kind: Kind) -> Effects:
     """The estimated effect of ablating each neuron, layer by layer, on each kept prompt."""
     posts = [sites.mlp_post(layer) for layer in range(model.config.n_layers)]
     found = []
@@ -40,4 +38,4 @@ def neuron_effects(
         ]
         rows = rearrange(torch.stack(each), "layer batch d_mlp -> (layer d_mlp) batch")
         found.append((batch, rows))
-    return gathered(task, found)
+    return Effects(gathered(task, found), neurons(model), task)

@@ -1,5 +1,8 @@
 """Where studies are registered, run and kept: what a file in experiments/ imports."""
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from interp.study.declaration import experiment, study
 from interp.study.progress import meter, progress
 from interp.study.ranges import (
@@ -18,6 +21,9 @@ from interp.study.ranges import (
     Tokens,
 )
 
+if TYPE_CHECKING:
+    from interp.views.report import Report
+
 __all__ = [
     "AnyHead",
     "AnyLayer",
@@ -30,6 +36,7 @@ __all__ = [
     "Neurons",
     "Range",
     "Rate",
+    "Report",
     "Steps",
     "Tokens",
     "experiment",
@@ -37,3 +44,14 @@ __all__ = [
     "progress",
     "study",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    # Statistics and tables, which the list of studies needs none of.
+    if name == "Report":
+        return import_module("interp.views.report").Report
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
@@ -17,10 +17,11 @@ import numpy as np
 
 from interp import components, files
 from interp.components import Component
+from interp.effects import Effects
+from interp.effects.effects import layers
 from interp.errors import NotApplicable
 from interp.stats.calibration import NOT_RUN, NULLS, PLANTED, Stored, outcomes
 from interp.tasks import Task
-from interp.views.scores import head_names
 
 if TYPE_CHECKING:
     from interp.methods.asked import Asked
@@ -42,34 +43,26 @@ class Infers:
 
 
 def _stored(
-    model: Transformer,
-    task: Task,
+    screen: Effects,
+    fresh: Fresh,
     top: int,
-    screen: np.ndarray,
-    effects: np.ndarray,
-    controls: Mapping[str, np.ndarray],
-    strata: np.ndarray,
     chooser: np.ndarray | None = None,
     upwards: bool = False,
 ) -> Stored:
-    fresh = task.confirmation
+    task, confirming = screen.task, fresh.effects.task
     return Stored(
-        screen,
+        screen.values,
         task.where(half="discovery"),
         task.clusters,
-        effects,
-        controls,
-        fresh.clusters,
-        fresh.items,
-        strata,
+        fresh.effects.values,
+        {name: each.values for name, each in fresh.controls.items()},
+        confirming.clusters,
+        confirming.items,
+        layers(screen.names) if screen.strata is None else screen.strata,
         top,
         chooser,
         upwards,
     )
-
-
-def _layers(model: Transformer) -> np.ndarray:
-    return head_names(model.config)["layer"].to_numpy()
 
 
 def _heads_ablated(model: Transformer, task: Task, top: int) -> Stored:
@@ -78,8 +71,7 @@ def _heads_ablated(model: Transformer, task: Task, top: int) -> Stored:
 
     heads = components.heads(model)
     screen = ablate(model, task, heads, ("resample",)).effects["resample"]
-    found = controls.on_fresh_prompts(model, task.confirmation, heads)
-    return _stored(model, task, top, screen, found.effects, found.controls, _layers(model))
+    return _stored(screen, controls.on_fresh_prompts(model, task.confirmation, heads), top)
 
 
 def _heads_restored(model: Transformer, task: Task, top: int) -> Stored:
@@ -87,9 +79,9 @@ def _heads_restored(model: Transformer, task: Task, top: int) -> Stored:
     from interp.methods.patch import patch
 
     heads = components.heads(model)
-    found = controls.on_fresh_prompts(model, task.confirmation, heads, "denoise")
-    screen = patch(model, task, heads).effects
-    return _stored(model, task, top, screen, found.effects, found.controls, _layers(model))
+    screen = Effects(patch(model, task, heads).effects, heads, task)
+    fresh = controls.on_fresh_prompts(model, task.confirmation, heads, "denoise")
+    return _stored(screen, fresh, top)
 
 
 def _mlps_ablated(model: Transformer, task: Task, top: int) -> Stored:
@@ -104,10 +96,8 @@ def _any_layer(model: Transformer, task: Task, top: int, every: Sequence[Compone
     from interp.methods import controls
     from interp.methods.ablate import ablate
 
-    screen = ablate(model, task, every, ("resample",)).effects["resample"]
-    found = controls.on_fresh_prompts(model, task.confirmation, every)
-    strata = np.zeros(len(every), dtype=np.int64)
-    return _stored(model, task, top, screen, found.effects, found.controls, strata)
+    screen = ablate(model, task, every, ("resample",)).effects["resample"].of_any_layer()
+    return _stored(screen, controls.on_fresh_prompts(model, task.confirmation, every), top)
 
 
 def _offsets(model: Transformer, task: Task, top: int) -> Stored:
@@ -118,17 +108,10 @@ def _offsets(model: Transformer, task: Task, top: int) -> Stored:
     done = ablate(model, task, heads, ("resample",))
     direct = done.direct["resample"]
     total = controls.on_fresh_prompts(model, fresh, heads)
-    directly = controls.directly_on_fresh_prompts(model, fresh, heads)
-    found = _less(total, directly)
+    offset = total - controls.directly_on_fresh_prompts(model, fresh, heads)
     # Heads that write towards the answer are chosen: those whose ablation costs most directly.
-    chooser = np.minimum(direct, 0.0)
-    screen = done.effects["resample"] - direct
-    return _stored(model, task, top, screen, *found, _layers(model), chooser, upwards=True)
-
-
-def _less(total: Fresh, direct: Fresh) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    controls = {name: each - direct.controls[name] for name, each in total.controls.items()}
-    return total.effects - direct.effects, controls
+    chooser = np.minimum(direct.values, 0.0)
+    return _stored(done.effects["resample"] - direct, offset, top, chooser, upwards=True)
 
 
 def _heads_attributed(model: Transformer, task: Task, top: int) -> Stored:
@@ -137,7 +120,7 @@ def _heads_attributed(model: Transformer, task: Task, top: int) -> Stored:
     def read(run: Run, asked: Asked) -> np.ndarray:
         return attribute.attribute(model, run, asked).of("head").double().cpu().numpy()
 
-    return _read(model, task, top, attribute.wanted(model), read, _layers(model))
+    return _read(model, task, top, attribute.wanted(model), read, components.heads(model))
 
 
 def _neurons_attributed(model: Transformer, task: Task, top: int) -> Stored:
@@ -147,8 +130,7 @@ def _neurons_attributed(model: Transformer, task: Task, top: int) -> Stored:
         each = neurons.effects(model, run, asked).effect.flatten(0, 1)
         return each.double().cpu().numpy()
 
-    strata = np.repeat(np.arange(model.config.n_layers), model.config.d_mlp)
-    return _read(model, task, top, neurons.kept(model), read, strata)
+    return _read(model, task, top, neurons.kept(model), read, components.neurons(model))
 
 
 def _read(
@@ -157,18 +139,21 @@ def _read(
     top: int,
     keep: Sequence[Site],
     read: Callable[[Run, Asked], np.ndarray],
-    strata: np.ndarray,
+    every: Sequence[Component],
 ) -> Stored:
     from interp.methods import readings
     from interp.methods.asked import asked
+    from interp.methods.controls import Fresh
 
     fresh = task.confirmation
     prompts, again = asked(model, task), asked(model, fresh)
-    screen = read(prompts.run(model, keep=keep), prompts)
+    screen = Effects(read(prompts.run(model, keep=keep), prompts), every, task)
     run = again.run(model, keep=keep)
-    others = readings.others(model, fresh, run, again)
-    controls = {name: read(run, it.asked) * it.scale.cpu().numpy() for name, it in others.items()}
-    return _stored(model, task, top, screen, read(run, again), controls, strata)
+    controls = {
+        name: Effects(read(run, it.asked) * it.scale.cpu().numpy(), every, fresh)
+        for name, it in readings.others(model, fresh, run, again).items()
+    }
+    return _stored(screen, Fresh(Effects(read(run, again), every, fresh), controls), top)
 
 
 _WRITES = "effects in random heads"
@@ -181,7 +166,7 @@ SELECTIONS: dict[str, Infers] = {
     "logit_attribution": Infers(_heads_attributed, 10, _WRITES),
     "mlp_neurons": Infers(_neurons_attributed, 10, "effects in random neurons"),
 }
-# They judge by the same rule (`interp.views.tested.judge`), from effects of the kinds above.
+# They judge by the same rule (`interp.effects.test`), from effects of the kinds above.
 SAME_RULE = {
     "attention_patterns": "attention of the heads that logit_attribution chooses, upwards like self_repair",
     "path_patching": "paths instead of heads, as head_ablation",

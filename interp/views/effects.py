@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from interp import stats
 from interp.effects import Effects, Selection
-from interp.report import Check, Heatmap, Maps, Table
+from interp.report import Chart, Check, Heatmap, Maps, Series, Table
 from interp.stats.intervals import LEAST_CLUSTERS
 from interp.tasks import Task
 
 # What a scoring of components is called: a kind of ablation, a site, the state of the MLPs.
-Kinds = Mapping[str, Effects]
+Kinds = Mapping[Any, Effects]
 
 
 def every(
@@ -72,10 +73,26 @@ def maps(effects: Kinds, *, note: str = "") -> Maps:
         n_layers = each.names["layer"].nunique()
         samples = each.values.reshape(n_layers, -1, each.task.n)
         shown.append(
-            Heatmap(title, samples.mean(-1), "layer", "head", unit=each.unit, samples=samples)
+            Heatmap(
+                title or "all prompts",
+                samples.mean(-1),
+                "layer",
+                "head",
+                unit=each.unit,
+                samples=samples,
+            )
         )
     cells = "Cells are means over prompts; tables weigh templates alike."
     return Maps(shown, note=f"{note} {cells}".strip())
+
+
+def by_layer(frame: pd.DataFrame, series: str, title: str) -> Chart:
+    """One line for each value of a column, layer by layer, with intervals."""
+    lines = []
+    for name, some in frame.groupby(series, sort=False):
+        layer, effect, low, high = some[["layer", "effect", "ci_low", "ci_high"]].to_numpy().T
+        lines.append(Series(str(name), layer, effect, low, high))
+    return Chart(title, "line", lines, "layer", "effect, logits")
 
 
 def held_out(selection: Selection, name: str, title: str, seed: int = 0) -> Table:

@@ -24,6 +24,7 @@ class Report(report.Report):
         sections: Sequence[Section],
         *,
         headlines: Sequence[Headline] = (),
+        figures: Sequence[Headline] = (),
         inputs: Sequence[Block] = (),
         checks: Sequence[Check] = (),
         not_run: Sequence[NotRun] = (),
@@ -32,14 +33,14 @@ class Report(report.Report):
     ) -> Report:
         """The report of one test, or of several that have to hold together: verdict, controls, the
         prompts that confirmed and what was not run are the tests' own. `headlines` stand before the
-        figures of a single test, and are all that there are with several.
+        figures of a single test, which several tests do not show, and `figures` after them.
         """
         several = [tests] if isinstance(tests, Test) else list(tests)
-        figures = shown.headlines(several[0]) if isinstance(tests, Test) else []
+        own = shown.headlines(several[0]) if isinstance(tests, Test) else []
         return cls(
             answer=answer,
             verdict=verdict_of(several),
-            headlines=[*headlines, *figures],
+            headlines=[*headlines, *own, *figures],
             inputs=inputs,
             sections=sections,
             controls=shown.controls(several),
