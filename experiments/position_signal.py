@@ -79,8 +79,8 @@ def position_signal(model, task, *, top: Heads = 10, draws: Count = 1, seed: int
         # Each signal alone is held against random heads in the direction that both had together.
         tests[name] = tested.judge(
             f"heads, {name}", names, effects[name], task, chosen, names["layer"].to_numpy(), fresh,
-            done_fresh.effects.values,
-        {name: each.values for name, each in done_fresh.controls.items()}, directed=effects["both"], seed=seed,
+            done_fresh.effects.values, {name: each.values for name, each in done_fresh.controls.items()},
+            directed=effects["both"], seed=seed,
         )  # fmt: skip
         mean[name] = tests[name].confirmation.chosen
     judging = [tests[name] for name in ("position", "token")]

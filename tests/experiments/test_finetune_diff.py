@@ -65,7 +65,7 @@ def test_the_effects_of_the_changed_head_are_those_of_the_two_models(found):
     model = interp.load(name, dtype=torch.float64)
     task = tasks.build("ioi", model.tokenizer, n=8, seed=0)
     for side, each in (("before", model), ("after", changed(name))):
-        alone = ablate(each, task, [Head(2, 1)], ("resample",)).effects["resample"]
+        alone = ablate(each, task, [Head(2, 1)], ("resample",)).effects["resample"].values
         alone = cluster_means(alone, task.clusters).mean()
         assert ablation.loc[CHANGED, side] == pytest.approx(alone, abs=1e-12)
     direct = tables(report)["attribution"]

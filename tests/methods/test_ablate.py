@@ -14,7 +14,6 @@ from interp.methods.ablate import (
     KINDS,
     Values,
     ablate,
-    direct_effects,
     naive_effect,
     worst_error,
 )
@@ -68,7 +67,7 @@ def test_the_effect_of_a_head_is_its_definition_one_prompt_at_a_time(model, task
         clean = difference(model, task, prompt, prompt.clean_tokens)
         ablated = difference(model, task, prompt, prompt.clean_tokens, [made])
         assert done.clean[index] == pytest.approx(clean, abs=1e-10)
-        assert done.effects[kind][row, index] == pytest.approx(ablated - clean, abs=1e-10)
+        assert done.effects[kind].values[row, index] == pytest.approx(ablated - clean, abs=1e-10)
 
 
 def test_every_kind_of_part_equals_whole_forward_passes(model, task):
@@ -84,14 +83,14 @@ def test_every_kind_of_part_equals_whole_forward_passes(model, task):
     for number, (kind, row) in enumerate(product(done.effects, range(len(every)))):
         values = measured[number % len(batches)]
         naive = naive_effect(model, values, every[row], kind)
-        effect = done.effects[kind][row, values.batch.indices]
+        effect = done.effects[kind].values[row, values.batch.indices]
         np.testing.assert_allclose(naive, effect, atol=1e-10)
 
 
 def test_the_worst_error_is_small_and_sees_a_wrong_effect(model, task):
     done = ablate(model, task, components.heads(model)[:2])
     assert worst_error(model, task, done, seed=0) < 1e-10
-    done.effects["mean"][:] += 0.5
+    done.effects["mean"].values[:] += 0.5
     assert worst_error(model, task, done, seed=0) == pytest.approx(0.5)
 
 
@@ -112,10 +111,7 @@ def test_the_last_attention_of_a_model_without_mlps_acts_directly():
     last = components.heads(model)[-model.config.n_heads :]
     done = ablate(model, task, last)
     for kind in KINDS:
-        np.testing.assert_allclose(done.direct[kind], done.effects[kind], atol=1e-10)
-        np.testing.assert_allclose(
-            direct_effects(model, task, last, kind), done.direct[kind], atol=1e-12
-        )
+        np.testing.assert_allclose(done.direct[kind].values, done.effects[kind].values, atol=1e-10)
 
 
 def test_a_first_order_estimate_is_exact_where_the_model_is_linear():
@@ -124,9 +120,9 @@ def test_a_first_order_estimate_is_exact_where_the_model_is_linear():
     model.ln_final.kind = "none"
     last = model.config.n_layers - 1
     d_mlp = model.config.d_mlp
-    estimated = neuron_effects(model, task, "mean")[last * d_mlp :]
+    estimated = neuron_effects(model, task, "mean").only(slice(last * d_mlp, None))
     done = ablate(model, task, components.neurons(model, last), ["mean"])
-    np.testing.assert_allclose(estimated, done.effects["mean"], atol=1e-10)
+    np.testing.assert_allclose(estimated.values, done.effects["mean"].values, atol=1e-10)
 
 
 def test_a_model_without_mlps_has_none_to_take_out():

@@ -97,7 +97,9 @@ def test_effects_on_fresh_prompts_are_whole_forward_passes(model, task, directio
                 edits.patch(where.site, cache, where.heads, None, where.units)
                 for where in part.slices(model)
             ]
-            assert fresh.effects[row, index] == pytest.approx(difference(made) - before, abs=1e-9)
+            assert fresh.effects.values[row, index] == pytest.approx(
+                difference(made) - before, abs=1e-9
+            )
 
 
 def test_resample_ablation_and_its_direct_effect_are_those_of_ablate(model, task):
@@ -105,8 +107,8 @@ def test_resample_ablation_and_its_direct_effect_are_those_of_ablate(model, task
     done = ablate(model, task, heads, ("resample",))
     fresh = on_fresh_prompts(model, task, heads)
     direct = directly_on_fresh_prompts(model, task, heads)
-    np.testing.assert_allclose(fresh.effects, done.effects["resample"], atol=1e-9)
-    np.testing.assert_allclose(direct.effects, done.direct["resample"], atol=1e-9)
+    np.testing.assert_allclose(fresh.effects.values, done.effects["resample"].values, atol=1e-9)
+    np.testing.assert_allclose(direct.effects.values, done.direct["resample"].values, atol=1e-9)
     assert list(fresh.controls) == list(direct.controls) == list(WAYS.values())
 
 
@@ -117,12 +119,12 @@ def test_controls_of_the_last_attention_without_mlps_act_directly():
     total = on_fresh_prompts(model, task, last, draws=2, seed=4)
     direct = directly_on_fresh_prompts(model, task, last, draws=2, seed=4)
     for name, each in total.controls.items():
-        np.testing.assert_allclose(each, direct.controls[name], atol=1e-9)
+        np.testing.assert_allclose(each.values, direct.controls[name].values, atol=1e-9)
 
 
 def test_one_position_alone_is_edited_where_one_is_named(model, task):
     heads = components.heads(model)[:2]
     ends = on_fresh_prompts(model, task, heads, at="END")
-    assert not np.allclose(ends.effects, on_fresh_prompts(model, task, heads).effects)
+    assert not np.allclose(ends.effects.values, on_fresh_prompts(model, task, heads).effects.values)
     with pytest.raises(UsageError, match="no position is called 'S3'"):
         on_fresh_prompts(model, task, heads, at="S3")

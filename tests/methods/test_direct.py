@@ -40,7 +40,7 @@ def test_a_direct_effect_is_what_is_left_with_all_later_writes_frozen(model, tas
     """The slow way round: the ablated run with every later attn_out and mlp_out held."""
     config = model.config
     part = Head(0, 1)
-    direct = ablate(model, task, [part], [kind]).direct[kind][0]
+    direct = ablate(model, task, [part], [kind]).direct[kind].values[0]
     held = [sites.attn_out(layer) for layer in range(1, config.n_layers)]
     if config.d_mlp:
         held += [sites.mlp_out(layer) for layer in range(config.n_layers)]
@@ -66,8 +66,8 @@ def test_direct_and_the_three_terms_add_up_to_the_total(model, task, kind):
     split = offsets(model, task, chosen, kind)
     done = ablate(model, task, chosen, [kind])
     assert split.error < 1e-11
-    np.testing.assert_allclose(split.total, done.effects[kind], atol=1e-10)
-    np.testing.assert_allclose(split.direct, done.direct[kind], atol=1e-12)
+    np.testing.assert_allclose(split.total, done.effects[kind].values, atol=1e-10)
+    np.testing.assert_allclose(split.direct, done.direct[kind].values, atol=1e-12)
     np.testing.assert_allclose(split.offset, split.total - split.direct)
 
 
