@@ -36,7 +36,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 CHROMIUM := chromium chromium-browser
 
 .DEFAULT_GOAL := help
-.PHONY: help install reports run train test slow-test fuzz check format bench new clean serve browser-test picture classifiers calibrate pins
+.PHONY: help install reports run train test slow-test fuzz check format bench new clean serve browser-test picture classifiers calibrate pins mutants
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -84,6 +84,9 @@ slow-test: .venv/installed ## run the tests that take more than ten seconds each
 
 pins: .venv/installed ## run what is pinned, say what differs, and pin what is found (ONLY= some of them)
 	@$(WITH) ONLY -- env OMP_NUM_THREADS=1 $(BIN)/python tests/pins
+
+mutants: .venv/installed ## see that tests fail for every wrong line in what decides verdicts (ONLY= some kinds)
+	@$(WITH) ONLY -- env OMP_NUM_THREADS=1 $(BIN)/python tests/mutants
 
 fuzz: .venv/installed ## bend inputs and kill commands at random, and see that nothing breaks (SEED= MINUTES=)
 	@$(WITH) ARGS -- env OMP_NUM_THREADS=1 $(BIN)/python tests/fuzzing $(if $(SEED),--seed "$$SEED") $(if $(MINUTES),--minutes "$$MINUTES")
