@@ -14,6 +14,18 @@ from interp.components import Component, Slice
 from interp.transformer import Transformer
 
 
+def written(
+    model: Transformer, component: Component, values: Mapping[Any, Tensor], at: int = -1
+) -> Float[Tensor, "batch d_model"]:
+    """What the component itself writes to the residual stream at one position, from the activations of a
+    run that kept its sites (`components.sites_of`). Of the parts of a layer, none has the layer's bias.
+
+    Raises  UsageError for a component that this model does not have, or that is no activation.
+    """
+    found = [_written(model, each, values[each.site][:, at]) for each in component.slices(model)]
+    return torch.stack(found).sum(0)
+
+
 def change_written(
     model: Transformer,
     component: Component,

@@ -5,8 +5,17 @@ import torch
 
 import interp
 from interp import components
-from interp.components import MLP, AttentionLayer, Embedding, Head, KVHead, Layer, together
-from interp.methods.writing import change_written
+from interp.components import (
+    MLP,
+    AttentionLayer,
+    Embedding,
+    Head,
+    KVHead,
+    Layer,
+    PosEmbedding,
+    together,
+)
+from interp.methods.writing import change_written, written
 
 
 @pytest.fixture(scope="module", params=["tiny-gpt2", "tiny-llama", "tiny-attn-only"])
@@ -38,6 +47,20 @@ def test_the_parts_of_a_layer_write_what_the_layer_writes(model, runs):
         torch.testing.assert_close(added(model, every, runs), mlp, atol=1e-12, rtol=0)
         whole = whole + mlp
     torch.testing.assert_close(change_written(model, Layer(1), *runs), whole)
+
+
+def test_embeddings_and_layers_write_the_residual_stream(model, runs):
+    cache, config = runs[0], model.config
+    every = [Embedding(), *([PosEmbedding()] if config.positions == "learned" else [])]
+    every += components.layers(model)
+    stream = torch.stack([written(model, each, cache, at=3) for each in every]).sum(0)
+    torch.testing.assert_close(stream, cache.stack("resid_post")[-1, :, 3], atol=1e-12, rtol=0)
+
+
+def test_what_changes_is_what_is_written_afterwards_less_what_was_before(model, runs):
+    for each in (Head(1, 2), Layer(0), KVHead(1, 0), Embedding()):
+        before, after = (written(model, each, cache) for cache in runs)
+        torch.testing.assert_close(change_written(model, each, *runs), after - before)
 
 
 def test_a_head_writes_z_through_its_own_rows(model, runs):
