@@ -16,6 +16,7 @@ Limits  A patch shows what is enough (denoising) or needed (noising) in these pa
         prompts share cannot show. k and v are those of a group of heads where heads share them.
 """
 
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -23,6 +24,7 @@ import pandas as pd
 
 from interp import components, sites, stats
 from interp.components import Slice
+from interp.effects import Effects
 from interp.methods import controls
 from interp.methods.batches import aligned
 from interp.methods.grid import (
@@ -39,9 +41,9 @@ from interp.methods.patch import (
     patch,
     worst_error,
 )
-from interp.report import Chart, Check, Headline, Heatmap, Maps, Report, Section, Series, Table
-from interp.study import Count, Heads, study
-from interp.views import figures, judged, scores, tested, tolerance
+from interp.report import Chart, Check, Headline, Heatmap, Maps, Section, Series, Table
+from interp.study import Count, Heads, Report, study
+from interp.views import effects, figures, tests, tolerance
 
 STREAM = ("resid_pre", "resid_mid", "attn_out", "mlp_out")
 # resid_mid lies between resid_pre of two layers; every position of it is asked for at named ones only.
@@ -64,11 +66,9 @@ def activation_patching(
     noising: Literal["resid_pre", "all"] = "resid_pre",
     seed: int = 0,
 ) -> Report:
-    scores.held_apart(task)
     config = model.config
     kinds = [kind for kind in STREAM if sites.Site(kind, 0) in model.sites]
     places = labels(task)
-    names = scores.head_names(config)
     every_head = components.heads(model)
     halfway = Slice(sites.resid_pre(config.n_layers // 2))
     done = patch(model, task, [*every_cell(kinds, config, places), *every_head, halfway])
@@ -80,47 +80,42 @@ def activation_patching(
         noised, kinds if more else kinds[:1], config, places, len(every_head) if more else 0
     )
 
-    chosen = scores.choose(heads.effects, task, min(top, len(names)))
-    best = [every_head[row] for row in chosen.rows]
-    fresh = task.confirmation
-    confirmed = controls.on_fresh_prompts(model, fresh, best, "denoise", draws=draws, seed=seed)
-    test = tested.judge(
-        "heads", names, heads.effects, task, chosen, names["layer"].to_numpy(), fresh,
-        confirmed.effects.values,
-        {name: each.values for name, each in confirmed.controls.items()}, seed=seed,
-    )  # fmt: skip
+    by_head = Effects(heads.effects, every_head, task)
+    strongest = by_head.select(top)
+    fresh = controls.on_fresh_prompts(
+        model, task.confirmation, strongest.components, "denoise", draws=draws, seed=seed
+    )
+    test = strongest.test(fresh.effects, fresh.controls, seed=seed)
 
     gap = stats.mean(heads.gap, task.clusters, task.items, seed=seed)
-    top_table = scores.held_out(names, heads.effects, task, chosen, seed)
-    held_gap = stats.mean(heads.gap[chosen.held_out], task.clusters[chosen.held_out], seed=seed)
+    held_out = task.only(strongest.held_out)
+    held_gap = stats.mean(heads.gap[strongest.held_out], held_out.clusters, seed=seed)
+    top_table = strongest.frame(seed)
     top_table["recovery"] = top_table["effect"] / float(held_gap.value)
-    first = test.first
-    recovered = first.effect / float(stats.mean(confirmed.gap, fresh.clusters, seed=seed).value)
+    fresh_gap = stats.mean(fresh.gap, test.fresh.task.clusters, seed=seed)
+    recovered = test.first.effect / float(fresh_gap.value)
     at_end = recoveries(stream["resid_pre"]).reshape(config.n_layers, -1)[:, -1]
     over_half = np.flatnonzero(at_end >= 0.5)
     arrives = f"from layer {over_half[0]} on" if len(over_half) else "only after the last layer"
-    return Report(
-        answer=f"In {model.name} the residual stream at END holds more than half of what {task.name} needs "
-        f"{arrives}. The strongest of {len(names)} heads, {best[0]}, alone recovers "
-        f"{recovered:.0%} of the gap between clean and corrupted prompts on {fresh.n} held-out ones. "
-        f"{test.sentence('restore')}",
-        verdict=test.verdict,
+    return Report.of(
+        test,
+        f"In {model.name} the residual stream at END holds more than half of what {task.name} needs "
+        f"{arrives}. The strongest of {len(every_head)} heads, {test.labels[0]}, alone recovers "
+        f"{recovered:.0%} of the gap between clean and corrupted prompts on {test.fresh.task.n} held-out "
+        f"ones. {tests.sentence(test, 'restore')}",
+        [
+            named_section(stream, noised_stream, places, config.n_layers, task, seed),
+            template_section(model, task, [kind for kind in ONE_TEMPLATE if kind in kinds]),
+            head_section(by_head, heads, noised_heads, strongest, top_table, test, seed),
+            detail_section(model, held_out, strongest.components, places),
+            order_section(stream, by_head, places, task, config.n_layers, seed),
+        ],
         headlines=[
             figures.headline("clean − corrupted", gap, "logits"),
             Headline("END carries half", arrives, note="recovery at resid_pre"),
-            *test.headlines(),
         ],
-        sections=[
-            named_section(stream, noised_stream, places, config.n_layers, task, seed),
-            template_section(model, task, [kind for kind in ONE_TEMPLATE if kind in kinds]),
-            head_section(names, heads, noised_heads, chosen, top_table, test, task, config, seed),
-            detail_section(model, task.only(chosen.held_out), best, places),
-            order_section(stream, heads, names, places, task, config.n_layers, seed),
-        ],
-        controls=judged.controls([test]),
-        not_run=test.not_run,
         checks=checks(model, task, heads, stream["resid_pre"], done.only(slice(-1, None)), seed),
-        files={kind: cell_table(each, task) for kind, each in stream.items()} | test.files,
+        files={kind: cell_table(each, task) for kind, each in stream.items()},
     )
 
 
@@ -142,7 +137,7 @@ def named_section(stream, noised, places, n_layers: int, task, seed: int) -> Sec
     frames, maps = [], []
     for kind, done in stream.items():
         table = cell_table(done, task)[["layer", "label"]].assign(site=kind)
-        frame = scores.estimates(table, done.effects, task, seed)
+        frame = Effects(done.effects, done.patches, task, named=table).frame(seed)
         ratio = stats.ratio_of_means(done.effects, done.gap, task.clusters, seed=seed)
         frames.append(
             frame.assign(recovery=ratio.value, recovery_low=ratio.low, recovery_high=ratio.high)
@@ -175,7 +170,7 @@ def named_section(stream, noised, places, n_layers: int, task, seed: int) -> Sec
                 "positions",
                 pd.concat(frames, ignore_index=True),
                 title="Every cell",
-                note=figures.p_note(task, len(frames[0])),
+                note=effects.p_note(task, len(frames[0])),
             ),
             *(
                 Table(
@@ -212,32 +207,26 @@ def template_section(model, task, kinds) -> Section:
     )
 
 
-def head_section(names, heads, noised, chosen, top_table, test, task, config, seed: int) -> Section:
-    table = scores.estimates(names, heads.effects, task, seed).assign(recovery=recoveries(heads))
-    maps = [scores.head_map("recovery by z", recoveries(heads), config.n_layers)]
-    tables = [
-        Table(
-            "heads",
-            table,
-            title="Every head, z at all positions",
-            note=figures.p_note(task, len(table)),
-        )
-    ]
+def head_section(by_head, heads, noised, strongest, top_table, test, seed: int) -> Section:
+    n_layers = by_head.names["layer"].nunique()
+    every = effects.every(by_head, "heads", "Every head, z at all positions", seed=seed)
+    maps = [effects.head_map("recovery by z", recoveries(heads), n_layers)]
+    tables = [replace(every, frame=every.frame.assign(recovery=recoveries(heads)))]
     if len(noised.patches):
         removed = recoveries(noised)
-        maps.append(scores.head_map("removed by z, noising", removed, config.n_layers))
-        frame = scores.estimates(names, noised.effects, task, seed).assign(removed=removed)
+        maps.append(effects.head_map("removed by z, noising", removed, n_layers))
+        frame = replace(by_head, values=noised.effects).frame(seed).assign(removed=removed)
         tables.append(Table("heads_noising", frame, title="Every head, noising"))
     return Section(
         "Every head",
         [
             Maps(maps),
-            test.confirmed(),
-            test.per_prompt("Restored z, prompt by prompt"),
+            tests.confirmed(test),
+            tests.per_prompt(test, "Restored z, prompt by prompt"),
             Table(
                 "top_heads", top_table, title="The same heads on the held-out half of the screen"
             ),
-            scores.halves_table({"z": heads.effects}, chosen, len(chosen.rows)),
+            effects.halves({"z": by_head}, strongest),
             *tables,
         ],
         intro="z of one head restored at all positions.",
@@ -289,22 +278,22 @@ def detail_section(model, task, best, places) -> Section:
     )
 
 
-def order_section(stream, heads, names, places, task, n_layers: int, seed: int) -> Section:
-    done = stream["resid_pre"]
-    maps, series = [], []
-    for order in scores.orders(task):
-        where, title = task.where(order=order), order or "all prompts"
-        recovery = done.effects[:, where].mean(-1) / done.gap[where].mean()
-        maps.append(grid(title, recovery.reshape(n_layers, -1), places))
-        series.append(Series(title, range(n_layers), recovery.reshape(n_layers, -1)[:, -1]))
-    labelled = cell_table(done, task)[["layer", "label"]]
+def order_section(stream, by_head, places, task, n_layers: int, seed: int) -> Section:
+    done, maps, series = stream["resid_pre"], [], []
+    cells = cell_table(done, task)[["layer", "label"]]
+    by_cell = Effects(done.effects, done.patches, task, named=cells)
+    for order, each in by_cell.by_variant().items():
+        gap, title = done.gap[task.where(order=order)].mean(), order or "all prompts"
+        recovery = each.mean().reshape(n_layers, -1) / gap
+        maps.append(grid(title, recovery, places))
+        series.append(Series(title, range(n_layers), recovery[:, -1]))
     return Section(
         "Order by order",
         [
             Maps(maps, note="recovery at resid_pre, for the prompts of each order by themselves."),
             Chart("The residual stream at END", "line", series, "layer", "recovery"),
-            Table("resid_pre_by_order", scores.by_order(labelled, done.effects, task, seed)),
-            Table("heads_by_order", scores.by_order(names, heads.effects, task, seed)),
+            effects.by_variant(by_cell, "resid_pre_by_order", seed=seed),
+            effects.by_variant(by_head, "heads_by_order", seed=seed),
         ],
     )
 
@@ -320,5 +309,5 @@ def checks(model, task, heads, stream, whole, seed: int) -> list[Check]:
             float(np.abs(whole.effects[0] - whole.gap).max()),
             wide,
         ),
-        scores.split_halves(task),
+        effects.splits(task),
     ]

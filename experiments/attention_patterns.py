@@ -19,16 +19,18 @@ import torch
 
 from interp import components, sites, stats
 from interp.components import Head
+from interp.effects import Effects, Test
 from interp.errors import NotApplicable
 from interp.methods import attribute
 from interp.methods.asked import asked, places
 from interp.methods.attention import between
-from interp.report import Attention, Check, Heatmap, Maps, Report, Section, Table
-from interp.study import Heads, study
-from interp.views import figures, judged, scores, tested, tolerance
+from interp.report import Attention, Check, Heatmap, Maps, Section, Table
+from interp.study import Heads, Report, study
+from interp.views import figures, tests, tolerance
 
 SHOWN = 4
 EVEN = "an even spread"
+ATTENTION = "of attention"
 
 
 @study(
@@ -40,7 +42,6 @@ EVEN = "an even spread"
     cost=6,
 )
 def attention_patterns(model, task, *, seed: int = 0, top: Heads = 8) -> Report:
-    chosen_from = scores.held_apart(task)
     named = places(task)
     inner = [name for name in named if name not in ("BOS", "END")]
     if not inner:
@@ -55,59 +56,44 @@ def attention_patterns(model, task, *, seed: int = 0, top: Heads = 8) -> Report:
     )
     visible = sum(run.cache[sites.pattern(layer)].sum(-1).amin() for layer in layers) / len(layers)
     direct = attribute.attribute(model, run, prompts).of("head").double().cpu().numpy()
-    names = scores.head_names(model.config)
     every = components.heads(model)
-    chosen = scores.choose(direct, task, min(top, max(1, len(every) // 2)))
-    heads = [every[row] for row in chosen.rows]
-    test = _tested(model, task, run, chosen, heads, inner, seed)
+    chosen = Effects(direct, every, task).select(min(top, max(1, len(every) // 2)))
+    heads = chosen.components
+    test = _tested(model, run, chosen, inner, seed)
 
     pairs, found = between(_of(run, heads), named)
     even = _even(model, prompts, named, pairs)
     table = _table(pairs, found, heads, even, task, seed)
-    random = [every[row] for row in scores.others(chosen, names["layer"].to_numpy(), seed)]
+    random = [every[row] for row in chosen.matched(seed)]
     looks = _bounded(test.confirmation.chosen)
     spread = _bounded(test.confirmation.controls[EVEN])
-    return Report(
-        answer=f"From END the {len(heads)} heads of {model.name} with the largest direct effects give named "
-        f"words {looks.value:.2f} of their attention on {test.fresh.n} held-out prompts, where "
-        "an even spread "
-        f"would give {spread.value:.2f}; {_strongest(table)} on the screen. {_ranked(test)}",
-        verdict=test.verdict,
-        headlines=[
-            figures.headline("attention on named words, chosen heads", looks),
-            figures.headline("an even spread", spread),
-            *test.headlines()[2:],
-        ],
-        sections=[
-            _grid(pairs, found, heads, direct[:, chosen_from], model.config),
+    beside = []
+    if random:
+        found_there = between(_of(run, random), named)[1]
+        beside.append(
+            Table(
+                "random_heads",
+                _table(pairs, found_there, random, even, task, seed),
+                title="The same for random heads of the same layers",
+                first_rows=10,
+            )
+        )
+    report = Report.of(
+        test,
+        f"From END the {len(heads)} heads of {model.name} with the largest direct effects give named "
+        f"words {looks.value:.2f} of their attention on {test.fresh.task.n} held-out prompts, where an even "
+        f"spread would give {spread.value:.2f}; {_strongest(table)} on the screen. {_ranked(test)}",
+        [
+            _grid(pairs, found, heads, direct[:, chosen.discovery], model.config),
             Section(
                 "As numbers",
                 [
                     Table("between", table, title="Mean attention between named positions"),
-                    test.confirmed(),
+                    tests.confirmed(test),
                 ],
             ),
             _patterns(model, task, run, heads),
         ],
-        controls=[
-            *judged.controls([test]),
-            *(
-                [
-                    Table(
-                        "random_heads",
-                        _table(
-                            pairs, between(_of(run, random), named)[1], random, even, task, seed
-                        ),
-                        title="The same for random heads of the same layers",
-                        first_rows=10,
-                    )
-                ]
-                if random
-                else []
-            ),
-        ],
-        not_run=test.not_run,
-        files=test.files,
         checks=[
             Check(
                 "attention over all keys adds up to 1, largest error",
@@ -116,6 +102,12 @@ def attention_patterns(model, task, *, seed: int = 0, top: Heads = 8) -> Report:
             )
         ],
     )
+    headlines = [
+        figures.headline("attention on named words, chosen heads", looks),
+        figures.headline("an even spread", spread),
+        *tests.headlines(test)[2:],
+    ]
+    return replace(report, headlines=headlines, controls=[*report.controls, *beside])
 
 
 def _of(run, heads) -> torch.Tensor:
@@ -123,22 +115,21 @@ def _of(run, heads) -> torch.Tensor:
     return torch.stack([run.cache[sites.pattern(each.layer)][:, each.index] for each in heads], 1)
 
 
-def _tested(model, task, run, chosen, heads, inner, seed: int) -> tested.Tested:
+def _tested(model, run, chosen, inner, seed: int) -> Test:
     """The attention that the chosen heads give to named words, on fresh prompts."""
-    names = scores.head_names(model.config)
+    task, heads = chosen.screen.task, chosen.components
     fresh = task.confirmation
     prompts = asked(model, fresh)
     again = prompts.run(model, keep={sites.pattern(head.layer) for head in heads})
-    on_screen = _given(run, components.heads(model), places(task), inner)
-    given = _given(again, heads, places(fresh), inner)
+    every = chosen.screen.components
+    on_screen = Effects(_given(run, every, places(task), inner), every, task, ATTENTION)
+    given = Effects(_given(again, heads, places(fresh), inner), heads, fresh, ATTENTION)
     spread = _spread(model, prompts, places(fresh), inner)
+    even = replace(given, values=np.broadcast_to(spread, given.values.shape))
     # Attention has one direction.
-    upwards = replace(chosen, signs=np.ones_like(chosen.signs))
-    return tested.judge(
-        "heads", names, on_screen, task, upwards, names["layer"].to_numpy(), fresh, given,
-        {EVEN: np.broadcast_to(spread, given.shape)}, directed=np.ones_like(on_screen), unit="of attention",
-        seed=seed,
-    )  # fmt: skip
+    ones = replace(on_screen, values=np.ones_like(on_screen.values))
+    upwards = replace(chosen, screen=on_screen).upwards()
+    return upwards.test(given, {EVEN: even}, directed=ones, seed=seed)
 
 
 def _given(run, heads, named, inner) -> np.ndarray:

@@ -19,8 +19,9 @@ Limits  Direct effects only: a head that works through later layers shows nothin
 import numpy as np
 import pandas as pd
 
-from interp import sites, stats
+from interp import components, sites, stats
 from interp.components import Head
+from interp.effects import Effects, Test
 from interp.methods import attention, attribute, neurons, readings
 from interp.methods.asked import asked, places
 from interp.report import (
@@ -28,14 +29,12 @@ from interp.report import (
     Flow,
     Heatmap,
     Maps,
-    Report,
     Section,
     Table,
     Text,
 )
-from interp.study import Heads, study
-from interp.views import figures, judged, tested, tolerance
-from interp.views import scores as scored
+from interp.study import Heads, Report, study
+from interp.views import effects, figures, tests, tolerance
 
 KEYS = ["component", "layer", "head"]
 
@@ -49,7 +48,6 @@ KEYS = ["component", "layer", "head"]
     cost=12,
 )
 def logit_attribution(model, task, *, seed: int = 0, top: Heads = 10, scores: Heads = 3) -> Report:
-    scored.held_apart(task)
     prompts = asked(model, task)
     layers = range(model.config.n_layers)
     attended = [site(layer) for layer in layers for site in (sites.pattern, sites.v)]
@@ -65,56 +63,52 @@ def logit_attribution(model, task, *, seed: int = 0, top: Heads = 10, scores: He
     total = stats.mean(
         found.logit_difference.double().cpu().numpy(), task.clusters, task.items, seed=seed
     )
-    return Report(
-        answer=f"On {task.n} {task.name} prompts {model.name} prefers the answer by {total.value:.2f} "
-        f"logits. Largest direct effects: {_named(heads.head(3))}. {test.labels[0]}, chosen on the discovery "
-        f"half, contributes {test.first.effect:+.2f} on {test.fresh.n} held-out prompts. "
-        f"{test.sentence('contribute')}",
-        verdict=test.verdict,
-        headlines=[figures.headline("logit difference", total, "logits"), *test.headlines()],
-        sections=[
+    return Report.of(
+        test,
+        f"On {task.n} {task.name} prompts {model.name} prefers the answer by {total.value:.2f} logits. "
+        f"Largest direct effects: {_named(heads.head(3))}. {test.labels[0]}, chosen on the discovery half, "
+        f"contributes {test.first.effect:+.2f} on {test.fresh.task.n} held-out prompts. "
+        f"{tests.sentence(test, 'contribute')}",
+        [
             _parts(found, table, test, model.config, task, seed),
             _sources(model, task, run, prompts, best, seed),
             _queries(model, task, prompts, best[:scores], seed),
             *_neurons(model, task, run, prompts, seed, top),
         ],
-        controls=judged.controls([test]),
-        not_run=test.not_run,
+        headlines=[figures.headline("logit difference", total, "logits")],
         checks=[check],
-        files={"components": table[[*KEYS, "contribution", "ci_low", "ci_high"]], **test.files},
+        files={"components": table[[*KEYS, "contribution", "ci_low", "ci_high"]]},
     )
 
 
 def _components(found, task, seed: int) -> pd.DataFrame:
     """One row a component, the biases of a layer taken together, with interval and p-value."""
-    effects = found.pooled()
-    keys = [(each.kind, each.layer, each.index) for each in effects]
+    pooled = found.pooled()
+    keys = [(each.kind, each.layer, each.index) for each in pooled]
     frame = pd.DataFrame(keys, columns=KEYS)
-    measured = stats.table(np.stack(list(effects.values())), task.clusters, task.items, seed=seed)
+    measured = stats.table(np.stack(list(pooled.values())), task.clusters, task.items, seed=seed)
     return frame.join(measured.rename(columns={"effect": "contribution"})).astype(
         {"layer": "Int64", "head": "Int64"}
     )
 
 
-def _tested(model, task, found, top: int, seed: int) -> tested.Tested:
+def _tested(model, task, found, top: int, seed: int) -> Test:
     """The heads with the largest effects on the discovery half, on fresh prompts."""
-    effects = found.of("head").double().cpu().numpy()
-    names = scored.head_names(model.config)
-    chosen = scored.choose(effects, task, min(top, len(effects)))
-    fresh = task.confirmation
-    prompts = asked(model, fresh)
-    run = prompts.run(model, keep=attribute.wanted(model))
+    strongest = _heads(model.config, task, found).select(top)
 
-    def read(given) -> np.ndarray:
-        each = attribute.attribute(model, run, given).of("head")[chosen.rows]
-        return each.double().cpu().numpy()
+    def read(run, given):
+        return attribute.attribute(model, run, given).of("head")[strongest.rows]
 
-    others = readings.others(model, fresh, run, prompts, seed)
-    controls = {name: read(it.asked) * it.scale.cpu().numpy() for name, it in others.items()}
-    return tested.judge(
-        "heads", names, effects, task, chosen, names["layer"].to_numpy(), fresh, read(prompts), controls,
-        seed=seed,
-    )  # fmt: skip
+    fresh = readings.on_fresh_prompts(
+        model, task.confirmation, strongest.components, attribute.wanted(model), read, seed
+    )
+    return strongest.test(fresh.effects, fresh.controls, seed=seed)
+
+
+def _heads(config, task, found) -> Effects:
+    """The direct effect of every head."""
+    values = found.of("head").double().cpu().numpy()
+    return Effects(values, components.heads(config), task)
 
 
 def _named(rows: pd.DataFrame) -> str:
@@ -178,12 +172,11 @@ def _parts(found, table, test, config, task, seed: int) -> Section:
             note="p inverts the interval; p_corrected: for all components together. These are the largest on "
             "these very prompts, which flatters them; the confirmed ones below are estimated on others.",
         ),
-        test.confirmed(),
-        test.per_prompt("Direct effects of the chosen heads, prompt by prompt"),
+        tests.confirmed(test),
+        tests.per_prompt(test, "Direct effects of the chosen heads, prompt by prompt"),
     ]
     if len(orders) > 1:
-        heads = found.of("head").double().cpu().numpy()
-        every = scored.by_order(scored.head_names(config), heads, task, seed)
+        every = effects.by_variant(_heads(config, task, found), "by_order", seed=seed).frame
         every = every.sort_values("effect", key=abs, ascending=False).groupby("order").head(10)
         frame = every.rename(columns={"effect": "contribution"}).sort_values("order", kind="stable")
         blocks.append(Table("by_order", frame, title="The ten largest heads of each order"))
@@ -252,8 +245,8 @@ def _queries(model, task, prompts, best, seed: int) -> Section:
             f"there is {float(parts.contrast.mean()):+.2f} above that of the other keys "
             f"(sums agree to {parts.error:.0e} of it)."
         )
-        for side, effects in (("query", parts.query_side), ("key", parts.key_side)):
-            values = effects.double().cpu().numpy()
+        for side, scored in (("query", parts.query_side), ("key", parts.key_side)):
+            values = scored.double().cpu().numpy()
             for row in np.argsort(-np.abs(values.mean(-1)))[:8]:
                 estimate = stats.mean(values[row], task.clusters, seed=seed)
                 rows.append(

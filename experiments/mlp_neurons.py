@@ -16,15 +16,15 @@ import numpy as np
 import pandas as pd
 import torch
 
-from interp import sites, stats
-from interp.components import Neuron
+from interp import components, sites, stats
+from interp.effects import Effects
 from interp.methods import attribute, neurons, readings
 from interp.methods.asked import asked
 from interp.methods.passages import passages
-from interp.report import Chart, Check, Headline, Report, Section, Series, Table, TokenStrip
-from interp.study import Neurons, Tokens, study
+from interp.report import Chart, Check, Headline, Section, Series, Table, TokenStrip
+from interp.study import Neurons, Report, Tokens, study
 from interp.tasks import prompt_tokens
-from interp.views import judged, scores, tested, tolerance
+from interp.views import tests, tolerance
 
 LENGTH = 64
 
@@ -43,56 +43,37 @@ def _reason(model) -> str | None:
 def mlp_neurons(
     model, task, *, seed: int = 0, top: Neurons = 10, tokens: Tokens = 6, text: str | None = None
 ) -> Report:
-    scores.held_apart(task)
-    prompts = asked(model, task)
+    every, prompts = components.neurons(model), asked(model, task)
     run = prompts.run(model, keep=neurons.kept(model))
     found = neurons.effects(model, run, prompts)
-    effect = found.effect.flatten(0, 1).double().cpu().numpy()
-    chosen = scores.choose(effect, task, min(top, len(effect)))
-    test = _tested(model, task, effect, chosen, seed)
-    table = _table(model, found, effect, chosen, task, seed)
-    kept = (np.sign(test.each.value) == chosen.signs[chosen.rows]).mean()
-    best = [Neuron(row.layer, row.neuron) for row in table.itertuples()]
-    return Report(
-        answer=f"On {test.fresh.n} held-out {task.name} prompts the {len(best)} neurons of "
-        f"{model.name} chosen on "
-        f"the screen push {float(test.confirmation.chosen.value):.3f} logits each in the direction that they "
-        f"had where they were chosen; {kept:.0%} keep their sign. The strongest is {test.labels[0]} "
-        f"({test.first.effect:+.3f}). All MLPs together add {effect.sum(0).mean():+.2f} on the screen.",
-        verdict=test.verdict,
-        headlines=[
-            *test.headlines(),
-            Headline("keep their sign", f"{kept:.0%}", note="on held-out prompts"),
-        ],
-        sections=[
-            _effects(table, test, effect, model, task),
+    effect = Effects(found.effect.flatten(0, 1).double().cpu().numpy(), every, task)
+    strongest = effect.select(top)
+
+    def read(run, given):
+        return neurons.effects(model, run, given).effect.flatten(0, 1)[strongest.rows]
+
+    fresh = readings.on_fresh_prompts(
+        model, task.confirmation, strongest.components, neurons.kept(model), read, seed
+    )
+    test = strongest.test(fresh.effects, fresh.controls, what="neurons", seed=seed)
+    table = _table(found, strongest, seed)
+    best, signs = strongest.components, strongest.signs[strongest.rows]
+    kept = (np.sign(test.each.value) == signs).mean()
+    return Report.of(
+        test,
+        f"On {test.fresh.task.n} held-out {task.name} prompts the {len(best)} neurons of {model.name} chosen "
+        f"on the screen push {float(test.confirmation.chosen.value):.3f} logits each in the direction that "
+        f"they had where they were chosen; {kept:.0%} keep their sign. The strongest is {test.labels[0]} "
+        f"({test.first.effect:+.3f}). All MLPs together add "
+        f"{effect.values.sum(0).mean():+.2f} on the screen.",
+        [
+            _effects(table, test, effect.values, model, task),
             _writes(model, best, tokens),
             *_reads(model, task, best, tokens, passages(text)),
         ],
-        controls=judged.controls([test]),
-        not_run=test.not_run,
-        files=test.files,
+        figures=[Headline("keep their sign", f"{kept:.0%}", note="on held-out prompts")],
         checks=[_adds_up(model, run, prompts, found)],
     )
-
-
-def _tested(model, task, effect, chosen, seed: int) -> tested.Tested:
-    """The chosen neurons on fresh prompts."""
-    layer, neuron = np.divmod(np.arange(len(effect)), model.config.d_mlp)
-    fresh = task.confirmation
-    prompts = asked(model, fresh)
-    run = prompts.run(model, keep=neurons.kept(model))
-
-    def read(given) -> np.ndarray:
-        each = neurons.effects(model, run, given).effect.flatten(0, 1)[chosen.rows]
-        return each.double().cpu().numpy()
-
-    others = readings.others(model, fresh, run, prompts, seed)
-    return tested.judge(
-        "neurons", pd.DataFrame({"layer": layer, "neuron": neuron}), effect, task, chosen, layer, fresh,
-        read(prompts), {name: read(it.asked) * it.scale.cpu().numpy() for name, it in others.items()},
-        seed=seed,
-    )  # fmt: skip
 
 
 def _adds_up(model, run, prompts, found) -> Check:
@@ -105,16 +86,15 @@ def _adds_up(model, run, prompts, found) -> Check:
     return Check("all neurons add up to the MLPs, largest difference", error, wide)
 
 
-def _table(model, found, effect, chosen, task, seed: int) -> pd.DataFrame:
+def _table(found, strongest, seed: int) -> pd.DataFrame:
     """The chosen neurons on the held-out half of the screen."""
-    there = chosen.held_out
-    layer, neuron = np.divmod(chosen.rows, model.config.d_mlp)
-    estimate = stats.table(effect[chosen.rows][:, there], task.clusters[there], seed=seed)
-    activation = found.activation.flatten(0, 1).double().cpu().numpy()[chosen.rows][:, there]
-    discovery = effect[chosen.rows][:, chosen.discovery].mean(-1)
-    frame = pd.DataFrame({"layer": layer, "neuron": neuron, "discovery": discovery})
+    chosen = strongest.screen.only(strongest.rows)
+    there = chosen.where(strongest.held_out)
+    estimate = stats.table(there.values, there.task.clusters, seed=seed)
+    activation = found.activation.flatten(0, 1)[strongest.rows].double().cpu().numpy()
+    frame = strongest.names.assign(discovery=chosen.where(strongest.discovery).mean())
     frame = frame.join(estimate.rename(columns={"effect": "contribution"}))
-    return frame.assign(activation=activation.mean(-1))
+    return frame.assign(activation=activation[:, strongest.held_out].mean(-1))
 
 
 def _effects(table, test, effect, model, task) -> Section:
@@ -125,7 +105,7 @@ def _effects(table, test, effect, model, task) -> Section:
     return Section(
         "Activation × direct effect",
         [
-            test.confirmed(),
+            tests.confirmed(test),
             Table(
                 "neurons",
                 table,

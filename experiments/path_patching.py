@@ -24,15 +24,16 @@ import pandas as pd
 
 from interp import components
 from interp.components import MLP, Head, Logits
+from interp.effects import Effects, Test
 from interp.methods.batches import by_length
 from interp.methods.carry import needed
 from interp.methods.moves import WAYS
 from interp.methods.naive_path import naive_path
 from interp.methods.paths import all_senders, paths
 from interp.methods.receivers import Receiver
-from interp.report import Chart, Check, Heatmap, Maps, Report, Section, Series, Table
-from interp.study import Count, Heads, study
-from interp.views import judged, scores, tested, tolerance
+from interp.report import Chart, Check, Heatmap, Maps, Section, Series, Table
+from interp.study import Count, Heads, Report, study
+from interp.views import effects, tests, tolerance
 
 COLUMNS = ["receiver", "input", "sender_kind", "layer", "head", "effect", "ci_low", "ci_high"]
 END = "END"
@@ -56,91 +57,95 @@ def path_patching(
     mlps: Literal["recomputed", "frozen"] = "recomputed",
     seed: int = 0,
 ) -> Report:
-    scores.held_apart(task)
-    senders = all_senders(model)
+    senders, heads = all_senders(model), components.heads(model)
     other = "frozen" if mlps == "recomputed" else "recomputed"
     to_logits = [Receiver(Logits(), "logits")]
     direct = {each: paths(model, task, senders, to_logits, each) for each in (mlps, other)}
-    heads = components.heads(model)
-    effects = direct[mlps].effects[0][: len(heads)]
-    chosen = scores.choose(effects, task, min(receivers, len(heads)))
+    to_ends = {name: labelled(done, every_cell(done), task) for name, done in direct.items()}
+    chosen = to_ends[mlps].only(slice(len(heads))).select(receivers)
     best = [heads[row] for row in chosen.rows]
 
     inputs = [Receiver(head, which, at=END) for head in best for which in ("q", "k", "v")]
     into = paths(model, task, senders, inputs, mlps)
-    reached = np.array([[sender.layer < each.layer for sender in senders] for each in inputs])
-    cells, flat = np.argwhere(reached), into.effects[reached]
-    names = named(inputs, senders)[reached.ravel()]
-    final = named(to_logits, senders)
-    strongest = scores.choose(flat, task, min(top, len(flat))) if len(flat) else None
-
-    fresh = task.confirmation
-    ends = np.array([[0, row] for row in range(len(heads))])
-    to_ends = against(
-        "heads to the logits", direct[mlps], ends, chosen, final[: len(heads)], model, task, fresh, seed
-    )  # fmt: skip
-    tests = [to_ends]
-    if strongest is not None:
-        tests.append(
-            against("paths into heads", into, cells, strongest, names, model, task, fresh, seed)
-        )
-    top_direct = scores.held_out(final[: len(heads)], effects, task, chosen, seed)
-    frames = {each: scores.estimates(final, direct[each].effects[0], task, seed) for each in direct}
-    every = [frames[each].assign(mlps=each) for each in frames]
-    orders = [scores.by_order(final, direct[mlps].effects[0], task, seed)]
-    sections = [to_the_logits(direct, chosen, to_ends, model.config, top_direct)]
+    cells = [
+        (row, column)
+        for row, each in enumerate(inputs)
+        for column, sender in enumerate(senders)
+        if sender.layer < each.layer
+    ]
+    held = [against("heads to the logits", chosen, model, direct[mlps], seed)]
+    every, orders = dict(to_ends), [to_ends[mlps]]
+    sections = [to_the_logits(to_ends, chosen, held[0], model.config, seed)]
     answer = (
         f"Of {len(heads)} heads of {model.name}, {listed(best)} act most on the logits directly"
     )
-    headlines = to_ends.headlines()
-    if strongest is not None:
-        every.append(scores.estimates(names, flat, task, seed).assign(mlps=mlps))
-        orders.append(scores.by_order(names, flat, task, seed))
-        found = scores.held_out(names, flat, task, strongest, seed)
-        sections.append(into_heads(into, inputs, best, model.config, found, tests[1]))
-        lead = tests[1].first
+    if cells:
+        inner = labelled(into, cells, task)
+        strongest = inner.select(top)
+        held.append(against("paths into heads", strongest, model, into, seed))
+        orders.append(inner)
+        sections.append(into_heads(into, inputs, best, model.config, strongest, held[1], seed))
+        lead = held[1].first
         answer += f"; into them, the strongest path is {words(lead)} ({lead.effect:+.2f} logits)"
-        headlines += tests[1].headlines()
-    sections.append(
+    frames = [each.frame(seed).assign(mlps=name) for name, each in every.items()]
+    frames += [each.frame(seed).assign(mlps=mlps) for each in orders[1:]]
+    variants = [effects.by_variant(each, "paths", seed=seed).frame for each in orders]
+    table = pd.concat(frames, ignore_index=True)[[*COLUMNS, "p_corrected", "mlps"]]
+    sections += [
         Section(
             "Order by order",
-            [Table("paths_by_order", pd.concat(orders, ignore_index=True).assign(mlps=mlps))],
+            [Table("paths_by_order", pd.concat(variants, ignore_index=True).assign(mlps=mlps))],
             intro="The same paths for the prompts of each order by themselves.",
-        )
-    )
-    table = pd.concat(every, ignore_index=True)[[*COLUMNS, "p_corrected", "mlps"]]
-    sections.append(Section("Every path", [Table("paths", table)]))
-    return Report(
-        answer=answer + f", on {fresh.n} held-out prompts. MLPs on the way are {mlps}.",
-        verdict=judged.verdict(tests),
-        headlines=headlines,
-        sections=sections,
-        controls=judged.controls(tests),
-        not_run=judged.not_run(tests),
-        files=judged.files(tests),
+        ),
+        Section("Every path", [Table("paths", table)]),
+    ]
+    return Report.of(
+        held,
+        f"{answer}, on {held[0].fresh.task.n} held-out prompts. MLPs on the way are {mlps}.",
+        sections,
+        headlines=[each for test in held for each in tests.headlines(test)],
         checks=[
             Check(
                 "paths and whole runs with all else held, random paths, logits",
                 worst_error(model, task, senders, direct, into, seed),
                 tolerance.logits(model, task),
             ),
-            scores.split_halves(task),
+            effects.splits(task),
         ],
     )
 
 
-def named(receivers, senders) -> pd.DataFrame:
+def every_cell(done) -> list[tuple[int, int]]:
+    return [
+        (row, column) for row in range(len(done.receivers)) for column in range(len(done.senders))
+    ]
+
+
+def labelled(done, cells, task) -> Effects:
+    """These paths (receiver and sender of each), named as tables name them; alike are those of one
+    receiver whose senders are of one layer."""
+    rows, columns = np.array(cells).T
+    layers = np.array([done.senders[column].layer for column in columns])
+    return Effects(
+        done.effects[rows, columns],
+        cells,
+        task,
+        strata=layers + rows * (1 + layers.max()),
+        named=named(done.receivers, done.senders, cells),
+    )
+
+
+def named(receivers, senders, cells) -> pd.DataFrame:
     """One row a receiver and sender."""
     rows = [
         [
-            str(receiver),
-            receiver.input,
-            sender.kind,
-            sender.layer,
-            sender.index,
+            str(receivers[row]),
+            receivers[row].input,
+            senders[column].kind,
+            senders[column].layer,
+            senders[column].index,
         ]
-        for receiver in receivers
-        for sender in senders
+        for row, column in cells
     ]
     return pd.DataFrame(rows, columns=COLUMNS[:5]).astype({"head": "Int64"})
 
@@ -159,41 +164,45 @@ def words(row) -> str:
     return f"{sender} → {row['input']} of {row['receiver']}"
 
 
-def against(what: str, done, cells, chosen, names, model, task, fresh, seed: int) -> tested.Tested:
-    """The chosen paths (`cells`: receiver and sender of each) put to the test on fresh prompts."""
-    picked = cells[chosen.rows]
+def against(what: str, chosen, model, done, seed: int) -> Test:
+    """The chosen paths put to the test on fresh prompts."""
+    fresh, names = chosen.screen.task.confirmation, chosen.names
+    picked = np.array(chosen.components)
     best = [done.senders[sender] for sender in picked[:, 1]]
     at = (picked[:, 0], np.arange(len(best)))
-    effects = paths(model, fresh, best, done.receivers, done.mlps).effects[at]
-    moved = {
-        name: paths(model, fresh, best, done.receivers, done.mlps, way, seed).effects[at]
-        for way, name in WAYS.items()
-    }
-    layers = np.array([done.senders[sender].layer for sender in cells[:, 1]])
-    labels = [words(row) for row in names.iloc[chosen.rows].to_dict("records")]
-    return tested.judge(
-        what, names, done.effects[cells[:, 0], cells[:, 1]], task, chosen,
-        layers + cells[:, 0] * (1 + layers.max()), fresh, effects, moved,
-        matched="of the same layers and receivers", labels=labels, seed=seed,
-    )  # fmt: skip
+
+    def measured(way=None) -> Effects:
+        found = paths(model, fresh, best, done.receivers, done.mlps, way, seed)
+        return Effects(found.effects[at], chosen.components, fresh, named=names)
+
+    return chosen.test(
+        measured(),
+        {name: measured(way) for way, name in WAYS.items()},
+        what=what,
+        matched="of the same layers and receivers",
+        labels=[words(row) for row in names.to_dict("records")],
+        seed=seed,
+    )
 
 
-def to_the_logits(direct, chosen, test, config, table) -> Section:
-    """The first level: every part's path to the logits, MLPs recomputed and held."""
+def to_the_logits(to_ends, chosen, test, config, seed: int) -> Section:
+    """The first level: every part's path to the logits, MLPs recomputed and frozen."""
     n_heads = config.n_layers * config.n_heads
-    maps = {f"MLPs {name}": done.effects[0][:n_heads] for name, done in direct.items()}
-    blocks = [scores.head_maps(maps, config.n_layers)]
+    heads = {f"MLPs {name}": each.only(slice(n_heads)) for name, each in to_ends.items()}
+    blocks = [effects.maps(heads)]
     if config.d_mlp:
         series = [
-            Series(f"MLPs {name}", range(config.n_layers), done.effects[0][n_heads:].mean(-1))
-            for name, done in direct.items()
+            Series(f"MLPs {name}", range(config.n_layers), each.mean()[n_heads:])
+            for name, each in to_ends.items()
         ]
         blocks.append(Chart("Every MLP's path to the logits", "bar", series, "layer", "logits"))
     blocks += [
-        test.confirmed(),
-        test.per_prompt("Direct paths, prompt by prompt"),
-        Table("top_direct", table, title="The same heads on the held-out half of the screen"),
-        scores.halves_table(maps, chosen, len(chosen.rows)),
+        tests.confirmed(test),
+        tests.per_prompt(test, "Direct paths, prompt by prompt"),
+        effects.held_out(
+            chosen, "top_direct", "The same heads on the held-out half of the screen", seed
+        ),
+        effects.halves(heads, chosen),
     ]
     return Section(
         "From every head and MLP straight to the logits",
@@ -203,7 +212,7 @@ def to_the_logits(direct, chosen, test, config, table) -> Section:
     )
 
 
-def into_heads(into, inputs, best, config, table, test) -> Section:
+def into_heads(into, inputs, best, config, strongest, test, seed: int) -> Section:
     """The second level: into the queries, keys and values of each chosen head."""
     n_heads = config.n_layers * config.n_heads
     means = into.effects.mean(-1)
@@ -229,9 +238,11 @@ def into_heads(into, inputs, best, config, table, test) -> Section:
             title = f"Every MLP's paths into {head}"
             blocks.append(Chart(title, "bar", series, "layer of the MLP", "logits"))
     blocks += [
-        test.confirmed("confirmed_paths"),
-        test.per_prompt("Strongest paths, prompt by prompt"),
-        Table("top_paths", table, title="The same paths on the held-out half of the screen"),
+        tests.confirmed(test, "confirmed_paths"),
+        tests.per_prompt(test, "Strongest paths, prompt by prompt"),
+        effects.held_out(
+            strongest, "top_paths", "The same paths on the held-out half of the screen", seed
+        ),
     ]
     return Section(
         "Into the strongest heads",

@@ -25,6 +25,7 @@ import torch
 
 from interp import components, sites, stats
 from interp.components import Head, Slice
+from interp.effects import Effects
 from interp.errors import NotApplicable, UsageError
 from interp.methods import controls
 from interp.methods.patch import At, labels, patch, worst_error
@@ -33,15 +34,14 @@ from interp.report import (
     Check,
     Headline,
     Maps,
-    Report,
     Section,
     Series,
     Table,
     Text,
     TokenStrip,
 )
-from interp.study import Count, Heads, study
-from interp.views import figures, judged, scores, tested, tolerance
+from interp.study import Count, Heads, Report, study
+from interp.views import effects, figures, tests, tolerance
 
 # Which corruption of the task turns round which signal.
 SIGNALS = {"position": "swap", "token": "flip_swap", "both": "flip"}
@@ -59,7 +59,7 @@ PLACES = ("S2", "END")
 )
 def position_signal(model, task, *, top: Heads = 10, draws: Count = 1, seed: int = 0) -> Report:
     tasks = _signals(task)
-    config, names = model.config, scores.head_names(model.config)
+    config = model.config
     places = [name for name in PLACES if name in labels(task)]
     heads = components.heads(model)
     at_end = [At(head, "END") for head in heads]
@@ -69,71 +69,85 @@ def position_signal(model, task, *, top: Heads = 10, draws: Count = 1, seed: int
         for layer in range(config.n_layers)
     ]
     done = {name: patch(model, each, [*at_end, *stream], "noise") for name, each in tasks.items()}
-    effects = {name: each.effects[: len(heads)] for name, each in done.items()}
-    chosen = scores.choose(effects["both"], task, min(top, len(heads)))
-    best = [heads[row] for row in chosen.rows]
-    tests, mean = {}, {}
+    signals = {
+        name: Effects(done[name].effects[: len(heads)], heads, each) for name, each in tasks.items()
+    }
+    chosen = signals["both"].select(top)
+    held, mean = {}, {}
     for name, each in tasks.items():
-        fresh = each.confirmation
-        done_fresh = controls.on_fresh_prompts(model, fresh, best, at="END", draws=draws, seed=seed)
+        fresh = controls.on_fresh_prompts(
+            model, each.confirmation, chosen.components, at="END", draws=draws, seed=seed
+        )
         # Each signal alone is held against random heads in the direction that both had together.
-        tests[name] = tested.judge(
-            f"heads, {name}", names, effects[name], task, chosen, names["layer"].to_numpy(), fresh,
-            done_fresh.effects.values, {name: each.values for name, each in done_fresh.controls.items()},
-            directed=effects["both"], seed=seed,
-        )  # fmt: skip
-        mean[name] = tests[name].confirmation.chosen
-    judging = [tests[name] for name in ("position", "token")]
-    table = _table(tests, names, chosen, seed)
-    most = {name: table.iloc[_most(effects[name], chosen)] for name in ("position", "token")}
-    return Report(
-        answer=_answer(model, most, mean, len(best)),
-        verdict=judged.verdict(judging),
-        headlines=[
-            *(_headline(most[name], name) for name in most),
-            *(
-                figures.headline(
-                    f"{name}, {len(best)} heads", each, "logits", note="in the direction of both"
-                )
-                for name, each in mean.items()
-            ),
-        ],
-        inputs=_inputs(model, tasks),
-        sections=[
+        held[name] = replace(chosen, screen=signals[name]).test(
+            fresh.effects,
+            fresh.controls,
+            what=f"heads, {name}",
+            directed=signals["both"],
+            seed=seed,
+        )
+        mean[name] = held[name].confirmation.chosen
+    table = _table(held, chosen)
+    most = {name: table.iloc[_most(signals[name], chosen)] for name in ("position", "token")}
+    return Report.of(
+        [held[name] for name in ("position", "token")],
+        _answer(model, most, mean, len(chosen)),
+        [
             _whole_prompts(done, task, seed),
             _stream(done, places, len(heads), config.n_layers),
             Section(
                 "Every head's z at END",
                 [
-                    Maps([
-                        scores.head_map(name, each.mean(-1), config.n_layers)
-                        for name, each in effects.items()
-                    ], note="Red: the answer suffers."),
-                    _scatter(effects, chosen),
-                    Table("heads", _every(names, effects, task, seed), title="Every head",
-                          note=figures.p_note(task, len(names))),
+                    Maps(
+                        [
+                            effects.head_map(name, each.mean(), config.n_layers)
+                            for name, each in signals.items()
+                        ],
+                        note="Red: the answer suffers.",
+                    ),
+                    _scatter(signals, chosen),
+                    effects.every(signals, "heads", "Every head", column="signal", seed=seed),
                 ],
             ),
             Section(
                 "The heads that matter most",
                 [
                     Table("confirmed", table, title="The chosen heads on held-out prompts"),
-                    Table("top_heads", _screened(names, effects, task, chosen, seed),
-                          title="The same heads on the held-out half of the screen"),
-                    *(tests[name].per_prompt(f"{name}, prompt by prompt") for name in SIGNALS),
+                    Table(
+                        "top_heads",
+                        _screened(signals, chosen, seed),
+                        title="The same heads on the held-out half of the screen",
+                    ),
+                    *(
+                        tests.per_prompt(held[name], f"{name}, prompt by prompt")
+                        for name in SIGNALS
+                    ),
                 ],
             ),
         ],
-        controls=judged.controls(judging),
-        not_run=judged.not_run(judging[:1]),
-        files=tests["both"].files,
-        checks=[
-            Check("sweep and whole forward pass, random patches, logits",
-                  max(worst_error(model, tasks[name], each, "noise", seed) for name, each in done.items()),
-                  tolerance.logits(model, task)),
-            scores.split_halves(task),
+        headlines=[
+            *(_headline(most[name], name) for name in most),
+            *(
+                figures.headline(
+                    f"{name}, {len(chosen)} heads", each, "logits", note="in the direction of both"
+                )
+                for name, each in mean.items()
+            ),
         ],
-    )  # fmt: skip
+        inputs=_inputs(model, tasks),
+        files={"confirmation_prompts": held["both"].fresh.task.frame()},
+        checks=[
+            Check(
+                "sweep and whole forward pass, random patches, logits",
+                max(
+                    worst_error(model, tasks[name], each, "noise", seed)
+                    for name, each in done.items()
+                ),
+                tolerance.logits(model, task),
+            ),
+            effects.splits(task),
+        ],
+    )
 
 
 def _answer(model, most, mean, count: int) -> str:
@@ -155,9 +169,9 @@ def _signals(task) -> dict:
         raise NotApplicable(f"{error}; ioi has what this asks for") from None
 
 
-def _most(effects, chosen) -> int:
+def _most(signal, chosen) -> int:
     """Which of the chosen heads lowers the logit difference most where they were chosen."""
-    return int(effects[chosen.rows][:, chosen.discovery].mean(-1).argmin())
+    return int(signal.only(chosen.rows).where(chosen.discovery).mean().argmin())
 
 
 def _headline(row: pd.Series, name: str) -> Headline:
@@ -229,22 +243,13 @@ def _stream(done, places, n_heads: int, n_layers: int) -> Section:
     )  # fmt: skip
 
 
-def _every(names, effects, task, seed: int) -> pd.DataFrame:
-    frames = [
-        scores.estimates(names.assign(signal=name), each, task, seed)
-        for name, each in effects.items()
-    ]
-    return pd.concat(frames, ignore_index=True)
-
-
-def _table(tests, names, chosen, seed: int) -> pd.DataFrame:
+def _table(held, chosen) -> pd.DataFrame:
     """The chosen heads on fresh prompts: each signal's effect, and what the two lack of both."""
-    found = names.iloc[chosen.rows].reset_index(drop=True)
-    each = {name: test.effects for name, test in tests.items()}
-    each["rest"] = each["both"] - each["position"] - each["token"]
-    for name, effects in each.items():
-        test = replace(tests["both"], effects=effects)
-        frame = test.frame
+    found = chosen.names
+    fresh = {name: test.fresh for name, test in held.items()}
+    fresh["rest"] = fresh["both"] - fresh["position"] - fresh["token"]
+    for name, each in fresh.items():
+        frame = replace(held["both"], fresh=each).frame
         found[f"{name}_effect"], found[f"{name}_low"], found[f"{name}_high"] = (
             frame[column].to_numpy() for column in ("effect", "ci_low", "ci_high")
         )
@@ -253,17 +258,17 @@ def _table(tests, names, chosen, seed: int) -> pd.DataFrame:
     return found
 
 
-def _screened(names, effects, task, chosen, seed: int) -> pd.DataFrame:
+def _screened(signals, chosen, seed: int) -> pd.DataFrame:
     """The same on the held-out half of the screen, one row a head and signal."""
     frames = [
-        scores.held_out(names, each, task, chosen, seed).assign(signal=name)
-        for name, each in effects.items()
+        replace(chosen, screen=each).frame(seed).assign(signal=name)
+        for name, each in signals.items()
     ]
     return pd.concat(frames, ignore_index=True)
 
 
-def _scatter(effects, chosen) -> Chart:
-    x, y = effects["position"].mean(-1), effects["token"].mean(-1)
+def _scatter(signals, chosen) -> Chart:
+    x, y = signals["position"].mean(), signals["token"].mean()
     rest = np.setdiff1d(np.arange(len(x)), chosen.rows)
     series = [
         Series(name, x[rows], y[rows])

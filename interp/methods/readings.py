@@ -8,6 +8,7 @@ Units   Logits, as far as the answer's own direction would give for the same dot
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 
@@ -16,8 +17,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from interp.methods.asked import Asked, at
+from interp.components import Component
+from interp.effects import Effects
+from interp.methods.asked import Asked, asked, at
 from interp.methods.attribute import reading
+from interp.methods.controls import Fresh
+from interp.sites import Site
 from interp.tasks import Task
 from interp.transformer import Run, Transformer
 
@@ -57,6 +62,29 @@ def others(
     }
     own = _norm(model, run, prompts)
     return {name: Other(each, own / _norm(model, run, each)) for name, each in asked.items()}
+
+
+@torch.no_grad()
+def on_fresh_prompts(
+    model: Transformer,
+    fresh: Task,
+    components: Sequence[Component],
+    keep: Iterable[Site],
+    read: Callable[[Run, Asked], Float[Tensor, "component batch"]],
+    seed: int = 0,
+) -> Fresh:
+    """What `read` says of these components on every fresh prompt, from a run that kept these sites; and
+    what it says along other directions of equal norm."""
+    prompts = asked(model, fresh)
+    run = prompts.run(model, keep=keep)
+
+    def effects(given: Asked, scale: Tensor | float = 1.0) -> Effects:
+        values = (read(run, given).double() * scale).cpu().numpy()
+        return Effects(values, components, fresh)
+
+    elsewhere = others(model, fresh, run, prompts, seed)
+    controls = {name: effects(each.asked, each.scale) for name, each in elsewhere.items()}
+    return Fresh(effects(prompts), controls)
 
 
 def _norm(model: Transformer, run: Run, prompts: Asked) -> Float[Tensor, " batch"]:

@@ -24,6 +24,8 @@ from interp.stats.calibration import NOT_RUN, NULLS, PLANTED, Stored, outcomes
 from interp.tasks import Task
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from interp.methods.asked import Asked
     from interp.methods.controls import Fresh
     from interp.sites import Site
@@ -117,8 +119,8 @@ def _offsets(model: Transformer, task: Task, top: int) -> Stored:
 def _heads_attributed(model: Transformer, task: Task, top: int) -> Stored:
     from interp.methods import attribute
 
-    def read(run: Run, asked: Asked) -> np.ndarray:
-        return attribute.attribute(model, run, asked).of("head").double().cpu().numpy()
+    def read(run: Run, prompts: Asked) -> Tensor:
+        return attribute.attribute(model, run, prompts).of("head")
 
     return _read(model, task, top, attribute.wanted(model), read, components.heads(model))
 
@@ -126,9 +128,8 @@ def _heads_attributed(model: Transformer, task: Task, top: int) -> Stored:
 def _neurons_attributed(model: Transformer, task: Task, top: int) -> Stored:
     from interp.methods import neurons
 
-    def read(run: Run, asked: Asked) -> np.ndarray:
-        each = neurons.effects(model, run, asked).effect.flatten(0, 1)
-        return each.double().cpu().numpy()
+    def read(run: Run, prompts: Asked) -> Tensor:
+        return neurons.effects(model, run, prompts).effect.flatten(0, 1)
 
     return _read(model, task, top, neurons.kept(model), read, components.neurons(model))
 
@@ -138,22 +139,16 @@ def _read(
     task: Task,
     top: int,
     keep: Sequence[Site],
-    read: Callable[[Run, Asked], np.ndarray],
+    read: Callable[[Run, Asked], Tensor],
     every: Sequence[Component],
 ) -> Stored:
     from interp.methods import readings
     from interp.methods.asked import asked
-    from interp.methods.controls import Fresh
 
-    fresh = task.confirmation
-    prompts, again = asked(model, task), asked(model, fresh)
-    screen = Effects(read(prompts.run(model, keep=keep), prompts), every, task)
-    run = again.run(model, keep=keep)
-    controls = {
-        name: Effects(read(run, it.asked) * it.scale.cpu().numpy(), every, fresh)
-        for name, it in readings.others(model, fresh, run, again).items()
-    }
-    return _stored(screen, Fresh(Effects(read(run, again), every, fresh), controls), top)
+    prompts = asked(model, task)
+    values = read(prompts.run(model, keep=keep), prompts).double().cpu().numpy()
+    fresh = readings.on_fresh_prompts(model, task.confirmation, every, keep, read)
+    return _stored(Effects(values, every, task), fresh, top)
 
 
 _WRITES = "effects in random heads"

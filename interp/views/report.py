@@ -47,5 +47,5 @@ class Report(report.Report):
             checks=checks,
             not_run=[*shown.not_run(several), *not_run],
             limits=limits,
-            files={**(files or {}), **shown.files(several)},
+            files={**shown.files(several), **(files or {})},
         )
