@@ -20,12 +20,12 @@ import numpy as np
 import pandas as pd
 
 from interp import stats
+from interp.effects.selection import on_discovery
 from interp.errors import NotApplicable, UsageError, nearest
 from interp.report import Check, Headline, NotRun, Report, Section, Table
 from interp.stats import calibration, simulated
 from interp.study import Range, calibrated, meter, progress, study
 from interp.training.initial import fresh as untrained
-from interp.views import scores
 
 MOST = 0.05
 STUDIES = [
@@ -65,7 +65,7 @@ def calibration_of_verdicts(
     simulations: Annotated[int, Range(100, 100_000)] = 2000,
     seed: int = 0,
 ) -> Report:
-    scores.held_apart(task)
+    on_discovery(task)
     for name in studies:
         if name not in calibrated.SELECTIONS:
             raise UsageError(f"{name!r} chooses no components; {nearest(name, STUDIES)}")

@@ -41,7 +41,7 @@ from interp.report import (
 )
 from interp.study import Range, Tokens, progress, study
 from interp.tasks import prompt_tokens
-from interp.views import judged, tolerance
+from interp.views import rules, tolerance
 
 OFFSETS = [0, 1]
 # The share of sampled tokens that a copying head raises above all others, and the share of pairs that
@@ -125,7 +125,7 @@ def head_circuits(
             *_composition(composed, pairs, model.config),
         ],
         controls=[
-            judged.rule(
+            rules.rule(
                 "tokens paired at random (one pairing of the whole vocabulary, the scores of all "
                 "heads), and the "
                 "residual stream turned at random between two heads. Supported: at least one head copies in "

@@ -36,7 +36,7 @@ from interp.report import (
     Text,
 )
 from interp.study import Heads, Range, study
-from interp.views import figures, judged, tolerance
+from interp.views import figures, rules, tolerance
 
 # What a head of a kind must give to where its kind attends; and the fewest sequences that confirm.
 HALF, LEAST = 0.5, 12
@@ -161,8 +161,8 @@ def _verdict(confirmed, gained):
         # No earlier layer: there is no pair of heads to find.
         return "not supported"
     found = {
-        judged.against(HALF, confirmed["induction"], confirmed["previous_token"]),
-        judged.against(0.0, gained),
+        rules.against(HALF, confirmed["induction"], confirmed["previous_token"]),
+        rules.against(0.0, gained),
     }
     if found == {"supported"}:
         return "supported"
@@ -173,14 +173,14 @@ def _rule(confirmed, gained, follower, feeds):
     values = ", ".join(f"{name.replace('_', ' ')} {float(each.value):.2f} [{float(each.low):.2f}, "
                        f"{float(each.high):.2f}]" for name, each in confirmed.items())  # fmt: skip
     who = _name(follower) + (f" and {_name(feeds.iloc[0])}" if len(feeds) else "")
-    return judged.rule(
+    return rules.rule(
         f"no head attends more than half to where its kind would; picked on other sequences, {who} are "
         f"estimated on fresh ones: {values}. Supported: both intervals above {HALF}, and the "
         "gain's above zero; "
         "not supported: one of them below.",
         f"sequences of random tokens like the {gained.n} fresh ones; these heads of this model, not others.",
         f"an interval of attention is {_longest(confirmed):.2g} long at most, so a head that attends "
-        f"{HALF + _longest(confirmed):.2f} is found; for the gain, {judged.least(gained)} nats.",
+        f"{HALF + _longest(confirmed):.2f} is found; for the gain, {rules.least(gained)} nats.",
     )  # fmt: skip
 
 

@@ -33,7 +33,7 @@ from interp.training.data import of_texts
 from interp.training.initial import fresh
 from interp.training.loop import optimizer, train
 from interp.training.recipe import Recipe
-from interp.views import figures, judged
+from interp.views import figures, rules
 
 ALL = ["swahili", "zulu", "wolof", "ewe", "latvian", "estonian", "basque", "manx"]
 TRAINED = ["swahili", "ewe"]
@@ -240,7 +240,7 @@ def _verdict(fits: pd.DataFrame, differences: pd.DataFrame):
 def _rule(differences: pd.DataFrame):
     gained = differences[differences.second == GIVEN]
     longest = float((gained.ci_high - gained.ci_low).max())
-    return judged.rule(
+    return rules.rule(
         f"training gains nothing over {GIVEN}. Supported: every language's own tokenizer needs fewer tokens, "
         "and every interval of a difference lies below zero; not supported: one tokenizer needs "
         "no fewer, or an "

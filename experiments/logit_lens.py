@@ -17,6 +17,7 @@ import pandas as pd
 import torch
 
 from interp import stats
+from interp.effects.test import without_interval
 from interp.methods.asked import asked, places
 from interp.methods.lens import entries, lens, logit_differences
 from interp.report import (
@@ -35,7 +36,7 @@ from interp.report import (
 )
 from interp.stats.verdict import LEAST_CONFIRMING
 from interp.study import Example, study
-from interp.views import figures, judged, tested, tolerance
+from interp.views import figures, rules, tolerance
 
 THIRDS = 3
 
@@ -66,7 +67,7 @@ def logit_lens(model, task, *, seed: int = 0, example: Example = 0) -> Report:
     ]
     verdict = "not supported" if not all(check.passed for check in checks) else "inconclusive"
     if gained is not None and all(check.passed for check in checks):
-        verdict = judged.against(0.0, gained[0])
+        verdict = rules.against(0.0, gained[0])
     first_best = _first_kept(table.answer_top)
     words = model.to_str_tokens(run.tokens[example][run.real[example]])
     title = f"Prompt {example}; its answer is {task.kept[example].answer!r}"
@@ -117,7 +118,7 @@ def _confirmed(model, task, seed: int):
         for each in (late - early, late, early)
     ]
     enough = found[0].clusters >= LEAST_CONFIRMING
-    return fresh, found if enough else [tested.without_interval(each) for each in found]
+    return fresh, found if enough else [without_interval(each) for each in found]
 
 
 def _few(model) -> str:
@@ -138,13 +139,13 @@ def _rule(fresh, gained) -> list[Text]:
     if gained is None:
         return []
     return [
-        judged.rule(
+        rules.rule(
             "the answer gains as much over the first two thirds of the layers as over the last third; "
             "the layers were named beforehand. Supported: the interval of the difference lies above zero, "
             "not supported: below.",
             f"prompts like the {fresh.n} held-out ones, of {gained[0].clusters} independent "
             "groups (templates).",
-            f"{judged.least(gained[0])} logits; the difference is {float(gained[0].value):.3g}.",
+            f"{rules.least(gained[0])} logits; the difference is {float(gained[0].value):.3g}.",
         )
     ]
 

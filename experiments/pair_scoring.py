@@ -36,6 +36,7 @@ from interp.classifiers.names import HHEM, SHORT_NAMES, parted
 from interp.classifiers.opened import Opened, head_names, isolated, part_names
 from interp.classifiers.pairs import pairs as read_pairs
 from interp.components import Head
+from interp.effects.test import without_interval
 from interp.errors import NotApplicable, UnavailableError
 from interp.report import (
     Attention,
@@ -53,7 +54,7 @@ from interp.report import (
 )
 from interp.stats.verdict import LEAST_CONFIRMING, POWER, RECHOICES, smallest_effect
 from interp.study import Count, progress, study
-from interp.views import judged, tested, tolerance
+from interp.views import rules, tolerance
 
 PUBLISHED = "the published scores of HHEM 1.0"
 TOLERANCE = 1e-4
@@ -290,7 +291,7 @@ def on_the_other_half(opened, top) -> Evidence:
         + (f". Among random sets they rank p = {rank.p:.2g}." if rank.ran else "."),
         [headline("chosen heads on held-out premises", found.chosen, unit)],
         [
-            judged.rule(
+            rules.rule(
                 null,
                 f"pairs like the {found.chosen.n} held-out ones, of {clusters} clusters that share no "
                 "sentence",
@@ -341,13 +342,13 @@ def in_turn(opened, top) -> Evidence:
         [
             headline(
                 "chosen heads above random ones",
-                tested.without_interval(contest.difference),
+                without_interval(contest.difference),
                 opened.unit,
             )
         ],
         [
             controls_table(
-                {name: tested.without_interval(each) for name, each in found.items()},
+                {name: without_interval(each) for name, each in found.items()},
                 "Chosen heads against random ones, on the premise that was left out",
                 f"Each head counts in the direction that it had on the other premises. {few}",
             )

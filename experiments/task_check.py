@@ -17,7 +17,7 @@ from interp.errors import UsageError
 from interp.report import Chart, Report, Section, Series, Table, Text
 from interp.stats.intervals import LEAST_CLUSTERS
 from interp.study import progress, study
-from interp.views import figures, judged
+from interp.views import figures, rules
 
 # Prompts of every other task, and as many again of those templates that confirm.
 OTHERS = 24
@@ -72,7 +72,7 @@ def _verdict(gate):
 
 
 def _rule(gate) -> Text:
-    return judged.rule(
+    return rules.rule(
         "the model guesses, or does as well after the corrupted prompts. Supported: right on at least three "
         "quarters of the prompts, and half a logit above the corrupted ones.",
         f"prompts like these {gate.n}, of {gate.accuracy.clusters} independent groups "

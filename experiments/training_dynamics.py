@@ -33,7 +33,7 @@ from interp.training.initial import fresh
 from interp.training.presets import shape
 from interp.training.recipe import Recipe
 from interp.training.repeats import Repeats
-from interp.views import figures, judged
+from interp.views import figures, rules
 
 HEADS, WIDTH, BATCH = 4, 64, 32
 
@@ -85,9 +85,9 @@ def training_dynamics(
     began, ended = moments[rise].step, moments[reached].step
     twice, unmatched = 2 * float(last.chance["previous_token"][0]), max(0.2, 3 * chance)
     found = [
-        judged.against(0.5, score),
-        judged.against(0.0, gain),
-        judged.against(twice, previous),
+        rules.against(0.5, score),
+        rules.against(0.0, gain),
+        rules.against(twice, previous),
         "supported" if control_best < unmatched else "not supported",
     ]
     return Report(
@@ -114,14 +114,14 @@ def training_dynamics(
             Section("Every measurement", [Table("moments", _frame(moments, follower, before))]),
         ],
         controls=[
-            judged.rule(
+            rules.rule(
                 "the same training at one fixed distance, which needs no matching: its best head has to stay "
                 f"below {unmatched:.2f}. Supported: the induction head's interval above one "
                 "half, the gain's above "
                 f"zero, the previous-token head's above {twice:.2f}; not supported: one of them below.",
                 f"sequences like the {sequences - half} that did not pick the pair, of this one training; "
                 "another seed is another training.",
-                f"for the gain, {judged.least(gain)} nats; for induction, an interval of "
+                f"for the gain, {rules.least(gain)} nats; for induction, an interval of "
                 f"{float(score.high - score.low):.2g} finds a head that attends "
                 f"{0.5 + float(score.high - score.low):.2f}.",
             ),

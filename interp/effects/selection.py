@@ -103,14 +103,14 @@ class Selection:
 
 def select(effects: Effects, top: int) -> Selection:
     """The `top` components by magnitude of their mean of clusters' means on the discovery half."""
-    discovery = held_apart(effects.task)
+    discovery = on_discovery(effects.task)
     half = effects.where(discovery)
     means = stats.cluster_means(half.values, half.task.clusters).mean(-1)
     rows = np.argsort(-np.abs(means), kind="stable")[:top]
     return Selection(effects, rows, np.sign(means), discovery)
 
 
-def held_apart(task: Task) -> Bool[np.ndarray, " example"]:
+def on_discovery(task: Task) -> Bool[np.ndarray, " example"]:
     """The discovery half of a screen, once it is sure that there are a held-out half and fresh prompts.
 
     Raises  NotApplicable, with the reason and the way out, if there are not.

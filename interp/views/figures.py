@@ -4,13 +4,9 @@ from __future__ import annotations
 
 from math import isnan
 
-import numpy as np
-
 from interp import stats
 from interp.report import Headline
 from interp.stats import Estimate
-from interp.stats.intervals import LEAST_CLUSTERS
-from interp.tasks import Task
 
 
 def headline(
@@ -31,15 +27,3 @@ def headline(
     if estimate.skewness is not None and abs(float(estimate.skewness[at])) > stats.SKEWED:
         said.append("skewed over templates: the interval may be too short")
     return Headline(label, value, unit, low, high, estimate.n, "; ".join(said))
-
-
-def p_note(task: Task, rows: int) -> str:
-    """What a table of p-values over all prompts of the screen, corrected for so many rows, says."""
-    clusters = len(np.unique(task.clusters))
-    said = (
-        f"Means of {clusters} templates' means; p inverts the interval, p_corrected is for "
-        f"{rows} rows together"
-    )
-    if clusters < LEAST_CLUSTERS:
-        return f"{said}. So few templates make long intervals: more prompts (--n) help."
-    return f"{said}."

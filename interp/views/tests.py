@@ -10,9 +10,7 @@ import pandas as pd
 from interp import stats
 from interp.effects.test import Test, too_few
 from interp.report import Distribution, Headline, NotRun, Table, Text
-from interp.report.blocks import Verdict
-from interp.stats import Estimate
-from interp.stats.verdict import POWER, RECHOICES, Confirmation, smallest_effect
+from interp.stats.verdict import POWER, RECHOICES, smallest_effect
 
 
 def confirmed(test: Test, name: str = "confirmed") -> Table:
@@ -119,29 +117,6 @@ def controls(tests: Sequence[Test]) -> list[Text | Table]:
         "Other controls: on the fresh prompts, paired difference with its interval.",
     )
     return [*(Text(_words(each, several)) for each in tests), table]
-
-
-def rule(null: str, population: str, power: str) -> Text:
-    """The rule of a study whose question is of another kind, in the same terms."""
-    lines = {"Null": null, "Population": population, "Power": power}
-    said = "\n".join(f"- **{name}**: {text}" for name, text in lines.items())
-    return Text(f"What the verdict rests on.\n\n{said}")
-
-
-def against(threshold: float, *estimates: Estimate) -> Verdict:
-    """Supported if every interval lies above the threshold, not supported if one lies below it, else
-    inconclusive; an estimate without interval decides nothing."""
-    if all(float(each.low) > threshold for each in estimates):
-        return "supported"
-    if any(float(each.high) < threshold for each in estimates):
-        return "not supported"
-    return "inconclusive"
-
-
-def least(estimate: Estimate) -> str:
-    """The smallest mean that an interval like this one's would tell from zero 8 times in 10, in words."""
-    found = smallest_effect(Confirmation(estimate, {}, {}))
-    return f"the smallest mean found {POWER * 10:.0f} times in 10 is {found:.3g}"
 
 
 def not_run(tests: Sequence[Test]) -> list[NotRun]:
