@@ -26,7 +26,6 @@ from interp import components, sites, stats
 from interp.components import Slice
 from interp.effects import Effects
 from interp.methods import controls
-from interp.methods.batches import aligned
 from interp.methods.grid import (
     OF_A_HEAD,
     cell_table,
@@ -37,12 +36,12 @@ from interp.methods.grid import (
 )
 from interp.methods.patch import (
     At,
-    labels,
     patch,
     worst_error,
 )
 from interp.report import Chart, Check, Headline, Heatmap, Maps, Section, Series, Table
 from interp.study import Count, Heads, Report, study
+from interp.tasks.batches import aligned, labels
 from interp.views import effects, figures, tests, tolerance
 
 STREAM = ("resid_pre", "resid_mid", "attn_out", "mlp_out")

@@ -22,10 +22,10 @@ from interp.components import Head
 from interp.effects import Effects, Test
 from interp.errors import NotApplicable
 from interp.methods import attribute
-from interp.methods.asked import asked, places
 from interp.methods.attention import between
 from interp.report import Attention, Check, Heatmap, Maps, Section, Table
 from interp.study import Heads, Report, study
+from interp.tasks.batches import places, whole
 from interp.views import figures, tests, tolerance
 
 SHOWN = 4
@@ -49,7 +49,7 @@ def attention_patterns(model, task, *, seed: int = 0, top: Heads = 8) -> Report:
             f"the prompts of {task.name} name no position but the first and the last, so there is nothing to "
             "attend to; a file names positions in columns pos_NAME"
         )
-    prompts = asked(model, task)
+    prompts = whole(task, model.device)
     layers = range(model.config.n_layers)
     run = prompts.run(
         model, keep={*attribute.wanted(model), *(sites.pattern(layer) for layer in layers)}
@@ -119,7 +119,7 @@ def _tested(model, run, chosen, inner, seed: int) -> Test:
     """The attention that the chosen heads give to named words, on fresh prompts."""
     task, heads = chosen.screen.task, chosen.components
     fresh = task.confirmation
-    prompts = asked(model, fresh)
+    prompts = whole(fresh, model.device)
     again = prompts.run(model, keep={sites.pattern(head.layer) for head in heads})
     every = chosen.screen.components
     on_screen = Effects(_given(run, every, places(task), inner), every, task, ATTENTION)

@@ -29,10 +29,10 @@ from interp.effects import Effects
 from interp.errors import UsageError
 from interp.methods import attribute
 from interp.methods.ablate import ablate
-from interp.methods.asked import asked
 from interp.methods.weight_distance import distances
 from interp.report import Chart, Check, Headline, Maps, Section, Series, Table
 from interp.study import Components, Report, study
+from interp.tasks.batches import whole
 from interp.tasks.validity import LEAST_ACCURACY
 from interp.views import ablations, effects, figures, tests, tolerance
 
@@ -241,7 +241,7 @@ def attributions(models, task):
     from adding up to each model's logit difference, beside how far rounding may be."""
     pooled, errors = {}, {}
     for side, each in models.items():
-        prompts = asked(each, task)
+        prompts = whole(task, each.device)
         run = prompts.run(each, keep=attribute.wanted(each))
         found = attribute.attribute(each, run, prompts)
         wide = tolerance.rounding(each.dtype, found.scale, len(found.components))

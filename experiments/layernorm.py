@@ -19,7 +19,6 @@ import torch
 from interp import edits, sites, stats
 from interp.errors import UsageError
 from interp.methods import attribute
-from interp.methods.asked import asked
 from interp.methods.norms import centred, folded, mean_share, scales
 from interp.methods.rescaling import frozen_and_anew, without
 from interp.report import (
@@ -36,6 +35,7 @@ from interp.report import (
     Text,
 )
 from interp.study import study
+from interp.tasks.batches import whole
 from interp.views import tolerance
 
 
@@ -51,7 +51,7 @@ def _reason(model) -> str | None:
     applies=_reason,
 )
 def layernorm(model, task, *, seed: int = 0) -> Report:
-    prompts = asked(model, task)
+    prompts = whole(task, model.device)
     places = [
         site for site in model.sites if site.kind in ("ln1_scale", "ln2_scale", "final_scale")
     ]
@@ -79,15 +79,15 @@ def layernorm(model, task, *, seed: int = 0) -> Report:
         refused = str(error)
         not_run.append(NotRun("centring what is written to the stream", refused))
     attribution, scale, n_terms = _attributions(model, run, prompts)
-    whole = attribution.set_index("left out").largest_error
+    missed = attribution.set_index("left out").largest_error
     closes = tolerance.rounding(model.dtype, scale, n_terms)
-    checks.append(Check("attribution with all of the norm adds up", whole["nothing"], closes))
+    checks.append(Check("attribution with all of the norm adds up", missed["nothing"], closes))
     controls, hidden = tolerance.parted(
         [
             tolerance.control(
-                f"attribution without {name}, error", whole[name], closes, model.dtype
+                f"attribution without {name}, error", missed[name], closes, model.dtype
             )
-            for name in whole.index.drop("nothing")
+            for name in missed.index.drop("nothing")
         ]
     )
     checks += controls
@@ -165,10 +165,10 @@ def _attributions(model, run, prompts) -> tuple[pd.DataFrame, float, int]:
 
 
 def _frozen_run(model, task, prompts, run, places, seed: int) -> pd.DataFrame:
-    other = asked(model, task, corrupted=True)
-    own = other.run(model)
-    held = other.run(model, edits=[edits.freeze(site, run.cache) for site in places])
-    columns = torch.stack([prompts.answer, prompts.wrong], -1)
+    own = prompts.run(model, corrupted=True)
+    scales = [edits.freeze(site, run.cache) for site in places]
+    held = prompts.run(model, edits=scales, corrupted=True)
+    columns = torch.stack([prompts.answer, prompts.distractor], -1)
     differences = []
     for each in (run, own, held):
         answer, wrong = each.logits[:, -1].gather(-1, columns).unbind(-1)

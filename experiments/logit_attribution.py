@@ -23,7 +23,6 @@ from interp import components, sites, stats
 from interp.components import Head
 from interp.effects import Effects, Test
 from interp.methods import attention, attribute, neurons, readings
-from interp.methods.asked import asked, places
 from interp.report import (
     Check,
     Flow,
@@ -34,6 +33,7 @@ from interp.report import (
     Text,
 )
 from interp.study import Heads, Report, study
+from interp.tasks.batches import places, whole
 from interp.views import effects, figures, tests, tolerance
 
 KEYS = ["component", "layer", "head"]
@@ -48,7 +48,7 @@ KEYS = ["component", "layer", "head"]
     cost=12,
 )
 def logit_attribution(model, task, *, seed: int = 0, top: Heads = 10, scores: Heads = 3) -> Report:
-    prompts = asked(model, task)
+    prompts = whole(task, model.device)
     layers = range(model.config.n_layers)
     attended = [site(layer) for layer in layers for site in (sites.pattern, sites.v)]
     run = prompts.run(model, keep={*attribute.wanted(model), *attended})

@@ -18,7 +18,6 @@ import torch
 
 from interp import stats
 from interp.effects.test import without_interval
-from interp.methods.asked import asked, places
 from interp.methods.lens import entries, lens, logit_differences
 from interp.report import (
     Chart,
@@ -36,6 +35,7 @@ from interp.report import (
 )
 from interp.stats.verdict import LEAST_CONFIRMING
 from interp.study import Example, study
+from interp.tasks.batches import places, whole
 from interp.views import figures, rules, tolerance
 
 THIRDS = 3
@@ -49,11 +49,11 @@ THIRDS = 3
     cost=5,
 )
 def logit_lens(model, task, *, seed: int = 0, example: Example = 0) -> Report:
-    prompts = asked(model, task)
+    prompts = whole(task, model.device)
     generator = torch.Generator().manual_seed(seed)
     random = torch.randint(model.config.d_vocab_out, (task.n,), generator=generator)
     run = prompts.run(model, keep=entries(model))
-    tokens = torch.stack([prompts.answer, prompts.wrong, random.to(prompts.answer)])
+    tokens = torch.stack([prompts.answer, prompts.distractor, random.to(prompts.answer)])
     seen = lens(model, run, tokens)
     rows = torch.arange(task.n, device=prompts.end.device)
     table = _by_layer(seen, rows, prompts.end, task.clusters, seed)
@@ -110,7 +110,7 @@ def _confirmed(model, task, seed: int):
     fresh = task.confirmation
     if model.config.n_layers < THIRDS:
         return fresh, None
-    apart = logit_differences(model, asked(model, fresh)).cpu().numpy()
+    apart = logit_differences(model, whole(fresh, model.device)).cpu().numpy()
     two_thirds = round((len(apart) - 1) * 2 / 3)
     late, early = apart[-1] - apart[two_thirds], apart[two_thirds] - apart[0]
     found = [

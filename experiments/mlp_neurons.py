@@ -19,11 +19,11 @@ import torch
 from interp import components, sites, stats
 from interp.effects import Effects
 from interp.methods import attribute, neurons, readings
-from interp.methods.asked import asked
 from interp.methods.passages import passages
 from interp.report import Chart, Check, Headline, Section, Series, Table, TokenStrip
 from interp.study import Neurons, Report, Tokens, study
 from interp.tasks import prompt_tokens
+from interp.tasks.batches import whole
 from interp.views import tests, tolerance
 
 LENGTH = 64
@@ -43,7 +43,7 @@ def _reason(model) -> str | None:
 def mlp_neurons(
     model, task, *, seed: int = 0, top: Neurons = 10, tokens: Tokens = 6, text: str | None = None
 ) -> Report:
-    every, prompts = components.neurons(model), asked(model, task)
+    every, prompts = components.neurons(model), whole(task, model.device)
     run = prompts.run(model, keep=neurons.kept(model))
     found = neurons.effects(model, run, prompts)
     effect = Effects(found.effect.flatten(0, 1).double().cpu().numpy(), every, task)
@@ -78,8 +78,8 @@ def mlp_neurons(
 
 def _adds_up(model, run, prompts, found) -> Check:
     """All neurons against the MLPs' outputs read along the same direction."""
-    whole = prompts.run(model, keep=attribute.wanted(model))
-    mlps = attribute.attribute(model, whole, prompts).of("mlp").sum(0)
+    kept = prompts.run(model, keep=attribute.wanted(model))
+    mlps = attribute.attribute(model, kept, prompts).of("mlp").sum(0)
     error = float((found.effect.sum((0, 1)) - mlps).abs().max())
     together = found.effect.abs().sum((0, 1))
     wide = tolerance.rounding(model.dtype, float(together.max()), found.effect[..., 0].numel())

@@ -25,7 +25,6 @@ import pandas as pd
 from interp import components
 from interp.components import MLP, Head, Logits
 from interp.effects import Effects, Test
-from interp.methods.batches import by_length
 from interp.methods.carry import needed
 from interp.methods.moves import WAYS
 from interp.methods.naive_path import naive_path
@@ -33,6 +32,7 @@ from interp.methods.paths import all_senders, paths
 from interp.methods.receivers import Receiver
 from interp.report import Chart, Check, Heatmap, Maps, Section, Series, Table
 from interp.study import Count, Heads, Report, study
+from interp.tasks.batches import by_length
 from interp.views import effects, tests, tolerance
 
 COLUMNS = ["receiver", "input", "sender_kind", "layer", "head", "effect", "ci_low", "ci_high"]

@@ -28,7 +28,7 @@ from interp.components import Head, Slice
 from interp.effects import Effects
 from interp.errors import NotApplicable, UsageError
 from interp.methods import controls
-from interp.methods.patch import At, labels, patch, worst_error
+from interp.methods.patch import At, patch, worst_error
 from interp.report import (
     Chart,
     Check,
@@ -41,6 +41,7 @@ from interp.report import (
     TokenStrip,
 )
 from interp.study import Count, Heads, Report, study
+from interp.tasks.batches import labels
 from interp.views import effects, figures, tests, tolerance
 
 # Which corruption of the task turns round which signal.

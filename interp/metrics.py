@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field, replace
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from einops import rearrange
@@ -19,6 +19,9 @@ from torch import Tensor
 
 from interp.errors import UsageError
 from interp.transformer.run import LogitsAt, read_positions
+
+if TYPE_CHECKING:
+    from interp.tasks.batches import PromptBatch
 
 
 class Metric(ABC):
@@ -113,6 +116,11 @@ class LogitDifference(Metric):
     def only(self, prompts: slice) -> LogitDifference:
         answers = {"answer": self.answer[prompts], "wrong": self.wrong[prompts]}
         return replace(self, **answers, at=_only(self.at, prompts))
+
+
+def logit_difference(batch: PromptBatch) -> LogitDifference:
+    """The logit difference of a batch's answers and distractors at each prompt's end."""
+    return LogitDifference(batch.answer, batch.distractor)
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,9 +11,9 @@ from interp.bench.rows import Row
 from interp.bench.subject import Subject
 from interp.bench.timing import interleaved, peak_memory
 from interp.methods import attribute
-from interp.methods.asked import Asked
 from interp.methods.lens import entries, lens
 from interp.methods.rescaling import without
+from interp.tasks.batches import PromptBatch
 
 
 def attribute_heads(subject: Subject, n_prompts: int) -> list[Row]:
@@ -23,7 +23,7 @@ def attribute_heads(subject: Subject, n_prompts: int) -> list[Row]:
     TransformerLens's leave the final norm's weight out; that they are ours without it is checked.
     """
     some = subject.of(n_prompts)
-    prompts = _asked(some)
+    prompts = _prompts(some)
     run = prompts.run(some.ours, keep=attribute.wanted(some.ours))
     with torch.no_grad():
         _, cache = some.transformerlens.run_with_cache(some.clean)
@@ -41,7 +41,7 @@ def attribute_heads(subject: Subject, n_prompts: int) -> list[Row]:
         found: Tensor = cache.logit_attrs(
             stacked,
             tokens=prompts.answer,
-            incorrect_tokens=prompts.wrong,
+            incorrect_tokens=prompts.distractor,
             pos_slice=-1,
             has_batch_dim=True,
         )
@@ -56,7 +56,7 @@ def logit_lens(subject: Subject, n_prompts: int) -> list[Row]:
     """Rank and log-probability of the answer, KL and entropy at every layer and position, beside the
     loop that everybody writes: the whole stack of log-probabilities, then each of the four."""
     some = subject.of(n_prompts)
-    prompts = _asked(some)
+    prompts = _prompts(some)
     model = some.ours
     run = prompts.run(model, keep=entries(model))
 
@@ -112,10 +112,8 @@ def _row(
     )
 
 
-def _asked(some: Subject) -> Asked:
-    end = torch.full((len(some.clean),), some.clean.shape[1] - 1)
-    real = torch.ones_like(some.clean, dtype=torch.bool)
-    return Asked(some.clean, real, end, some.metric.answer, some.metric.wrong)
+def _prompts(some: Subject) -> PromptBatch:
+    return PromptBatch.of_tokens(some.clean, some.corrupted, some.metric.answer, some.metric.wrong)
 
 
 ROWS: dict[str, Callable[[Subject, int], list[Row]]] = {

@@ -25,12 +25,13 @@ from interp.components import Component, Slice, sites_of
 from interp.edits import Edit
 from interp.effects import Effects
 from interp.engine import sweep
-from interp.methods.batches import Batch, by_length, gathered
 from interp.methods.direct import readout
 from interp.methods.means import no_means, template_means
 from interp.methods.writing import change_written
+from interp.metrics import logit_difference
 from interp.sites import Site
 from interp.tasks import Task
+from interp.tasks.batches import PromptBatch, by_length, gathered
 from interp.transformer import Transformer
 from interp.transformer.project import packed
 
@@ -56,7 +57,7 @@ class Values:
     """What some sites hold on the clean prompts of a batch, and under each ablation."""
 
     def __init__(
-        self, model: Transformer, task: Task, batch: Batch, wanted: Sequence[Site]
+        self, model: Transformer, task: Task, batch: PromptBatch, wanted: Sequence[Site]
     ) -> None:
         self.batch, self.model, self._task = batch, model, task
         self.stream_end = sites.resid_post(model.config.n_layers - 1)
@@ -121,12 +122,13 @@ def ablate(
         for batch in by_length(task, model.device):
             values = Values(model, task, batch, sites_of(components, model))
             interventions = [edits_of(each, kind, values) for kind in kinds for each in components]
-            total.append((batch, sweep(model, batch.clean, interventions, batch.metric)))
+            metric = logit_difference(batch)
+            total.append((batch, sweep(model, batch.clean, interventions, metric)))
             directly = [_direct(model, components, kind, values) for kind in kinds]
             direct.append((batch, torch.cat(directly)))
-            clean.append((batch, readout(model, batch.metric)(values.stream)[None]))
+            clean.append((batch, readout(model, metric)(values.stream)[None]))
 
-    def by_kind(parts: list[tuple[Batch, Tensor]]) -> dict[Kind, Effects]:
+    def by_kind(parts: list[tuple[PromptBatch, Tensor]]) -> dict[Kind, Effects]:
         each = gathered(task, parts).reshape(len(kinds), len(components), task.n)
         return {kind: Effects(one, components, task) for kind, one in zip(kinds, each, strict=True)}
 
@@ -138,7 +140,7 @@ def _direct(
 ) -> Float[Tensor, "component batch"]:
     new = values.under(kind)
     changes = torch.stack([change_written(model, each, values.clean, new) for each in components])
-    return readout(model, values.batch.metric).effect(values.stream, changes)
+    return readout(model, logit_difference(values.batch)).effect(values.stream, changes)
 
 
 @torch.no_grad()
@@ -148,8 +150,9 @@ def naive_effect(
     """The effect of one ablation by a whole forward pass: what every sweep has to agree with."""
     batch = values.batch
     run = model.run(batch.clean, edits=edits_of(component, kind, values), logits_at=-1)
-    answer, wrong = run.logits[:, 0].double().gather(-1, batch.metric.columns).unbind(-1)
-    return answer - wrong - readout(model, batch.metric)(values.stream)
+    metric = logit_difference(batch)
+    answer, wrong = run.logits[:, 0].double().gather(-1, metric.columns).unbind(-1)
+    return answer - wrong - readout(model, metric)(values.stream)
 
 
 @torch.no_grad()

@@ -23,9 +23,9 @@ from torch import Tensor
 from interp import sites
 from interp.components import Component, Head
 from interp.errors import UsageError
-from interp.methods.asked import at
 from interp.methods.decompose import needs, project
 from interp.methods.norms import through
+from interp.methods.positions import at
 from interp.sites import Site
 from interp.transformer import Run, Transformer
 from interp.transformer.attention import Attention

@@ -20,10 +20,11 @@ from torch import Tensor
 
 from interp import sites
 from interp.components import Component, Head
-from interp.methods.asked import Asked, at
 from interp.methods.decompose import needs, project
 from interp.methods.norms import through
+from interp.methods.positions import at
 from interp.sites import Site
+from interp.tasks.batches import PromptBatch
 from interp.transformer import Run, Transformer
 
 
@@ -120,16 +121,16 @@ def reading(
 
 
 @torch.no_grad()
-def attribute(model: Transformer, run: Run, prompts: Asked) -> Attribution:
+def attribute(model: Transformer, run: Run, prompts: PromptBatch) -> Attribution:
     """Every component's direct effect on the logit difference, from a run that kept `wanted`.
 
     Raises  UsageError if it did not.
     """
     end = at(run, prompts.end[:, None])
-    read = reading(model, end, prompts.answer[:, None], prompts.wrong[:, None])
+    read = reading(model, end, prompts.answer[:, None], prompts.distractor[:, None])
     found = project(model, end, stream_end(model), read.direction)
     logits = run.logits[:, -1]
-    both = torch.stack([prompts.answer, prompts.wrong], -1)
+    both = torch.stack([prompts.answer, prompts.distractor], -1)
     answer, wrong = logits.gather(-1, both).unbind(-1)
     return Attribution(found.components, found.parts[..., 0], read.constant[:, 0], answer - wrong)
 
@@ -138,7 +139,7 @@ def attribute(model: Transformer, run: Run, prompts: Asked) -> Attribution:
 def by_source(
     model: Transformer,
     run: Run,
-    prompts: Asked,
+    prompts: PromptBatch,
     head: Head,
 ) -> Float[Tensor, "batch pos"]:
     """What this head brings to the logit difference from each position that it attends to, from a run
@@ -148,7 +149,7 @@ def by_source(
     """
     head.check(model)
     end = at(run, prompts.end[:, None])
-    read = reading(model, end, prompts.answer[:, None], prompts.wrong[:, None]).direction[:, 0]
+    read = reading(model, end, prompts.answer[:, None], prompts.distractor[:, None]).direction[:, 0]
     examples = torch.arange(len(read), device=read.device)
     pattern = run.cache[sites.pattern(head.layer)][examples, head.index, prompts.end]
     v = run.cache[sites.v(head.layer)][:, :, head.index // model.config.group]

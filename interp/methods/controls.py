@@ -25,12 +25,13 @@ from interp.components import Component, sites_of
 from interp.edits import Edit
 from interp.effects import Effects
 from interp.engine import sweep
-from interp.methods.batches import Batch, aligned, by_length, gathered
 from interp.methods.direct import readout
 from interp.methods.moves import WAYS, Bank, Direction, Moves
 from interp.methods.patch import position
 from interp.methods.writing import change_written
+from interp.metrics import logit_difference
 from interp.tasks import Task
+from interp.tasks.batches import PromptBatch, aligned, by_length, gathered
 from interp.transformer import Transformer
 from interp.transformer.project import packed
 
@@ -79,7 +80,7 @@ def on_fresh_prompts(
             ways: list[Values] = [run.other]
             ways += [run.moved(bank, way, draw, seed) for way in WAYS for draw in range(draws)]
             interventions = [_edits(model, each, new, where) for new in ways for each in components]
-            metric = run.batch.metric
+            metric = logit_difference(run.batch)
             found.append((run.batch, sweep(model, run.base_tokens, interventions, metric)))
     return _fresh(fresh, found, runs, components, draws)
 
@@ -105,14 +106,14 @@ def directly_on_fresh_prompts(
         changes = torch.stack(
             [change_written(model, each, run.base, new) for new in ways for each in components]
         )
-        read, stream = readout(model, run.batch.metric), run.base[end][:, -1].double()
+        read, stream = readout(model, logit_difference(run.batch)), run.base[end][:, -1].double()
         found.append((run.batch, read.effect(stream, changes)))
     return _fresh(fresh, found, runs, components, draws)
 
 
 def _fresh(
     fresh: Task,
-    found: Sequence[tuple[Batch, Float[Tensor, "intervention batch"]]],
+    found: Sequence[tuple[PromptBatch, Float[Tensor, "intervention batch"]]],
     runs: Sequence[Moves],
     components: Sequence[Component],
     draws: int,

@@ -17,8 +17,9 @@ from interp import sites
 from interp.components import neurons
 from interp.effects import Effects
 from interp.methods.ablate import Kind, Values
-from interp.methods.batches import by_length, gathered
+from interp.metrics import logit_difference
 from interp.tasks import Task
+from interp.tasks.batches import by_length, gathered
 from interp.transformer import Transformer
 
 
@@ -29,7 +30,7 @@ def neuron_effects(model: Transformer, task: Task, kind: Kind) -> Effects:
     for batch in by_length(task, model.device):
         values = Values(model, task, batch, posts)
         run = model.run(batch.clean, keep=posts, logits_at=-1, grad=True)
-        answer, wrong = run.logits[:, 0].gather(-1, batch.metric.columns).unbind(-1)
+        answer, wrong = run.logits[:, 0].gather(-1, logit_difference(batch).columns).unbind(-1)
         slopes = torch.autograd.grad((answer - wrong).sum(), [run.cache[site] for site in posts])
         new = values.under(kind)
         each = [

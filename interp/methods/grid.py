@@ -9,10 +9,10 @@ import pandas as pd
 from jaxtyping import Float
 
 from interp.components import Head, Slice
-from interp.methods.batches import Batch
-from interp.methods.patch import FIRST, At, Patched, labels, n_heads_at, patch_batch
+from interp.methods.patch import At, Patched, n_heads_at, patch_batch
 from interp.sites import Site
 from interp.tasks import Task
+from interp.tasks.batches import FIRST, PromptBatch, labels
 from interp.transformer import Transformer
 
 OF_A_HEAD = ("z", "q", "k", "v", "pattern")
@@ -46,7 +46,7 @@ def cell_table(done: Patched, task: Task) -> pd.DataFrame:
 
 
 def template_table(
-    model: Transformer, batch: Batch, kinds: Sequence[str]
+    model: Transformer, batch: PromptBatch, kinds: Sequence[str]
 ) -> tuple[list[str], pd.DataFrame]:
     """The tokens of the first prompt of one template, and site, template, layer, position, label,
     effect and recovery of denoising, for every position and not only the named ones."""

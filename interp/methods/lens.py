@@ -16,10 +16,10 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from interp import sites
-from interp.methods.asked import Asked
 from interp.methods.direct import readout
 from interp.metrics import LogitDifference
 from interp.sites import Site
+from interp.tasks.batches import PromptBatch
 from interp.transformer import Run, Transformer
 from interp.transformer.project import packed
 from interp.transformer.tap import Untapped
@@ -88,13 +88,13 @@ def lens(model: Transformer, run: Run, tokens: Int[Tensor, "label batch"]) -> Le
 
 
 @torch.no_grad()
-def logit_differences(model: Transformer, prompts: Asked) -> Float[Tensor, "layer batch"]:
+def logit_differences(model: Transformer, prompts: PromptBatch) -> Float[Tensor, "layer batch"]:
     """Answer minus wrong at the end of each prompt, in every entry: what two tokens need of the lens,
     whose log-probabilities differ by as much."""
     run = prompts.run(model, keep=entries(model))
     examples = torch.arange(len(prompts.end), device=prompts.end.device)
     ends = torch.stack([run.cache[site][examples, prompts.end] for site in entries(model)])
-    return readout(model, LogitDifference(prompts.answer, prompts.wrong))(ends)
+    return readout(model, LogitDifference(prompts.answer, prompts.distractor))(ends)
 
 
 def _log_probs(model: Transformer, rows: Float[Tensor, "pos d_model"]) -> Tensor:

@@ -18,9 +18,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from interp.methods.batches import Batch
 from interp.methods.directions import noise
+from interp.metrics import logit_difference
 from interp.sites import Site
+from interp.tasks.batches import PromptBatch
 from interp.transformer import Transformer
 
 Direction = Literal["denoise", "noise"]
@@ -39,7 +40,7 @@ class Moves:
     def __init__(
         self,
         model: Transformer,
-        batch: Batch,
+        batch: PromptBatch,
         wanted: Sequence[Site],
         direction: Direction = "noise",
     ) -> None:
@@ -48,7 +49,7 @@ class Moves:
         self.base_tokens, source = tokens if direction == "noise" else tokens[::-1]
         runs = [model.run(each, keep=wanted, logits_at=-1) for each in (self.base_tokens, source)]
         self.base, self.other = (run.cache for run in runs)
-        columns = batch.metric.columns
+        columns = logit_difference(batch).columns
         base, other = (run.logits[:, 0].double().gather(-1, columns) for run in runs)
         self.gap = (other - base)[:, 0] - (other - base)[:, 1]
 

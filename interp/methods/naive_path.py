@@ -12,16 +12,17 @@ from torch import Tensor
 
 from interp import edits, sites
 from interp.components import Component
-from interp.methods.batches import Batch
 from interp.methods.carry import Mlps
 from interp.methods.receivers import Receiver, query_heads, read_at
+from interp.metrics import logit_difference
+from interp.tasks.batches import PromptBatch
 from interp.transformer import Run, Transformer
 
 
 @torch.no_grad()
 def naive_path(
     model: Transformer,
-    batch: Batch,
+    batch: PromptBatch,
     sender: Component,
     receiver: Receiver,
     new: Mapping[Any, Tensor],
@@ -52,7 +53,7 @@ def naive_path(
     return _difference(batch, model.run(batch.clean, edits=[last])) - before
 
 
-def _difference(batch: Batch, run: Run) -> Float[Tensor, " batch"]:
+def _difference(batch: PromptBatch, run: Run) -> Float[Tensor, " batch"]:
     end = run.logits[:, -1].double()
-    answer, wrong = end.gather(-1, batch.metric.columns).unbind(-1)
+    answer, wrong = end.gather(-1, logit_difference(batch).columns).unbind(-1)
     return answer - wrong

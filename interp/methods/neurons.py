@@ -19,9 +19,10 @@ from torch import Tensor
 
 from interp import sites
 from interp.components import Neuron
-from interp.methods.asked import Asked, at
 from interp.methods.attribute import reading
+from interp.methods.positions import at
 from interp.sites import Site
+from interp.tasks.batches import PromptBatch
 from interp.transformer import Run, Transformer
 
 
@@ -34,10 +35,10 @@ class Effects:
 
 
 @torch.no_grad()
-def effects(model: Transformer, run: Run, prompts: Asked) -> Effects:
+def effects(model: Transformer, run: Run, prompts: PromptBatch) -> Effects:
     """Every neuron's direct effect, from a run that kept mlp_post and the final norm's scale."""
     end = at(run, prompts.end[:, None])
-    read = reading(model, end, prompts.answer[:, None], prompts.wrong[:, None]).direction[:, 0]
+    read = reading(model, end, prompts.answer[:, None], prompts.distractor[:, None]).direction[:, 0]
     activation = end.cache.stack("mlp_post")[:, :, 0]
     onto = torch.stack(
         [

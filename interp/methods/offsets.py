@@ -29,11 +29,12 @@ from interp.components import Component, heads, mlps, sites_of
 from interp.edits import Edit
 from interp.errors import UsageError
 from interp.methods.ablate import Kind, Values, edits_of
-from interp.methods.batches import Batch, by_length, gathered
 from interp.methods.direct import Readout, readout
 from interp.methods.writing import change_written
+from interp.metrics import logit_difference
 from interp.sites import Site
 from interp.tasks import Task
+from interp.tasks.batches import PromptBatch, by_length, gathered
 from interp.transformer import Run, Transformer
 from interp.transformer.project import packed
 
@@ -92,13 +93,13 @@ def offsets(model: Transformer, task: Task, components: Sequence[Component], kin
     kept = [sites.z(layer) for layer in layers]
     if model.config.d_mlp:
         kept += [sites.mlp_out(layer) for layer in layers]
-    found: list[list[tuple[Batch, Tensor]]] = [[] for _ in components]
+    found: list[list[tuple[PromptBatch, Tensor]]] = [[] for _ in components]
     with packed(model, unembedding=False):
         for batch in by_length(task, model.device):
             values = Values(
                 model, task, batch, list(dict.fromkeys([*sites_of(components, model), *kept]))
             )
-            read = readout(model, batch.metric)
+            read = readout(model, logit_difference(batch))
             reads = _reads(model, read)
             written = _contributions(values.clean, read, reads)
             together = max(1, _TOKENS // batch.clean.numel())
@@ -167,7 +168,7 @@ def _terms(
 ) -> Float[Tensor, "5 batch"]:
     """Total, direct, later heads, later MLPs and rescaling, from the ablated run and from the change
     in what every head and MLP contributes."""
-    metric, clean = values.batch.metric, read(values.stream)
+    metric, clean = logit_difference(values.batch), read(values.stream)
     answer, wrong = run.logits[:, 0].gather(-1, metric.columns).unbind(-1)
     directly = values.stream + own
     scale, last = read.scale(directly), run.cache[values.stream_end][:, -1]

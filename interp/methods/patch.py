@@ -26,15 +26,13 @@ from interp.cache import Cache
 from interp.components import Component, Slice
 from interp.edits import Edit
 from interp.engine import plan, sweep
-from interp.errors import UsageError
-from interp.methods.batches import Batch, aligned, gathered
 from interp.methods.direct import readout
 from interp.methods.moves import Direction
+from interp.metrics import logit_difference
 from interp.tasks import Task
+from interp.tasks.batches import PromptBatch, aligned, gathered
 from interp.transformer import Transformer
 from interp.transformer.project import packed
-
-FIRST = "first"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,15 +71,6 @@ class Patched:
         return Patched(self.patches[rows], self.effects[rows], self.base, self.source)
 
 
-def labels(task: Task) -> list[str]:
-    """The named positions that all kept prompts have, in the order of the first prompt, after FIRST."""
-    shared = set.intersection(*(set(prompt.positions) for prompt in task.kept))
-    if FIRST in shared:
-        raise UsageError(f"{FIRST!r} is what position 0 is called here; rename that position")
-    order = task.kept[0].positions
-    return [FIRST, *sorted(shared, key=lambda name: order[name])]
-
-
 @torch.no_grad()
 def patch(
     model: Transformer,
@@ -109,7 +98,7 @@ def patch(
 
 @torch.no_grad()
 def patch_batch(
-    model: Transformer, batch: Batch, patches: Sequence[Patch], direction: Direction
+    model: Transformer, batch: PromptBatch, patches: Sequence[Patch], direction: Direction
 ) -> Float[Tensor, "component batch"]:
     """Logit differences of the run patched into and of the source, then every patch's effect."""
     base, source = _base_and_source(batch, direction)
@@ -119,9 +108,10 @@ def patch_batch(
     kept = {where.site for each in patches for where in _slices(each, model)} | {last}
     cache = model.run(source, keep=kept, logits_at=-1).cache
     interventions = [_edits(each, model, batch, cache, first) for each in patches]
-    work = plan(model, base, interventions, batch.metric)
-    effects = sweep(model, base, interventions, batch.metric, work).double()
-    read = readout(model, batch.metric)
+    metric = logit_difference(batch)
+    work = plan(model, base, interventions, metric)
+    effects = sweep(model, base, interventions, metric, work).double()
+    read = readout(model, metric)
     values = [read(stream[:, -1]) for stream in (work.end, cache[last])]
     return torch.cat([torch.stack(values), effects])
 
@@ -131,7 +121,9 @@ def _slices(each: Patch, model: Transformer) -> tuple[Slice, ...]:
     return (what,) if isinstance(what, Slice) else what.slices(model)
 
 
-def _edits(each: Patch, model: Transformer, batch: Batch, cache: Cache, first: int) -> list[Edit]:
+def _edits(
+    each: Patch, model: Transformer, batch: PromptBatch, cache: Cache, first: int
+) -> list[Edit]:
     positions: list[int] | None
     if isinstance(each, At):
         positions = [position(each.position, batch)]
@@ -144,21 +136,12 @@ def _edits(each: Patch, model: Transformer, batch: Batch, cache: Cache, first: i
     ]
 
 
-def position(at: str | int, batch: Batch) -> int:
+def position(at: str | int, batch: PromptBatch) -> int:
     """Where a named position is in the prompts of this batch, which are aligned.
 
     Raises  UsageError if they have no position of that name.
     """
-    if isinstance(at, int):
-        return at
-    if at == FIRST:
-        return 0
-    known = batch.prompts[0].positions
-    if at not in known:
-        raise UsageError(
-            f"no position is called {at!r} in {batch.prompts[0].clean!r}; it has {', '.join(known)}"
-        )
-    return known[at]
+    return at if isinstance(at, int) else int(batch.position(at)[0])
 
 
 def n_heads_at(model: Transformer, kind: str) -> int:
@@ -166,7 +149,7 @@ def n_heads_at(model: Transformer, kind: str) -> int:
     return model.config.n_kv_heads if kind in ("k", "v") else model.config.n_heads
 
 
-def _base_and_source(batch: Batch, direction: Direction) -> tuple[Tensor, Tensor]:
+def _base_and_source(batch: PromptBatch, direction: Direction) -> tuple[Tensor, Tensor]:
     if direction == "denoise":
         return batch.corrupted, batch.clean
     return batch.clean, batch.corrupted
@@ -174,7 +157,7 @@ def _base_and_source(batch: Batch, direction: Direction) -> tuple[Tensor, Tensor
 
 @torch.no_grad()
 def naive_patch(
-    model: Transformer, batch: Batch, each: Patch, direction: Direction = "denoise"
+    model: Transformer, batch: PromptBatch, each: Patch, direction: Direction = "denoise"
 ) -> Float[Tensor, " batch"]:
     """The effect of one patch by whole forward passes: what every sweep has to agree with."""
     base, source = _base_and_source(batch, direction)
@@ -182,7 +165,7 @@ def naive_patch(
     cache = model.run(source, keep=kept, logits_at=-1).cache
     ours = _edits(each, model, batch, cache, 0)
     logits = [model.run(base, edits=made, logits_at=-1).logits[:, 0] for made in (ours, [])]
-    patched, before = (each.double().gather(-1, batch.metric.columns) for each in logits)
+    patched, before = (each.double().gather(-1, logit_difference(batch).columns) for each in logits)
     return (patched - before)[:, 0] - (patched - before)[:, 1]
 
 

@@ -29,7 +29,6 @@ from interp.edits import Edit
 from interp.engine import sweep
 from interp.engine.base import Base, base_run
 from interp.engine.plan import memory_budget
-from interp.methods.batches import Batch, by_length, gathered
 from interp.methods.carry import (
     Change,
     Mlps,
@@ -42,7 +41,9 @@ from interp.methods.direct import readout
 from interp.methods.moves import Bank, Moves, Way
 from interp.methods.receivers import Receiver, query_heads, read_at
 from interp.methods.reread import Reread
+from interp.metrics import logit_difference
 from interp.tasks import Task
+from interp.tasks.batches import PromptBatch, by_length, gathered
 from interp.transformer import Transformer
 from interp.transformer.project import packed
 
@@ -98,7 +99,7 @@ def paths(
 @torch.no_grad()
 def batch_paths(
     model: Transformer,
-    batch: Batch,
+    batch: PromptBatch,
     senders: Sequence[Component],
     receivers: Sequence[Receiver],
     new: Mapping[Any, Tensor],
@@ -115,7 +116,7 @@ def batch_paths(
     effects = torch.zeros(
         len(receivers), len(senders), len(batch.clean), dtype=torch.float64, device=model.device
     )
-    base = base_run(model, batch.clean, real, batch.metric)
+    base = base_run(model, batch.clean, real, logit_difference(batch))
     n_senders = _senders_at_once(base, receivers)
     for first in range(0, len(senders), n_senders):
         some = senders[first : first + n_senders]
@@ -132,7 +133,7 @@ def batch_paths(
                         addresses.append((number, first + sender))
                         interventions.append(edit)
         if interventions:
-            swept = sweep(model, batch.clean, interventions, batch.metric).double()
+            swept = sweep(model, batch.clean, interventions, logit_difference(batch)).double()
             effects[tuple(torch.tensor(addresses).T)] = swept
     return effects
 
@@ -183,7 +184,7 @@ def _by_sender(change: Change) -> Iterator[tuple[int, Tensor]]:
 
 
 def _direct(
-    model: Transformer, batch: Batch, base: Base, change: Change, n_senders: int
+    model: Transformer, batch: PromptBatch, base: Base, change: Change, n_senders: int
 ) -> Float[Tensor, "component batch"]:
     """The direct effect of every sender, by what it has changed at END."""
     n_examples, n_pos = base.tokens.shape
@@ -191,7 +192,7 @@ def _direct(
     end = position == n_pos - 1
     moved = base.resid_post.new_zeros(n_senders, n_examples, base.resid_post.shape[-1])
     moved[change.sender[end], example[end]] = change.delta[end]
-    read = readout(model, batch.metric)
+    read = readout(model, logit_difference(batch))
     return torch.stack([read.effect(base.resid_post[:, -1], each) for each in moved])
 
 

@@ -19,11 +19,12 @@ from torch import Tensor
 
 from interp.components import Component
 from interp.effects import Effects
-from interp.methods.asked import Asked, asked, at
 from interp.methods.attribute import reading
 from interp.methods.controls import Fresh
+from interp.methods.positions import at
 from interp.sites import Site
 from interp.tasks import Task
+from interp.tasks.batches import PromptBatch, whole
 from interp.transformer import Run, Transformer
 
 RANDOM = "random pairs of tokens, of equal norm"
@@ -34,13 +35,13 @@ UNRELATED = "answers of unrelated prompts, of equal norm"
 class Other:
     """The same prompts with another pair of tokens each, and what makes up for the direction's norm."""
 
-    asked: Asked
+    prompts: PromptBatch
     scale: Float[Tensor, " batch"]
 
 
 @torch.no_grad()
 def others(
-    model: Transformer, task: Task, run: Run, prompts: Asked, seed: int = 0
+    model: Transformer, task: Task, run: Run, prompts: PromptBatch, seed: int = 0
 ) -> dict[str, Other]:
     """Other pairs of tokens for every prompt, from a run that kept the final norm's scale."""
     size = model.config.d_vocab_out
@@ -54,14 +55,14 @@ def others(
         far = far if len(far) else np.setdiff1d(np.arange(task.n), [row])
         unrelated.append(int(drawn.choice(far)) if len(far) else row)
     pairs = torch.tensor(np.array(random), device=prompts.answer.device)
-    asked = {
-        RANDOM: replace(prompts, answer=pairs[:, 0], wrong=pairs[:, 1]),
+    pairs_of = {
+        RANDOM: replace(prompts, answer=pairs[:, 0], distractor=pairs[:, 1]),
         UNRELATED: replace(
-            prompts, answer=prompts.answer[unrelated], wrong=prompts.wrong[unrelated]
+            prompts, answer=prompts.answer[unrelated], distractor=prompts.distractor[unrelated]
         ),
     }
     own = _norm(model, run, prompts)
-    return {name: Other(each, own / _norm(model, run, each)) for name, each in asked.items()}
+    return {name: Other(each, own / _norm(model, run, each)) for name, each in pairs_of.items()}
 
 
 @torch.no_grad()
@@ -70,24 +71,24 @@ def on_fresh_prompts(
     fresh: Task,
     components: Sequence[Component],
     keep: Iterable[Site],
-    read: Callable[[Run, Asked], Float[Tensor, "component batch"]],
+    read: Callable[[Run, PromptBatch], Float[Tensor, "component batch"]],
     seed: int = 0,
 ) -> Fresh:
     """What `read` says of these components on every fresh prompt, from a run that kept these sites; and
     what it says along other directions of equal norm."""
-    prompts = asked(model, fresh)
+    prompts = whole(fresh, model.device)
     run = prompts.run(model, keep=keep)
 
-    def effects(given: Asked, scale: Tensor | float = 1.0) -> Effects:
+    def effects(given: PromptBatch, scale: Tensor | float = 1.0) -> Effects:
         values = (read(run, given).double() * scale).cpu().numpy()
         return Effects(values, components, fresh)
 
     elsewhere = others(model, fresh, run, prompts, seed)
-    controls = {name: effects(each.asked, each.scale) for name, each in elsewhere.items()}
+    controls = {name: effects(each.prompts, each.scale) for name, each in elsewhere.items()}
     return Fresh(effects(prompts), controls)
 
 
-def _norm(model: Transformer, run: Run, prompts: Asked) -> Float[Tensor, " batch"]:
+def _norm(model: Transformer, run: Run, prompts: PromptBatch) -> Float[Tensor, " batch"]:
     end = at(run, prompts.end[:, None])
-    read = reading(model, end, prompts.answer[:, None], prompts.wrong[:, None])
+    read = reading(model, end, prompts.answer[:, None], prompts.distractor[:, None])
     return read.direction[:, 0].double().norm(dim=-1)

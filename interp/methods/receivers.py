@@ -11,7 +11,7 @@ from torch import Tensor
 
 from interp.components import MLP, Component, Head, KVHead, Logits
 from interp.errors import UsageError
-from interp.methods.batches import Batch
+from interp.tasks.batches import PromptBatch
 from interp.transformer import Transformer
 
 Input = Literal["q", "k", "v", "mlp", "logits"]
@@ -59,7 +59,7 @@ def query_heads(model: Transformer, receiver: Receiver) -> list[int]:
     return list(where.heads or ())
 
 
-def read_at(receiver: Receiver, batch: Batch) -> Int[Tensor, "batch label"]:
+def read_at(receiver: Receiver, batch: PromptBatch) -> Int[Tensor, "batch label"]:
     """The positions at which the receiver reads a change."""
     n_examples, n_pos = batch.clean.shape
     every = torch.arange(n_pos, device=batch.clean.device).expand(n_examples, -1)
@@ -67,11 +67,4 @@ def read_at(receiver: Receiver, batch: Batch) -> Int[Tensor, "batch label"]:
         return every[:, -1:]
     if receiver.at is None:
         return every
-    for prompt in batch.prompts:
-        if receiver.at not in prompt.positions:
-            known = ", ".join(prompt.positions)
-            raise UsageError(
-                f"no position is called {receiver.at!r} in {prompt.clean!r}; it has {known}"
-            )
-    found = [[prompt.positions[receiver.at]] for prompt in batch.prompts]
-    return torch.tensor(found, device=batch.clean.device)
+    return batch.position(receiver.at)[:, None]

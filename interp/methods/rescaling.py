@@ -9,18 +9,19 @@ import torch
 from jaxtyping import Float
 
 from interp import sites
-from interp.methods.asked import Asked, at
 from interp.methods.attribute import Attribution, attribute, stream_end
 from interp.methods.decompose import project
 from interp.methods.direct import readout
+from interp.methods.positions import at
 from interp.metrics import LogitDifference
+from interp.tasks.batches import PromptBatch
 from interp.transformer import Run, Transformer
 
 LeftOut = Literal["its scale", "its weight", "its centring"]
 
 
 @torch.no_grad()
-def without(model: Transformer, run: Run, prompts: Asked, left_out: LeftOut) -> Attribution:
+def without(model: Transformer, run: Run, prompts: PromptBatch, left_out: LeftOut) -> Attribution:
     """Direct effects as they come out if a part of the final norm is forgotten; they do not add up.
 
     A forgotten centring is LayerNorm's; RMSNorm has none.
@@ -28,7 +29,7 @@ def without(model: Transformer, run: Run, prompts: Asked, left_out: LeftOut) -> 
     right = attribute(model, run, prompts)
     end = at(run, prompts.end[:, None])
     W_U, norm = model.unembed.matrix, model.ln_final
-    direction = (W_U[:, prompts.answer] - W_U[:, prompts.wrong]).T[:, None]
+    direction = (W_U[:, prompts.answer] - W_U[:, prompts.distractor]).T[:, None]
     if left_out != "its weight":
         direction = direction * norm.w
     if left_out != "its centring" and norm.kind == "layernorm":
@@ -41,13 +42,13 @@ def without(model: Transformer, run: Run, prompts: Asked, left_out: LeftOut) -> 
 
 @torch.no_grad()
 def frozen_and_anew(
-    model: Transformer, run: Run, prompts: Asked
+    model: Transformer, run: Run, prompts: PromptBatch
 ) -> tuple[Float[np.ndarray, "head batch"], Float[np.ndarray, "head batch"]]:
     """Every head's direct effect with the final norm's scale held, and what the logit difference loses
     when the head's write is taken from the last stream and the scale is computed again; heads in
     order of layers."""
     end = at(run, prompts.end[:, None])
-    read = readout(model, LogitDifference(prompts.answer, prompts.wrong))
+    read = readout(model, LogitDifference(prompts.answer, prompts.distractor))
     stream = end.cache[stream_end(model)][:, 0]
     scale = read.scale(stream)
     frozen, anew = [], []

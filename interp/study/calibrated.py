@@ -26,9 +26,9 @@ from interp.tasks import Task
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from interp.methods.asked import Asked
     from interp.methods.controls import Fresh
     from interp.sites import Site
+    from interp.tasks.batches import PromptBatch
     from interp.transformer import Run, Transformer
 
 Measure = Callable[["Transformer", Task, int], Stored]
@@ -119,7 +119,7 @@ def _offsets(model: Transformer, task: Task, top: int) -> Stored:
 def _heads_attributed(model: Transformer, task: Task, top: int) -> Stored:
     from interp.methods import attribute
 
-    def read(run: Run, prompts: Asked) -> Tensor:
+    def read(run: Run, prompts: PromptBatch) -> Tensor:
         return attribute.attribute(model, run, prompts).of("head")
 
     return _read(model, task, top, attribute.wanted(model), read, components.heads(model))
@@ -128,7 +128,7 @@ def _heads_attributed(model: Transformer, task: Task, top: int) -> Stored:
 def _neurons_attributed(model: Transformer, task: Task, top: int) -> Stored:
     from interp.methods import neurons
 
-    def read(run: Run, prompts: Asked) -> Tensor:
+    def read(run: Run, prompts: PromptBatch) -> Tensor:
         return neurons.effects(model, run, prompts).effect.flatten(0, 1)
 
     return _read(model, task, top, neurons.kept(model), read, components.neurons(model))
@@ -139,13 +139,13 @@ def _read(
     task: Task,
     top: int,
     keep: Sequence[Site],
-    read: Callable[[Run, Asked], Tensor],
+    read: Callable[[Run, PromptBatch], Tensor],
     every: Sequence[Component],
 ) -> Stored:
     from interp.methods import readings
-    from interp.methods.asked import asked
+    from interp.tasks.batches import whole
 
-    prompts = asked(model, task)
+    prompts = whole(task, model.device)
     values = read(prompts.run(model, keep=keep), prompts).double().cpu().numpy()
     fresh = readings.on_fresh_prompts(model, task.confirmation, every, keep, read)
     return _stored(Effects(values, every, task), fresh, top)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from interp.errors import UsageError, brief, named, nearest
 from interp.rows import KINDS
-from interp.tasks.base import Group, Prompt, Task
+from interp.tasks.base import Prompt, Task
 from interp.tasks.reader import Reader
 from interp.tokenizers import Choice
 
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Gate",
-    "Group",
     "Prompt",
     "PromptBatch",
     "Task",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
@@ -13,8 +13,6 @@ from interp.errors import UsageError, nearest
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
-    from jaxtyping import Int
-    from torch import Tensor
 
     from interp.tasks.splits import BuiltIn
 
@@ -72,24 +70,6 @@ class Prompt:
     def pool_key(self) -> Hashable:
         """Where in `task.pool` the corrupted prompts are over which its mean is taken."""
         return self.template, self.part, len(self.clean_tokens)
-
-
-@dataclass(frozen=True, slots=True)
-class Group:
-    """Kept prompts of one template and one length, whose positions align.
-
-    `indices` are their places in `task.kept`, so that effects come back in the task's order.
-    """
-
-    template: str
-    order: str
-    positions: Mapping[str, int]
-    indices: tuple[int, ...]
-    prompts: tuple[Prompt, ...]
-    clean: Int[Tensor, "batch pos"]
-    corrupted: Int[Tensor, "batch pos"]
-    answer: Int[Tensor, " batch"]
-    wrong: Int[Tensor, " batch"]
 
 
 @dataclass(frozen=True)
@@ -225,16 +205,6 @@ class Task:
             whole=tuple(prompt.corrupted_by(name) for prompt in self.whole),
         )
 
-    def groups(self, device: str = "cpu") -> Iterator[Group]:
-        """The kept prompts in batches whose tokens and named positions align."""
-        together: dict[tuple[object, ...], list[int]] = {}
-        for index, prompt in enumerate(self.kept):
-            places = tuple(sorted(prompt.positions.items()))
-            key = (prompt.template, prompt.order, len(prompt.clean_tokens), places)
-            together.setdefault(key, []).append(index)
-        for indices in together.values():
-            yield _group([self.kept[index] for index in indices], indices, device)
-
     def frame(self) -> pd.DataFrame:
         """Every prompt, kept or not, as one row of `prompts.csv`; token ids are space-separated, and
         `pos_NAME` is the index of a named token as run (that of END is always the last one's)."""
@@ -273,22 +243,3 @@ class Task:
 def _numbered(names: Sequence[Hashable]) -> list[int]:
     number = {name: rank for rank, name in enumerate(dict.fromkeys(names))}
     return [number[name] for name in names]
-
-
-def _group(prompts: Sequence[Prompt], indices: Sequence[int], device: str) -> Group:
-    import torch
-
-    def tensor(rows: Sequence[object]) -> Tensor:
-        return torch.tensor(rows, dtype=torch.long, device=device)
-
-    return Group(
-        template=prompts[0].template,
-        order=prompts[0].order,
-        positions=prompts[0].positions,
-        indices=tuple(indices),
-        prompts=tuple(prompts),
-        clean=tensor([prompt.clean_tokens for prompt in prompts]),
-        corrupted=tensor([prompt.corrupted_tokens for prompt in prompts]),
-        answer=tensor([prompt.answer_token for prompt in prompts]),
-        wrong=tensor([prompt.wrong_token for prompt in prompts]),
-    )

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 _MOST = 64
 # What the first position is called, which prompts do not name themselves.
 FIRST = "first"
+# What it is called where only a BOS that the task puts there is meant.
+BOS = "BOS"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,7 +44,21 @@ class PromptBatch:
     distractor: Int[Tensor, " batch"]
 
     def __len__(self) -> int:
-        return len(self.prompts)
+        return len(self.clean)
+
+    @classmethod
+    def of_tokens(
+        cls,
+        clean: Int[Tensor, "batch pos"],
+        corrupted: Int[Tensor, "batch pos"],
+        answer: Int[Tensor, " batch"],
+        distractor: Int[Tensor, " batch"],
+        real: Bool[Tensor, "batch pos"] | None = None,
+    ) -> PromptBatch:
+        """Prompts of no task, which have no text and no named positions; without `real` none is padded."""
+        real = torch.ones_like(clean, dtype=torch.bool) if real is None else real
+        indices, end = tuple(range(len(clean))), real.sum(-1) - 1
+        return cls(indices, (), clean, corrupted, real, end, answer, distractor)
 
     def run(
         self,
@@ -117,6 +133,25 @@ def named_positions(task: Task) -> list[str]:
     shared = set.intersection(*(set(prompt.positions) for prompt in task.kept))
     order = task.kept[0].positions
     return sorted(shared, key=lambda name: order[name])
+
+
+def labels(task: Task) -> list[str]:
+    """The same after FIRST.
+
+    Raises  UsageError if FIRST is among them.
+    """
+    named = named_positions(task)
+    if FIRST in named:
+        raise UsageError(f"{FIRST!r} is what position 0 is called here; rename that position")
+    return [FIRST, *named]
+
+
+def places(task: Task) -> dict[str, list[int]]:
+    """Where each named position is in each kept prompt, after BOS where the task puts one first."""
+    begin = {} if task.bos is None else {BOS: [0] * task.n}
+    return begin | {
+        name: [prompt.positions[name] for prompt in task.kept] for name in named_positions(task)
+    }
 
 
 def _batches(

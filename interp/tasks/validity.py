@@ -11,6 +11,7 @@ import torch
 from interp import stats
 from interp.tasks import splits
 from interp.tasks.base import Task
+from interp.tasks.batches import by_length, gathered
 from interp.tokenizers import token_text
 from interp.transformer import Transformer
 
@@ -21,8 +22,6 @@ LEAST_ACCURACY = 0.75
 LEAST_GAP = 0.5
 # Of fewer clusters an interval says how few they are, and not what the model does.
 LEAST_CLUSTERS = 6
-# Prompts run at once: enough for tall matrix products, and few enough for any memory.
-_BATCH = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,20 +102,14 @@ def _few(clusters: int) -> str:
 
 def logit_differences(model: Transformer, task: Task) -> tuple[np.ndarray, np.ndarray]:
     """Answer minus wrong at END for each kept prompt, after the clean and the corrupted prompt."""
-    differences = np.empty((task.n, 2))
-    together: dict[int, list[int]] = {}
-    for index, prompt in enumerate(task.kept):
-        together.setdefault(len(prompt.clean_tokens), []).append(index)
-    for same_length in together.values():
-        for start in range(0, len(same_length), _BATCH):
-            indices = same_length[start : start + _BATCH]
-            prompts = [task.kept[index] for index in indices]
-            rows = [side for each in prompts for side in (each.clean_tokens, each.corrupted_tokens)]
-            logits = model.run(torch.tensor(rows), logits_at=-1).logits[:, 0]
-            columns = [(each.answer_token, each.wrong_token) for each in prompts for _ in range(2)]
-            both = logits.gather(1, torch.tensor(columns, device=logits.device)).double().cpu()
-            differences[indices] = (both[:, 0] - both[:, 1]).reshape(-1, 2).numpy()
-    return differences[:, 0], differences[:, 1]
+    found = []
+    for batch in by_length(task, model.device):
+        pairs = torch.stack([batch.answer, batch.distractor], -1)
+        runs = [batch.run(model, corrupted=corrupted) for corrupted in (False, True)]
+        read = torch.stack([run.logits[:, 0].double().gather(-1, pairs) for run in runs])
+        found.append((batch, read[..., 0] - read[..., 1]))
+    clean, corrupted = gathered(task, found)
+    return clean, corrupted
 
 
 def _begun(model: Transformer, task: Task) -> str:

@@ -51,9 +51,9 @@ def through(model: Transformer, scale: float = 1.0) -> float:
 
 def logits(model: Transformer, task: Task) -> float:
     """The same for the logits at the end of a task's prompts."""
-    from interp.methods.asked import asked
+    from interp.tasks.batches import whole
 
-    prompts = asked(model, task)
+    prompts = whole(task, model.device)
     return through(model, float(prompts.run(model).logits.abs().max()))
 
 

@@ -17,8 +17,8 @@ from interp.methods.ablate import (
     naive_effect,
     worst_error,
 )
-from interp.methods.batches import aligned, by_length
 from interp.methods.first_order import neuron_effects
+from interp.tasks.batches import aligned, by_length
 
 MODELS = ("tiny-gpt2", "tiny-neox", "tiny-llama", "tiny-attn-only", "tiny-bidirectional")
 

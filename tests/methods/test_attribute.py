@@ -8,8 +8,9 @@ from torch.overrides import TorchFunctionMode
 import interp
 from interp import sites, tasks
 from interp.methods import attribute, lens, neurons
-from interp.methods.asked import Asked, asked, at, places
+from interp.methods.positions import at
 from interp.methods.rescaling import frozen_and_anew, without
+from interp.tasks.batches import PromptBatch, places, whole
 from interp.weights.comparison import reference_in
 
 VOCABULARY = 61
@@ -68,12 +69,8 @@ def ours(folder):
 def prompts():
     generator = torch.Generator().manual_seed(3)
     tokens = torch.randint(VOCABULARY, (3, 11), generator=generator)
-    return Asked(
-        tokens,
-        torch.ones_like(tokens, dtype=torch.bool),
-        torch.full((3,), 10),
-        torch.tensor([5, 17, 44]),
-        torch.tensor([9, 2, 30]),
+    return PromptBatch.of_tokens(
+        tokens, tokens, torch.tensor([5, 17, 44]), torch.tensor([9, 2, 30])
     )
 
 
@@ -109,14 +106,14 @@ def of_huggingface(folder, prompts):
         final.register_forward_hook(
             lambda module, given, made: seen.update(x=given[0], normed=made)
         )
-        logits = theirs(prompts.tokens).logits[:, -1]
+        logits = theirs(prompts.clean).logits[:, -1]
     x = seen["x"][:, -1]
     eps = getattr(final, "eps", getattr(final, "variance_epsilon", None))
     centre = getattr(final, "bias", None) is not None
     mid = x - x.mean(-1, keepdim=True) if centre else x
     scale = (mid.square().mean(-1, keepdim=True) + eps).sqrt()
     unembed = theirs.get_output_embeddings().weight
-    apart = unembed[prompts.answer] - unembed[prompts.wrong]
+    apart = unembed[prompts.answer] - unembed[prompts.distractor]
 
     def effect(written):
         written = written - written.mean(-1, keepdim=True) if centre else written
@@ -133,7 +130,7 @@ def of_huggingface(folder, prompts):
             heads.append(effect(given[:, part] @ weight[part]))
         mlps.append(effect(seen["mlp", number][:, -1]))
     difference = logits.gather(1, prompts.answer[:, None]) - logits.gather(
-        1, prompts.wrong[:, None]
+        1, prompts.distractor[:, None]
     )
     return torch.stack(heads).detach(), torch.stack(mlps).detach(), difference[:, 0]
 
@@ -181,7 +178,7 @@ def bridge(folder, tmp_path_factory):
 def test_direct_effects_are_those_of_transformerlens(bridge, prompts):
     theirs, ours = bridge
     with Lifted(), torch.no_grad():
-        _, cache = theirs.run_with_cache(prompts.tokens)
+        _, cache = theirs.run_with_cache(prompts.clean)
         heads = torch.stack(
             [
                 torch.einsum(
@@ -191,7 +188,7 @@ def test_direct_effects_are_those_of_transformerlens(bridge, prompts):
             ]
         ).flatten(0, 1)
         attributed = cache.logit_attrs(
-            heads, tokens=prompts.answer, incorrect_tokens=prompts.wrong, pos_slice=-1
+            heads, tokens=prompts.answer, incorrect_tokens=prompts.distractor, pos_slice=-1
         )
     run = prompts.run(ours, keep=attribute.wanted(ours))
     found = attribute.attribute(ours, run, prompts)
@@ -202,15 +199,15 @@ def test_direct_effects_are_those_of_transformerlens(bridge, prompts):
 def test_the_lens_is_transformerlenss_accumulated_stream_unembedded(bridge, prompts):
     theirs, ours = bridge
     with Lifted(), torch.no_grad():
-        _, cache = theirs.run_with_cache(prompts.tokens)
+        _, cache = theirs.run_with_cache(prompts.clean)
         streams = [cache["blocks.0.hook_resid_pre"]]
         streams += [cache[f"blocks.{layer}.hook_resid_post"] for layer in range(3)]
         expected = torch.stack([theirs.unembed(theirs.ln_final(x)) for x in streams]).log_softmax(
             -1
         )
     run = prompts.run(ours, keep=lens.entries(ours))
-    seen = lens.lens(ours, run, torch.stack([prompts.answer, prompts.wrong]))
-    for row, tokens in enumerate((prompts.answer, prompts.wrong)):
+    seen = lens.lens(ours, run, torch.stack([prompts.answer, prompts.distractor]))
+    for row, tokens in enumerate((prompts.answer, prompts.distractor)):
         wanted = expected.gather(-1, tokens[None, :, None, None].expand(4, 3, 11, 1))[..., 0]
         torch.testing.assert_close(seen.log_prob[row], wanted, rtol=1e-8, atol=1e-8)
 
@@ -218,7 +215,7 @@ def test_the_lens_is_transformerlenss_accumulated_stream_unembedded(bridge, prom
 def test_the_lens_is_hugging_faces_hidden_states_unembedded(folder, ours, prompts):
     with Lifted(), torch.no_grad():
         theirs = reference_in(folder, torch.float64)
-        out = theirs(prompts.tokens, output_hidden_states=True)
+        out = theirs(prompts.clean, output_hidden_states=True)
         base = theirs.base_model
         norm = next(
             getattr(base, name)
@@ -245,9 +242,9 @@ def test_the_lens_is_hugging_faces_hidden_states_unembedded(folder, ours, prompt
 
 
 def test_the_lens_on_padded_prompts_is_that_of_each_alone(ours, prompts):
-    tokens, lengths = prompts.tokens, torch.tensor([11, 7, 4])
+    tokens, lengths = prompts.clean, torch.tensor([11, 7, 4])
     real = torch.arange(11)[None] < lengths[:, None]
-    padded = Asked(tokens, real, lengths - 1, prompts.answer, prompts.wrong)
+    padded = PromptBatch.of_tokens(tokens, tokens, prompts.answer, prompts.distractor, real)
     seen = lens.lens(ours, padded.run(ours, keep=lens.entries(ours)), prompts.answer[None])
     for row, length in enumerate(lengths.tolist()):
         alone = ours.run(tokens[row : row + 1, :length], keep=lens.entries(ours), logits_at=-1)
@@ -291,7 +288,7 @@ def test_a_write_taken_away_rescales_what_is_left(ours, prompts):
     stream = end[attribute.stream_end(ours)] - end[sites.z(1)][:, :, 2] @ ours.block(1).attn.W_O[2]
     logits = ours.read_out(stream, Untapped())[:, 0]
     rows = torch.arange(3)
-    changed = logits[rows, prompts.answer] - logits[rows, prompts.wrong]
+    changed = logits[rows, prompts.answer] - logits[rows, prompts.distractor]
     number = ours.config.n_heads + 2
     np.testing.assert_allclose(
         anew[number], (found.logit_difference - changed).detach().numpy(), atol=1e-9
@@ -301,9 +298,9 @@ def test_a_write_taken_away_rescales_what_is_left(ours, prompts):
 def test_a_tasks_prompts_are_one_batch_in_its_order():
     model = interp.load("tiny-gpt2")
     task = tasks.build("ioi", model.tokenizer, 6, 0)
-    made = asked(model, task)
+    made = whole(task, model.device)
     for row, prompt in enumerate(task.kept):
-        assert tuple(made.tokens[row][made.real[row]].tolist()) == prompt.clean_tokens
+        assert tuple(made.clean[row][made.real[row]].tolist()) == prompt.clean_tokens
         assert int(made.end[row]) == len(prompt.clean_tokens) - 1
     named = places(task)
     assert next(iter(named)) == "BOS"
@@ -314,7 +311,7 @@ def test_logit_differences_of_the_lens_are_those_of_its_log_probabilities(ours, 
     seen = lens.lens(
         ours,
         prompts.run(ours, keep=lens.entries(ours)),
-        torch.stack([prompts.answer, prompts.wrong]),
+        torch.stack([prompts.answer, prompts.distractor]),
     )
     rows = torch.arange(len(prompts.end))
     answer, wrong = seen.log_prob[:, :, rows, prompts.end].double()

@@ -9,9 +9,9 @@ from interp import components, edits, sites, tasks
 from interp.components import Neuron
 from interp.errors import UsageError
 from interp.methods.ablate import ablate
-from interp.methods.batches import by_length
 from interp.methods.controls import directly_on_fresh_prompts, on_fresh_prompts
 from interp.methods.moves import WAYS, Bank, Moves
+from interp.tasks.batches import by_length
 
 MODELS = ("tiny-gpt2", "tiny-llama", "tiny-attn-only")
 

@@ -9,9 +9,10 @@ from interp import components, edits, sites, tasks
 from interp.components import Head, Neuron
 from interp.errors import UsageError
 from interp.methods.ablate import KINDS, Values, ablate
-from interp.methods.batches import by_length
 from interp.methods.direct import readout
 from interp.methods.offsets import offsets
+from interp.metrics import logit_difference
+from interp.tasks.batches import by_length
 
 MODELS = ("tiny-gpt2", "tiny-neox", "tiny-llama", "tiny-attn-only", "tiny-bidirectional")
 
@@ -30,8 +31,8 @@ def test_the_readout_is_the_models_own_logit_difference(model, task):
     end = sites.resid_post(model.config.n_layers - 1)
     for batch in by_length(task, model.device):
         run = model.run(batch.clean, keep=[end], logits_at=-1)
-        answer, wrong = run.logits[:, 0].gather(-1, batch.metric.columns).unbind(-1)
-        read = readout(model, batch.metric)(run.cache[end][:, -1])
+        answer, wrong = run.logits[:, 0].gather(-1, logit_difference(batch).columns).unbind(-1)
+        read = readout(model, logit_difference(batch))(run.cache[end][:, -1])
         torch.testing.assert_close(read, answer - wrong, atol=1e-11, rtol=0)
 
 
@@ -52,7 +53,9 @@ def test_a_direct_effect_is_what_is_left_with_all_later_writes_frozen(model, tas
         runs = [
             model.run(batch.clean, edits=each, logits_at=-1).logits[:, 0] for each in ([], made)
         ]
-        (clean, wrong), (ablated, also) = (x.gather(-1, batch.metric.columns).T for x in runs)
+        (clean, wrong), (ablated, also) = (
+            x.gather(-1, logit_difference(batch).columns).T for x in runs
+        )
         np.testing.assert_allclose(
             ((ablated - also) - (clean - wrong)).numpy(), direct[list(batch.indices)], atol=1e-10
         )

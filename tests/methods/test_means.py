@@ -8,7 +8,7 @@ import torch
 import interp
 from interp import sites, tasks
 from interp.methods import means
-from interp.methods.batches import by_length
+from interp.tasks.batches import by_length
 from interp.tasks.splits import LEAST_POOL, POOL
 
 

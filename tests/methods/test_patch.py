@@ -10,16 +10,15 @@ import interp
 from interp import edits, sites, tasks
 from interp.components import Embedding, Head, KVHead, Layer, Slice
 from interp.errors import UsageError
-from interp.methods.batches import aligned
 from interp.methods.patch import (
-    FIRST,
     At,
-    labels,
     n_heads_at,
     naive_patch,
     patch,
     worst_error,
 )
+from interp.metrics import logit_difference
+from interp.tasks.batches import FIRST, aligned, labels
 
 MODELS = ("tiny-gpt2", "tiny-neox", "tiny-llama", "tiny-attn-only", "tiny-bidirectional")
 
@@ -96,7 +95,7 @@ def test_patching_a_run_with_itself_changes_nothing(model, task):
         kinds = [site for site in model.sites if site.layer == 1 and "_scale" not in site.name]
         cache = model.run(batch.clean, keep=kinds, logits_at=-1).cache
         made = [edits.patch(site, cache) for site in kinds if site.kind != "head_out"]
-        assert sweep(model, batch.clean, made, batch.metric).abs().max() < 1e-11
+        assert sweep(model, batch.clean, made, logit_difference(batch)).abs().max() < 1e-11
 
 
 def test_before_the_first_token_that_differs_there_is_nothing_to_restore():

@@ -10,10 +10,11 @@ import interp
 from interp import components, edits, sites, tasks
 from interp.components import MLP, AttentionLayer, Embedding, Head, KVHead, Logits, together
 from interp.errors import UsageError
-from interp.methods import batches
-from interp.methods.batches import by_length
 from interp.methods.paths import all_senders, batch_paths, paths
 from interp.methods.receivers import Receiver
+from interp.metrics import logit_difference
+from interp.tasks import batches
+from interp.tasks.batches import by_length
 
 MODELS = (
     "tiny-gpt2",
@@ -66,7 +67,7 @@ def some_senders(model):
 
 def difference(batch, logits):
     rows = torch.arange(len(logits))
-    return logits[rows, -1, batch.metric.answer] - logits[rows, -1, batch.metric.wrong]
+    return logits[rows, -1, batch.answer] - logits[rows, -1, batch.distractor]
 
 
 class Oracle:
@@ -182,7 +183,7 @@ def test_memory_cuts_senders_into_batches_and_changes_nothing(model, batch):
     senders, receivers = [*some_senders(model)], [*receivers_of(model)][:6]
     whole = batch_paths(model, batch, senders, receivers, new, "recomputed")
     real = torch.ones_like(batch.clean, dtype=torch.bool)
-    base = base_run(model, batch.clean, real, batch.metric)
+    base = base_run(model, batch.clean, real, logit_difference(batch))
     with options(memory=900_000):
         assert _senders_at_once(base, receivers) < len(senders)
         cut = batch_paths(model, batch, senders, receivers, new, "recomputed")

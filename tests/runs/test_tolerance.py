@@ -6,10 +6,10 @@ import torch
 import interp
 from interp import edits, sites, tasks
 from interp.methods import attribute
-from interp.methods.asked import asked
 from interp.methods.steps import recomputed
 from interp.report import Check, NotRun
 from interp.study.registry import discover
+from interp.tasks.batches import whole
 from interp.views import tolerance
 
 STUDIES = discover().studies
@@ -70,7 +70,7 @@ def test_a_planted_fault_of_ten_roundings_fails(dtype, error):
 @pytest.mark.parametrize(("dtype", "error"), [(torch.bfloat16, 0.5), (torch.float32, 0.01)])
 def test_a_part_that_writes_more_than_it_says_is_seen_in_the_sum_of_the_parts(dtype, error):
     model = MODEL[dtype]
-    prompts = asked(model, tasks.build("ioi", model.tokenizer, n=8))
+    prompts = whole(tasks.build("ioi", model.tokenizer, n=8), model.device)
     more = edits.call(sites.attn_out(1), lambda value: value * (1 + error))
     for planted in ([], [more]):
         run = prompts.run(model, keep=attribute.wanted(model), edits=planted)

@@ -9,6 +9,7 @@ import torch
 
 from interp import tasks
 from interp.errors import UsageError
+from interp.tasks.batches import aligned
 from interp.tasks.reader import Reader
 
 BUILT_IN = tuple(tasks.names())
@@ -84,8 +85,8 @@ def test_templates_are_dealt_evenly(task):
     assert max(counts) - min(counts) <= 2
 
 
-def test_groups_hold_every_prompt_once_with_aligned_positions(task):
-    groups = list(task.groups())
+def test_aligned_batches_hold_every_prompt_once_with_aligned_positions(task):
+    groups = aligned(task)
     assert sorted(index for group in groups for index in group.indices) == list(range(task.n))
     for group in groups:
         assert (
@@ -95,11 +96,12 @@ def test_groups_hold_every_prompt_once_with_aligned_positions(task):
         for row, index in enumerate(group.indices):
             prompt = task.kept[index]
             assert group.prompts[row] is prompt
-            assert dict(prompt.positions) == dict(group.positions)
-            assert (prompt.template, prompt.order) == (group.template, group.order)
+            first = group.prompts[0]
+            assert dict(prompt.positions) == dict(first.positions)
+            assert (prompt.template, prompt.order) == (first.template, first.order)
             assert tuple(group.clean[row].tolist()) == prompt.clean_tokens
             assert tuple(group.corrupted[row].tolist()) == prompt.corrupted_tokens
-            assert (group.answer[row], group.wrong[row]) == (
+            assert (group.answer[row], group.distractor[row]) == (
                 prompt.answer_token,
                 prompt.wrong_token,
             )

@@ -65,7 +65,7 @@ class _Answering:
         }
         self._raised |= {prompt.corrupted_tokens: (prompt.answer_token, both) for prompt in prompts}
 
-    def run(self, tokens, logits_at):
+    def run(self, tokens, edits_=(), keep=(), *, logits_at, attention_mask):
         raised = [self._raised[tuple(row)] for row in tokens.tolist()]
 
         def answer(logits):
