@@ -257,10 +257,10 @@ def test_help_for_a_name_shows_its_method_and_settings(interp):
 
 def test_a_new_study_runs_as_it_is(place, interp):
     assert interp("new", "my_question")[0] == 0
-    code, _, err = interp("run", "my_question", *MODEL, "--layer", "1")
+    code, _, err = interp("run", "my_question", *MODEL, "--ungated", "--top", "3")
     assert (code, err) == (0, ""), err
-    (folder,) = (place / "reports/tiny-gpt2/none").glob("my_question--*")
-    assert len((folder / "tables/heads.csv").read_text().splitlines()) > 2
+    (folder,) = (place / "reports/tiny-gpt2/ioi").glob("my_question--*")
+    assert len((folder / "tables/confirmed.csv").read_text().splitlines()) == 1 + 3
 
 
 def test_doctor_finds_this_installation_whole(interp):
