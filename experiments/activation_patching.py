@@ -26,18 +26,18 @@ from interp import components, sites, stats
 from interp.components import Slice
 from interp.effects import Effects
 from interp.methods import controls
-from interp.methods.grid import (
+from interp.methods.patch import (
+    At,
+    patch,
+    worst_error,
+)
+from interp.methods.patch_tables import (
     OF_A_HEAD,
     cell_table,
     cells,
     inside,
     recoveries,
     template_table,
-)
-from interp.methods.patch import (
-    At,
-    patch,
-    worst_error,
 )
 from interp.report import Chart, Check, Headline, Heatmap, Maps, Section, Series, Table
 from interp.study import Count, Heads, Report, study
@@ -141,9 +141,9 @@ def named_section(stream, noised, places, n_layers: int, task, seed: int) -> Sec
         frames.append(
             frame.assign(recovery=ratio.value, recovery_low=ratio.low, recovery_high=ratio.high)
         )
-        maps.append(grid(kind, recoveries(done).reshape(n_layers, -1), places))
+        maps.append(position_map(kind, recoveries(done).reshape(n_layers, -1), places))
     removed = [
-        grid(f"{kind}, noising", recoveries(done).reshape(n_layers, -1), places)
+        position_map(f"{kind}, noising", recoveries(done).reshape(n_layers, -1), places)
         for kind, done in noised.items()
     ]
     ranks = {
@@ -183,7 +183,7 @@ def named_section(stream, noised, places, n_layers: int, task, seed: int) -> Sec
     )
 
 
-def grid(title: str, values: np.ndarray, columns) -> Heatmap:
+def position_map(title: str, values: np.ndarray, columns) -> Heatmap:
     return Heatmap(title, values, "layer", "position", columns=list(columns))
 
 
@@ -193,7 +193,7 @@ def template_section(model, task, kinds) -> Section:
     prompt, layers = batch.prompts[0], model.config.n_layers
     tokens, table = template_table(model, batch, kinds)
     maps = [
-        grid(kind, frame["recovery"].to_numpy().reshape(layers, -1), tokens)
+        position_map(kind, frame["recovery"].to_numpy().reshape(layers, -1), tokens)
         for kind, frame in table.groupby("site", sort=False)
     ]
     return Section(
@@ -268,7 +268,7 @@ def detail_section(model, task, best, places) -> Section:
                         ("z by named position", "label", by_place, places),
                     )
                 ],
-                note="recovery on the held-out half. q: the head looks for the right thing; k: it is "
+                note="recovery on the held-out half. q: the head asks for the right thing; k: it is "
                 "found in the right place; v: what is there; pattern: q and k together." + shared,
             ),
             Table("heads_by_site", frames[0]),
@@ -284,7 +284,7 @@ def order_section(stream, by_head, places, task, n_layers: int, seed: int) -> Se
     for order, each in by_cell.by_variant().items():
         gap, title = done.gap[task.where(order=order)].mean(), order or "all prompts"
         recovery = each.mean().reshape(n_layers, -1) / gap
-        maps.append(grid(title, recovery, places))
+        maps.append(position_map(title, recovery, places))
         series.append(Series(title, range(n_layers), recovery[:, -1]))
     return Section(
         "Order by order",

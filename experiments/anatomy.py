@@ -212,7 +212,7 @@ def _attention(model, run, labels, shown: Head, why: str) -> Section:
     similarity = (q @ k.T).float()
     scores = cache[sites.scores(layer)][0, head].float()
     pattern = cache[sites.pattern(layer)][0, head].float()
-    several = f"{config.n_heads} heads work side by side, since one pattern can look at one thing at a time"
+    several = f"{config.n_heads} heads work side by side, since one pattern can attend to one thing at a time"
     width = (
         f"here d_model = n_heads · d_head = {config.n_heads} · {config.d_head}, so they share the width"
         if config.n_heads * config.d_head == config.d_model
@@ -226,7 +226,7 @@ def _attention(model, run, labels, shown: Head, why: str) -> Section:
     order = [head, *(each for each in range(config.n_heads) if each != head)]
     grid = {"rows": labels, "columns": labels}
     return Section(
-        "Attention: who looks at whom",
+        "Attention: what attends to what",
         [
             Text(
                 f"{several}; {width}.{grouped} Each compares a query of every position with a key of "
@@ -295,7 +295,7 @@ def _output(model, run, labels, shown: Head) -> Section:
         "What the heads write, and the residual stream",
         [
             Text(
-                "A head's pattern mixes the values v of the positions it looks at into `z`, and its "
+                "A head's pattern mixes the values v of the positions it attends to into `z`, and its "
                 "rows of `W_O` turn z into a vector of the stream. All heads' vectors and the bias "
                 "are added to the stream, and so is what the MLP writes; nothing is ever overwritten."
             ),

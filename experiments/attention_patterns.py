@@ -168,7 +168,7 @@ def _ranked(test) -> str:
 
 
 def _even(model, prompts, named, pairs) -> list[float]:
-    """An even look at all that a query may see."""
+    """An even spread of attention over all that a query may attend to."""
     mask = model.surroundings(prompts.real, model.embed.W_E).mask(0)[:, 0]
     share = mask.double() / mask.sum(-1, keepdim=True)
     share = share.expand(len(prompts.real), -1, -1)

@@ -50,7 +50,7 @@ SIDES = ("before", "after")
     gated=False,
 )
 def finetune_diff(model, task, *, before: str = "", top: Components = 8, seed: int = 0) -> Report:
-    models = dict(zip(SIDES, (beginning(model, before), model), strict=True))
+    models = dict(zip(SIDES, (model_before(model, before), model), strict=True))
     everything = [*components.heads(model), *(components.mlps(model) if model.config.d_mlp else [])]
     n_heads = model.config.n_layers * model.config.n_heads
     names = pd.DataFrame({"part": map(str, everything), "layer": [it.layer for it in everything]})
@@ -143,7 +143,7 @@ def finetune_diff(model, task, *, before: str = "", top: Components = 8, seed: i
     return replace(report, warnings=unable(models, done, task))
 
 
-def beginning(model, before: str):
+def model_before(model, before: str):
     """The model that fine-tuning began with.
 
     Raises  UsageError if it is not named, or is no beginning of this one.

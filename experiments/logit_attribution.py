@@ -225,11 +225,11 @@ def _sources(model, task, run, prompts, best, seed: int) -> Section:
 
 
 def _queries(model, task, prompts, best, seed: int) -> Section:
-    """Which earlier parts make the largest heads look where they look."""
+    """Which earlier parts make the largest heads attend where they do."""
     named = {name: at for name, at in places(task).items() if name not in ("BOS", "END")}
     best = [head for head in best if head.layer > 0]
     if not named or not best:
-        return Section("What makes them look there", [Text("No named position to look at.")])
+        return Section("What makes them attend there", [Text("No named position to attend to.")])
     needed = {site for head in best for site in attention.needed(model, head.layer)}
     run = prompts.run(model, keep={*needed, *(sites.pattern(head.layer) for head in best)})
     rows, text = [], []
@@ -263,13 +263,13 @@ def _queries(model, task, prompts, best, seed: int) -> Section:
                 )
     columns = ["layer", "head", "looks_at", "side", "upstream", "score", "ci_low", "ci_high"]
     return Section(
-        "What makes them look there",
+        "What makes them attend there",
         [
             Text("\n".join(text)),
             Table("score_parts", pd.DataFrame(rows, columns=columns), first_rows=16),
         ],
         intro="The score of that position above the mean score of all others, decomposed over what was "
-        "written before at END (query side) and at the positions looked at (key side); the eight "
+        "written before at END (query side) and at the positions attended to (key side); the eight "
         "largest parts of either.",
     )
 

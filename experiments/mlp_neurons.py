@@ -19,7 +19,7 @@ import torch
 from interp import components, sites, stats
 from interp.effects import Effects
 from interp.methods import attribute, neurons, readings
-from interp.methods.passages import passages
+from interp.methods.texts import natural_texts
 from interp.report import Chart, Check, Headline, Section, Series, Table, TokenStrip
 from interp.study import Neurons, Report, Tokens, study
 from interp.tasks import prompt_tokens
@@ -69,7 +69,7 @@ def mlp_neurons(
         [
             _effects(table, test, effect.values, model, task),
             _writes(model, best, tokens),
-            *_reads(model, task, best, tokens, passages(text)),
+            *_reads(model, task, best, tokens, natural_texts(text)),
         ],
         figures=[Headline("keep their sign", f"{kept:.0%}", note="on held-out prompts")],
         checks=[_adds_up(model, run, prompts, found)],

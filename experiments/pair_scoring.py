@@ -253,7 +253,9 @@ def heads(opened, top) -> Evidence:
 
 def held_out(opened, top) -> Evidence:
     return (
-        on_the_other_half(opened, top) if choice.enough(opened.clusters) else in_turn(opened, top)
+        on_the_other_half(opened, top)
+        if choice.enough(opened.clusters)
+        else leaving_each_out(opened, top)
     )
 
 
@@ -281,12 +283,12 @@ def on_the_other_half(opened, top) -> Evidence:
     )
     return Evidence(
         Section(
-            "Heads on premises that had no say",
+            "Heads on premises held out",
             [Table("chosen", names, title="The chosen heads, measured", first_rows=SHOWN)],
             intro=f"The {len(trial.rows)} strongest heads are chosen on every other premise and measured "
             f"on the {clusters} between.",
         ),
-        f"On premises that had no say, the {len(trial.rows)} strongest heads move the decision by "
+        f"On premises held out, the {len(trial.rows)} strongest heads move the decision by "
         f"{float(found.chosen.value):.2f} each, the way they did on the others; {means}"
         + (f". Among random sets they rank p = {rank.p:.2g}." if rank.ran else "."),
         [headline("chosen heads on held-out premises", found.chosen, unit)],
@@ -315,7 +317,7 @@ def on_the_other_half(opened, top) -> Evidence:
     )
 
 
-def in_turn(opened, top) -> Evidence:
+def leaving_each_out(opened, top) -> Evidence:
     """Few premises: estimates with each of them left out in turn, no interval and no verdict."""
     contest = opened.contest(top)
     chosen = opened.heads.assign(chosen=contest.often)
@@ -331,12 +333,12 @@ def in_turn(opened, top) -> Evidence:
     }
     return Evidence(
         Section(
-            "Heads on a premise that had no say",
+            "Heads on a premise held out",
             [Table("chosen", chosen, title="How often each head was chosen", first_rows=SHOWN)],
             intro=f"Each of the {contest.rounds} premises is left out in turn, the {top} strongest heads "
             "are chosen on the pairs of the others, and measured on its own.",
         ),
-        f"On a premise that had no say, the {top} strongest heads of the others move the decision by "
+        f"On a premise held out, the {top} strongest heads of the others move the decision by "
         f"{float(contest.chosen.value):.2f} each, the way they did there; random heads of their layers "
         f"by {float(contest.controls.value):.2f}. {few}",
         [
@@ -481,7 +483,7 @@ def across(opened, top) -> Evidence:
             intro="The share of attention that the tokens of one sentence pay to those of the other. "
             f"Where a head looks is not what it does: {beside}.",
         ),
-        f"{head_name(first)} looks from sentence to sentence most "
+        f"{head_name(first)} attends from sentence to sentence most "
         f"({first.share:.0%}; evenly: {chance:.0%}).",
         checks=[
             Check(
@@ -537,7 +539,7 @@ WAYS = {
     for name, look in {
         "tokens": tokens,
         "heads": heads,
-        "heads on a premise that had no say": held_out,
+        "heads on a premise held out": held_out,
         "parts of the vector": parts,
         "attention between the sentences": across,
         "terms of the scores": terms,

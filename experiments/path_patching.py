@@ -25,10 +25,10 @@ import pandas as pd
 from interp import components
 from interp.components import MLP, Head, Logits
 from interp.effects import Effects, Test
-from interp.methods.carry import needed
 from interp.methods.moves import WAYS
 from interp.methods.naive_path import naive_path
 from interp.methods.paths import all_senders, paths
+from interp.methods.propagation import needed
 from interp.methods.receivers import Receiver
 from interp.report import Chart, Check, Heatmap, Maps, Section, Series, Table
 from interp.study import Count, Heads, Report, study
@@ -247,7 +247,7 @@ def into_heads(into, inputs, best, config, strongest, test, seed: int) -> Sectio
     return Section(
         "Into the strongest heads",
         blocks,
-        intro="Which earlier parts decide what a head looks for (q), what it finds (k), and what it "
+        intro="Which earlier parts decide what a head attends by (q), what it finds (k), and what it "
         "takes from there (v). Layers from the receiver's on cannot reach it.",
     )
 

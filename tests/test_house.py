@@ -211,3 +211,42 @@ def test_signatures_are_checked_while_tests_run():
     # Whole numbers would go through, and mean another mask.
     with pytest.raises(TypeCheckError):
         attention_mask(torch.ones(1, 3, dtype=torch.int64), True, None)
+
+
+# Metaphors of our own, for which the field has words (see the glossary).
+PRIVATE_WORDS = {
+    *("asked", "look", "looks", "held", "turn", "carry", "carried", "carryon", "reread", "grid"),
+    *("door", "cone", "beginning", "thought", "attended", "passages", "untapped"),
+}
+PRIVATE_PHRASES = ("had no say", "looks from", "an even look", "had a say", "thinks about")
+
+
+def words_of(name):
+    """The words of a name: `HeldNorm` has held and norm, `held_out` is one."""
+    apart = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
+    return set(apart.replace("held_out", "heldout").replace("carry_on", "carryon").split("_"))
+
+
+def public_names(path):
+    yield path.stem
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_"):
+            yield node.name
+
+
+def test_private_words_are_seen_in_names():
+    assert words_of("HeldNorm") & PRIVATE_WORDS
+    assert words_of("carry_on") & PRIVATE_WORDS
+    assert not words_of("held_out") & PRIVATE_WORDS
+    assert not words_of("turned_return") & PRIVATE_WORDS
+
+
+@pytest.mark.parametrize("path", [*SOURCES, *STUDIES], ids=named)
+def test_public_names_are_the_fields_words(path):
+    assert not [name for name in public_names(path) if words_of(name) & PRIVATE_WORDS]
+
+
+@pytest.mark.parametrize("path", [*SOURCES, *STUDIES], ids=named)
+def test_pages_say_it_in_the_fields_words(path):
+    text = " ".join(path.read_text(encoding="utf-8").split())
+    assert not [phrase for phrase in PRIVATE_PHRASES if phrase in text]

@@ -36,7 +36,7 @@ Controls = Callable[[Int[np.ndarray, " label"], Int[np.ndarray, " label"]], Mapp
 
 @dataclass(frozen=True)
 class Contest:
-    """The mean effect on pairs that had no say: of the chosen heads, of random other heads of the
+    """The mean effect on pairs held out: of the chosen heads, of random other heads of the
     same layers, and the difference; each counted in the direction that it had where it was chosen.
     `often` is how often each head was chosen, out of `rounds`."""
 

@@ -105,7 +105,7 @@ def mismatch(
     smallest: float = 0.0,
 ) -> float:
     """The largest difference between the sum of the terms and the scores that the model's pattern
-    came from, both less the value at the key that their row looks at most. Shares of attention below
+    came from, both less the value at the key that their row attends to most. Shares of attention below
     `smallest`, which the number format rounds to nothing, tell no score."""
     total, scores = found.sum(0), pattern.log()
     most = pattern.argmax(-1, keepdim=True)

@@ -13,7 +13,7 @@ from interp.classifiers.places import Place
 from interp.errors import NotApplicable
 
 
-class HeldNorm:
+class FrozenNorm:
     """A norm with the scale of one vector: that of LayerNorm or RMSNorm, whose gain is its weight, or
     one more (Gemma, Nemotron), or 1 where it has none (OLMo).
 

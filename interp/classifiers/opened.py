@@ -157,7 +157,7 @@ class Opened:
         return [stream.parts(self.classifier, self.places, reading) for reading in watched]
 
     def across(self) -> tuple[Effects, float]:
-        """Each head's share of attention from sentence to sentence, and that of an even look."""
+        """Each head's share of attention from sentence to sentence, and that of an even spread."""
         both = list(zip(self.patterns, self.readings, strict=True))
         looks = [attention.across(pattern, reading).flatten().numpy() for pattern, reading in both]
         chance = np.mean([attention.chance(pattern, reading) for pattern, reading in both])

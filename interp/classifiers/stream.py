@@ -22,7 +22,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from interp.classifiers.classifier import Classifier, Reading
-from interp.classifiers.norms import HeldNorm
+from interp.classifiers.norms import FrozenNorm
 from interp.classifiers.places import Places, changed, kernel, recorded
 from interp.components import MLP, AttentionBias, Component, Embedding, Head, MLPBias
 from interp.errors import NotApplicable
@@ -140,7 +140,7 @@ class _Held:
 
         self.embedding = [result for _, result in there("embedding")]
         self.norms = [
-            HeldNorm(place, given, result)
+            FrozenNorm(place, given, result)
             for place, (given, result) in zip(places.norm, there("norm"), strict=True)
         ]
         self.heads, self.attention_bias = [], []

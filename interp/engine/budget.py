@@ -43,7 +43,7 @@ class Room:
         return self.total - self.held - self.packing
 
     @property
-    def asked(self) -> int | None:
+    def requested(self) -> int | None:
         """The total, where somebody asked for it; copies have no bound where nobody did."""
         return None if self.most_packed is None else self.total
 

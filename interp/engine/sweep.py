@@ -61,7 +61,7 @@ def sweep(
         work = base or planned(draft)
         rehearsal.append(work)
         return work.value.new_zeros(len(given), work.n_examples)
-    with reused_memory(draft.room.asked):
+    with reused_memory(draft.room.requested):
         return _run(draft, draft.parts() if base is None else base.parts())
 
 

@@ -46,7 +46,7 @@ class Lens:
 
 
 def entries(model: Transformer) -> list[Site]:
-    """The streams that the lens looks at, which a run must keep."""
+    """The residual streams that the lens reads, which a run must keep."""
     layers = range(model.config.n_layers)
     return [*(sites.resid_pre(layer) for layer in layers), sites.resid_post(layers[-1])]
 

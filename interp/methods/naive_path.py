@@ -12,7 +12,7 @@ from torch import Tensor
 
 from interp import edits, sites
 from interp.components import Component
-from interp.methods.carry import Mlps
+from interp.methods.propagation import Mlps
 from interp.methods.receivers import Receiver, query_heads, read_at
 from interp.metrics import logit_difference
 from interp.tasks.batches import PromptBatch

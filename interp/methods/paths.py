@@ -29,18 +29,18 @@ from interp.edits import Edit
 from interp.engine import sweep
 from interp.engine.base import Base, base_run
 from interp.engine.plan import memory_budget
-from interp.methods.carry import (
+from interp.methods.changed_inputs import ChangedInputs
+from interp.methods.direct import readout
+from interp.methods.moves import Bank, Moves, Way
+from interp.methods.propagation import (
     Change,
     Mlps,
-    carried,
     mlp_rewritten,
     mlp_written,
     needed,
+    propagated,
 )
-from interp.methods.direct import readout
-from interp.methods.moves import Bank, Moves, Way
 from interp.methods.receivers import Receiver, query_heads, read_at
-from interp.methods.reread import Reread
 from interp.metrics import logit_difference
 from interp.tasks import Task
 from interp.tasks.batches import PromptBatch, by_length, gathered
@@ -122,7 +122,7 @@ def batch_paths(
         some = senders[first : first + n_senders]
         addresses: list[tuple[int, int]] = []
         interventions: list[Edit] = []
-        for reader, layer, change in carried(model, base, some, new, seen, mlps):
+        for reader, layer, change in propagated(model, base, some, new, seen, mlps):
             for number, receiver in enumerate(receivers):
                 if _reads(receiver, reader, layer):
                     if receiver.input == "logits":
@@ -170,7 +170,7 @@ def _inputs(
         return
     assert receiver.input != "logits"
     heads = query_heads(model, receiver)
-    reader = Reread(model, base, receiver.input, layer, heads, at)
+    reader = ChangedInputs(model, base, receiver.input, layer, heads, at)
     read = reader.read(change)
     for sender, own in _by_sender(change):
         z = reader.changed(change.place[own], read[own])

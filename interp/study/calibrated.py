@@ -175,7 +175,7 @@ OWN_RULE = {
     "head_circuits": "weights alone, against tokens paired at random and streams turned at random",
     "training_dynamics": "one training beside one whose text needs no matching",
     "languages": "differences of trainings, block by block",
-    "pair_scoring": "heads of a classifier, on pairs that had no say in the choice",
+    "pair_scoring": "heads of a classifier, on pairs held out from the choice",
     "task_check": "the gate: accuracy and gap against stated thresholds",
 }
 # What they check is an identity, which holds or does not.

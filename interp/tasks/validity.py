@@ -28,7 +28,7 @@ LEAST_CLUSTERS = 6
 class Gate:
     """What the model got on the n prompts that are fit, and `refused`: why that will not do, if so.
 
-    `note` says by what it was judged where the interval had no say.
+    `note` says by what it was judged where the interval does not count.
 
     Units  Accuracy is the share of clean prompts on which the answer's logit is above the wrong
            one's; `clean`, `corrupted` and `gap` (clean minus corrupted) are mean logits of answer

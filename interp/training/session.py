@@ -144,7 +144,7 @@ def _begun(path: Path) -> dict[str, dict[str, Any]]:
     return begun
 
 
-def carry_on(
+def resume(
     folder: Path,
     model: Transformer,
     data: Data,

@@ -211,7 +211,7 @@ def _population(each: Test) -> str:
     fresh = each.fresh.task
     said = (
         f"**Population**: prompts like the {fresh.n} held-out ones, of {len(np.unique(fresh.clusters))} "
-        "independent groups (templates) that had no say in the choice"
+        "independent groups (templates) held out from the choice"
     )
     if fresh.items is not None:
         said += f", about {len(np.unique(fresh.items))} different items"

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from interp.classifiers import ablate, attention, choice, disentangled, occlude, slices, stream
-from interp.classifiers.norms import HeldNorm
+from interp.classifiers.norms import FrozenNorm
 from interp.classifiers.places import Place, find, read_by
 from interp.components import Head
 from interp.errors import NotApplicable
@@ -163,7 +163,7 @@ def test_a_norm_is_held_as_what_it_computes_also_where_a_vector_has_no_mean(dtyp
     given = (given - given.mean() + mean).to(dtype)
     with torch.no_grad():
         module.weight.copy_(torch.randn(16, generator=generator))
-        held = HeldNorm(Place("norm", module, 0), given, module(given))
+        held = FrozenNorm(Place("norm", module, 0), given, module(given))
     other = torch.randn(16, generator=generator, dtype=torch.float64).to(dtype) + 3
     wide = given.double() - given.double().mean() * centres
     scale = (wide.square().mean() + 1e-6).sqrt()

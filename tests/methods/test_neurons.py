@@ -8,7 +8,7 @@ from interp import sites
 from interp.components import Neuron
 from interp.errors import UsageError
 from interp.methods import neurons
-from interp.methods.passages import passages
+from interp.methods.texts import natural_texts
 
 
 @pytest.fixture(scope="module")
@@ -49,14 +49,14 @@ def test_what_a_neuron_raises_is_its_output_vector_unembedded(model):
 
 
 def test_passages_ship_and_a_users_own_are_read(tmp_path):
-    assert len(passages()) >= 20
+    assert len(natural_texts()) >= 20
     mine = tmp_path / "mine.txt"
     mine.write_text("one two\n\n\nthree\n", encoding="utf-8")
-    assert passages(str(mine)) == ["one two", "three"]
+    assert natural_texts(str(mine)) == ["one two", "three"]
     mine.write_bytes(b"\xff\xfe\x00")
     for wrong in (str(mine), str(tmp_path / "none.txt")):
         with pytest.raises(UsageError, match="cannot read"):
-            passages(wrong)
+            natural_texts(wrong)
     mine.write_text(" \n", encoding="utf-8")
     with pytest.raises(UsageError, match="has none"):
-        passages(str(mine))
+        natural_texts(str(mine))

@@ -39,7 +39,7 @@ class Training:
         what = {"shape": self.config.to_dict(), "data": self.data.identity}
         notes = session.agree(self.folder, self.recipe, what)
         model = fresh(self.config, self.recipe.seed)
-        return session.carry_on(
+        return session.resume(
             self.folder, model, self.data, self.recipe, notes, save_seconds=save_seconds
         )
 

@@ -68,7 +68,7 @@ def test_the_head_learns_what_it_is_told_and_hugging_face_reads_the_same(named, 
     )
     model = with_head(body, LABELS, seed=0)
     recipe = Recipe(steps=30, batch=8, rate=1e-2, warmup=3)
-    list(session.carry_on(tmp_path / "mine", model, read, recipe, ("Note.",)))
+    list(session.resume(tmp_path / "mine", model, read, recipe, ("Note.",)))
     found = session.results(tmp_path / "mine")
     assert found["held_out_accuracy"] == 1.0
     assert found["held_out_lines"] == 6
@@ -109,7 +109,7 @@ def test_an_interrupted_training_of_a_head_ends_with_the_same_weights(named, tmp
         )
         recipe = Recipe(steps=12, batch=4, rate=1e-3, warmup=1)
         model = with_head(body, LABELS, seed=0)
-        return session.carry_on(tmp_path / name, model, read, recipe, save_seconds=save_seconds)
+        return session.resume(tmp_path / name, model, read, recipe, save_seconds=save_seconds)
 
     list(events("whole", 1e9))
     for _, _ in zip(events("broken", 0.0), range(9), strict=False):
@@ -128,7 +128,7 @@ def test_a_probe_leaves_the_body_as_it_was(named, body, tmp_path):
         named, LABELS, body.tokenizer, n_ctx=60, d_vocab=body.config.d_vocab, seed=0
     )
     recipe = Recipe(steps=3, batch=4, rate=1e-2, warmup=0)
-    list(session.carry_on(tmp_path / "probe", model, read, recipe))
+    list(session.resume(tmp_path / "probe", model, read, recipe))
     after = dict(interp.load(tmp_path / "probe").named_parameters())
     for name, parameter in body.named_parameters():
         assert torch.equal(parameter, after[name])
@@ -149,7 +149,7 @@ def test_a_classifier_never_pads_with_a_token_that_has_no_row(named, body, tmp_p
     read = data.of_lines(named, LABELS, widened.tokenizer, n_ctx=60, d_vocab=d_vocab, seed=0)
     model = with_head(widened, LABELS, seed=0)
     recipe = Recipe(steps=2, batch=4, rate=1e-2, warmup=0)
-    list(session.carry_on(tmp_path / "judge", model, read, recipe))
+    list(session.resume(tmp_path / "judge", model, read, recipe))
     theirs = AutoModelForSequenceClassification.from_pretrained(tmp_path / "judge").eval()
     padded = AutoTokenizer.from_pretrained(tmp_path / "judge")(
         [_text(3), "saw"], return_tensors="pt", padding=True
@@ -180,7 +180,7 @@ def test_a_text_that_ends_with_what_pads_is_read_where_hugging_face_reads_it(fil
     read = data.of_lines(found, LABELS, base.tokenizer, n_ctx=60, d_vocab=d_vocab, seed=0)
     assert all(tokens[0] == number != tokens[-1] for _, tokens in read.source.learnt)
     recipe, judge = Recipe(steps=2, batch=4, rate=1e-2, warmup=0), tmp_path / "judge"
-    list(session.carry_on(judge, with_head(base, LABELS, seed=0), read, recipe))
+    list(session.resume(judge, with_head(base, LABELS, seed=0), read, recipe))
     theirs = AutoModelForSequenceClassification.from_pretrained(judge).eval()
     batch = AutoTokenizer.from_pretrained(judge)(
         [_text(3), "saw"], return_tensors="pt", padding=True

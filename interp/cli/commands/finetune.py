@@ -99,7 +99,7 @@ def finetune(
             f"of {batch} × {data.source.n_ctx}, {recipe.precision}",
             flush=True,
         )
-        show(session.carry_on(folder, learner, data, recipe, notes), recipe, watch)
+        show(session.resume(folder, learner, data, recipe, notes), recipe, watch)
     if labels is None:
         command = provenance.command(["run", "all", "--model", str(folder)])
         print(f"written: {folder}\nrun it: {command}")

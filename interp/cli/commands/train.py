@@ -175,7 +175,7 @@ def _run(
             f"tokens{tokens}, {recipe.precision}",
             flush=True,
         )
-        show(session.carry_on(folder, model, data, recipe, notes), recipe, watch)
+        show(session.resume(folder, model, data, recipe, notes), recipe, watch)
     per_byte = session.results(folder).get("held_out_bits_per_byte")
     print(f"bits per byte of held-out text: {per_byte:.4f}\n" if per_byte else "", end="")
     print(

@@ -44,7 +44,7 @@ class Change:
     delta: Float[Tensor, "component d_model"]
 
 
-def carried(
+def propagated(
     model: Transformer,
     base: Base,
     senders: Sequence[Component],

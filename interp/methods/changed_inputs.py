@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from interp.engine.base import Base
-from interp.methods.carry import Change
+from interp.methods.propagation import Change
 from interp.transformer import Transformer
 from interp.transformer.norm import at_least_float32
 from interp.transformer.project import read_heads
@@ -22,7 +22,7 @@ from interp.transformer.tap import Untapped
 _PLAIN = Untapped()
 
 
-class Reread:
+class ChangedInputs:
     """These query heads of one layer at the positions `at`, ready to read one input anew."""
 
     def __init__(
@@ -78,7 +78,7 @@ class Reread:
         scores = (scores / self.block.attn.scale).masked_fill(~self.mask[:, None], float("-inf"))
         pattern = at_least_float32(scores).softmax(-1).to(q.dtype)
         z = einsum("batch head query key, batch key d_head -> batch query head d_head", pattern, v)
-        # Where nothing that is looked at has changed, z stays what it was to the last bit.
+        # Where nothing that is attended to has changed, z stays what it was to the last bit.
         return torch.where(self._reached(place)[..., None, None], z, self.z)
 
     def _reached(self, place: Int[Tensor, " component"]) -> Tensor:

@@ -11,7 +11,7 @@ from interp.errors import UsageError, named
 MOST_BYTES = 64 * ordinary.MB
 
 
-def passages(path: str | None = None) -> list[str]:
+def natural_texts(path: str | None = None) -> list[str]:
     """The passages of a UTF-8 text file, separated by blank lines; without a path those that ship.
 
     Raises  UsageError for a file that cannot be read as text, is larger than 64 MB or holds no passage.
