@@ -12,8 +12,8 @@ from interp import sites
 from interp.metrics import Metric
 from interp.sites import Site
 from interp.transformer import Transformer
+from interp.transformer.hooks import NO_HOOKS, RunHooks
 from interp.transformer.model import Surroundings
-from interp.transformer.tap import Tap, Untapped
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,10 +60,10 @@ def base_run(
     rotary = config.positions == "rotary"
     layers = range(config.n_layers)
     kinds = [sites.resid_pre, sites.rot_k if rotary else sites.k, sites.v, sites.z, sites.attn_out]
-    tap = Tap((), [kind(layer) for kind in kinds for layer in layers] + [_end(model)])
+    hooks = RunHooks((), [kind(layer) for kind in kinds for layer in layers] + [_end(model)])
     read = metric.positions(real).to(tokens.device)
-    logits = model.compute(tokens, real, tap, read)
-    kept = tap.kept
+    logits = model.compute(tokens, real, hooks, read)
+    kept = hooks.kept
     bound = metric.bound(logits)
     examples = torch.arange(len(tokens), device=tokens.device)
     columns = bound.columns
@@ -73,7 +73,7 @@ def base_run(
         seen = logits.gather(-1, index)
     keys = [kept[(sites.rot_k if rotary else sites.k)(layer)] for layer in layers]
     if config.qk_norm and not rotary:
-        plain = Untapped()
+        plain = NO_HOOKS
         keys = [model.block(layer).attn.k_norm(keys[layer], plain) for layer in layers]
     resid_pre = [kept[sites.resid_pre(layer)] for layer in layers]
     return Base(

@@ -15,10 +15,9 @@ from interp.engine.base import Base
 from interp.engine.cone import Cone, Rows, Span
 from interp.engine.entry import Door, LayerEntry
 from interp.engine.job import Job
-from interp.engine.localise import RowTap, localised
+from interp.engine.localise import RowHooks, localised
 from interp.metrics import measured
 from interp.transformer import Transformer
-from interp.transformer.tap import Untapped
 
 
 @torch.no_grad()
@@ -50,7 +49,7 @@ def run_chunk(
         own = slice(first_row, first_row + len(job.examples))
         taps += [(own, edit) for edit in localised(job.later, job.examples, job.start)]
         first_row = own.stop
-    tap = RowTap(taps) if taps else None
+    hooks = RowHooks(taps) if taps else None
     order: dict[Span, list[Job]] = {}
     n_led: dict[Span, int] = {}
 
@@ -81,10 +80,10 @@ def run_chunk(
             order.setdefault(rows.span, []).append(job)
         return [_together(several) for several in joined.values()]
 
-    done = Cone(model, base, arrive, tap).run(min(door.layer for door in arriving))
+    done = Cone(model, base, arrive, hooks).run(min(door.layer for door in arriving))
     effects: dict[Job, Tensor] = {}
     for rows in done:
-        values = _values(model, base, rows, tap, logits_at_once)
+        values = _values(model, base, rows, hooks, logits_at_once)
         changes = values - base.value[rows.examples]
         counts = [len(job.examples) for job in order[rows.span]]
         for job, change in zip(order[rows.span], changes.split(counts), strict=True):
@@ -114,18 +113,18 @@ def _entered(entry: LayerEntry, job: Job, at: Door) -> Tensor:
 
 
 def _values(
-    model: Transformer, base: Base, rows: Rows, tap: RowTap | None, logits_at_once: int
+    model: Transformer, base: Base, rows: Rows, hooks: RowHooks | None, logits_at_once: int
 ) -> Float[Tensor, " example"]:
     """The metric of every row from its final stream."""
-    if tap is None:
-        normed = model.ln_final(rows.resid, Untapped())
+    if hooks is None:
+        normed = model.ln_final(rows.resid)
         return metric_of_normed(model, base, normed, rows.examples, logits_at_once)
     # Edits are still to be made, on whole activations as in a plain run.
-    normed = model.ln_final(rows.resid, tap, sites.final_scale(), sites.final_normalized())
+    normed = model.ln_final(rows.resid, hooks, sites.final_scale(), sites.final_normalized())
     read = base.read[rows.examples]
-    known = model.ln_final(base.resid_post[rows.examples[:, None], read], Untapped())
-    if tap.edits(sites.logits()):
-        whole = tap(sites.logits(), model.unembed(normed))
+    known = model.ln_final(base.resid_post[rows.examples[:, None], read])
+    if hooks.edits(sites.logits()):
+        whole = hooks(sites.logits(), model.unembed(normed))
         logits = _as_read(whole, rows, read, model.unembed(known))
         return base.metric(_columns_of(logits, base, rows.examples), rows.examples)
     normed = _as_read(normed, rows, read, known)

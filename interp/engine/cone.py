@@ -23,10 +23,10 @@ from interp import sites
 from interp.engine.base import Base
 from interp.engine.entry import Door
 from interp.transformer import Transformer
+from interp.transformer.hooks import NO_HOOKS, Hooks
 from interp.transformer.rotary import Angles
-from interp.transformer.tap import Untapped
 
-_PLAIN = Untapped()
+_PLAIN = NO_HOOKS
 
 
 # start, stop, and the start of what these rows follow
@@ -64,15 +64,15 @@ Arrive = Callable[[Door], Sequence[Rows]]
 class Cone:
     """One batch on its way through the layers.
 
-    `arrive` says which rows join at a door. With a `tap`, which needs whole activations, all rows
+    `arrive` says which rows join at a door. With a `hooks`, which needs whole activations, all rows
     must have one start, and no position is left out in the last layer.
     """
 
     def __init__(
-        self, model: Transformer, base: Base, arrive: Arrive, tap: Untapped | None = None
+        self, model: Transformer, base: Base, arrive: Arrive, hooks: Hooks | None = None
     ) -> None:
         self.model, self.base, self.arrive = model, base, arrive
-        self.tap = tap or _PLAIN
+        self.hooks = hooks or _PLAIN
         self.rows: dict[Span, Rows] = {}
 
     @torch.no_grad()
@@ -114,14 +114,14 @@ class Cone:
 
     def _attention(self, layer: int) -> list[Tensor]:
         """attn_out of every group of rows; in the last layer only what is read goes on."""
-        block, tap, every = self.model.block(layer), self.tap, list(self.rows.values())
+        block, hooks, every = self.model.block(layer), self.hooks, list(self.rows.values())
         resid = [rows.resid for rows in every]
         x = block.ln1(
-            _side_by_side(resid), tap, sites.ln1_scale(layer), sites.ln1_normalized(layer)
+            _side_by_side(resid), hooks, sites.ln1_scale(layer), sites.ln1_normalized(layer)
         )
         turn = self._turn(every)
-        k = _apart(block.attn.keys(x, turn, tap), resid)
-        v = _apart(block.attn.values(x, tap), resid)
+        k = _apart(block.attn.keys(x, turn, hooks), resid)
+        v = _apart(block.attn.values(x, hooks), resid)
         if layer == self.model.config.n_layers - 1:
             reads = _apart(x, resid)
             for number, rows in enumerate(every):
@@ -130,13 +130,13 @@ class Cone:
                     reads[number] = _take(reads[number], rows.at)
             x, turn = _side_by_side(reads), self._turn(every)
         like = [rows.resid for rows in every]
-        q = _apart(block.attn.queries(x, turn, tap), like)
+        q = _apart(block.attn.queries(x, turn, hooks), like)
         z = []
         for number, rows in enumerate(every):
             all_k = self._with_past(rows, self.base.keys[layer], k, number)
             all_v = self._with_past(rows, self.base.values[layer], v, number)
-            z.append(block.attn.mix(q[number], all_k, all_v, self._mask(rows, layer), tap))
-        written = tap(sites.attn_out(layer), block.attn.write(_side_by_side(z), tap))
+            z.append(block.attn.mix(q[number], all_k, all_v, self._mask(rows, layer), hooks))
+        written = hooks(sites.attn_out(layer), block.attn.write(_side_by_side(z), hooks))
         return _apart(written, like)
 
     def _with_past(self, rows: Rows, base: Tensor, own: Sequence[Tensor], number: int) -> Tensor:
@@ -154,15 +154,15 @@ class Cone:
 
     def _mlp(self, layer: int, reads: Sequence[Tensor] | None = None) -> None:
         """Adds mlp_out to the stream of all rows; `reads` is the stream it reads, if another."""
-        block, tap, every = self.model.block(layer), self.tap, list(self.rows.values())
+        block, hooks, every = self.model.block(layer), self.hooks, list(self.rows.values())
         if reads is None:
-            if tap.edits(sites.resid_mid(layer)):
-                every[0].resid = tap(sites.resid_mid(layer), every[0].resid)
+            if hooks.edits(sites.resid_mid(layer)):
+                every[0].resid = hooks(sites.resid_mid(layer), every[0].resid)
             reads = [rows.resid for rows in every]
         x = block.ln2(
-            _side_by_side(reads), tap, sites.ln2_scale(layer), sites.ln2_normalized(layer)
+            _side_by_side(reads), hooks, sites.ln2_scale(layer), sites.ln2_normalized(layer)
         )
-        for rows, written in zip(every, _apart(block.mlp(x, tap), reads), strict=True):
+        for rows, written in zip(every, _apart(block.mlp(x, hooks), reads), strict=True):
             rows.resid = rows.resid + written
 
     def _join(self, at: Door) -> None:
@@ -181,9 +181,9 @@ class Cone:
             if old.at is not None and new.at is not None:
                 old.at = torch.cat([old.at, new.at])
         site = (sites.resid_pre if at.stage == 0 else sites.resid_post)(at.layer)
-        if at.stage != 1 and self.tap.edits(site):
+        if at.stage != 1 and self.hooks.edits(site):
             (rows,) = self.rows.values()
-            rows.resid = self.tap(site, rows.resid)
+            rows.resid = self.hooks(site, rows.resid)
 
     def _narrow(self, rows: Rows) -> None:
         """Leaves of the stream only what the metric reads, if that is less and nobody else reads."""
@@ -192,7 +192,7 @@ class Cone:
             rows.resid = rows.resid[:, :0]
             return
         n_pos = self.base.tokens.shape[1] - rows.start
-        if self.tap is not _PLAIN or self.base.read.shape[1] >= n_pos:
+        if self.hooks is not _PLAIN or self.base.read.shape[1] >= n_pos:
             return
         rows.at = (self.base.read[rows.examples] - rows.start).clamp(min=0)
         rows.resid = _take(rows.resid, rows.at)
@@ -201,7 +201,7 @@ class Cone:
         """Leaves of the final stream the positions that the metric reads; those before `start` are
         the base run's."""
         read = self.base.read[rows.examples]
-        if self.tap is not _PLAIN:
+        if self.hooks is not _PLAIN:
             return
         if rows.at is None:
             rows.at = (read - rows.start).clamp(min=0)

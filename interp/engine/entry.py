@@ -21,10 +21,10 @@ from interp.engine.base import Base
 from interp.sites import Site
 from interp.transformer import Config, Transformer
 from interp.transformer.contract import einsum
+from interp.transformer.hooks import Hooks, RunHooks
 from interp.transformer.mlp import ACTIVATIONS
 from interp.transformer.project import project, read_heads
 from interp.transformer.rotary import Angles
-from interp.transformer.tap import Tap, Untapped
 
 ATTENTION = ("q", "k", "v", "rot_q", "rot_k", "scores", "pattern", "z", "head_out", "attn_out")
 MLP = ("mlp_pre", "gate", "mlp_pre_linear", "mlp_post", "mlp_out")
@@ -112,14 +112,14 @@ class LayerEntry:
     def _queries_keys(self) -> tuple[Tensor, Tensor]:
         """Queries from `start` on and keys at all positions, not yet normed or turned."""
         attn = self.block.attn
-        x = self.block.ln1(self._of(self.base.resid_pre[self.layer], 0), Untapped())
+        x = self.block.ln1(self._of(self.base.resid_pre[self.layer], 0))
         return read_heads(x[:, self.start :], attn.W_Q, attn.b_Q), read_heads(x, attn.W_K, attn.b_K)
 
     @cached_property
     def _neurons(self) -> tuple[Tensor, Tensor | None]:
         """What enters the non-linearity and, in a gated MLP, what the gate multiplies."""
         mlp = self.block.mlp
-        x = self.block.ln2(self.before if self.config.parallel else self.middle, Untapped())
+        x = self.block.ln2(self.before if self.config.parallel else self.middle)
         linear = project(x, mlp.W_in, mlp.b_in)
         if not self.config.gated:
             return linear, None
@@ -133,7 +133,7 @@ class LayerEntry:
         if kinds & _STREAM.keys():
             (site,) = {edit.site for edit in edits}
             known = (self.before, self.middle, self.after)[_STREAM[site.kind]]
-            return Tap(edits)(site, known)
+            return RunHooks(edits)(site, known)
         of_mlp = [edit for edit in edits if edit.site.kind in MLP]
         of_attention = [edit for edit in edits if edit.site.kind in ATTENTION]
         sequential = not self.config.parallel and self.config.d_mlp > 0
@@ -145,23 +145,23 @@ class LayerEntry:
         return self._thought(stream, of_mlp) if of_mlp else stream
 
     def _embedded(self, edits: Sequence[Edit]) -> Tensor:
-        tap = Tap(edits)
+        hooks = RunHooks(edits)
         tokens = self.base.tokens[self.examples, self.start :]
-        resid = tap(sites.embed(), self.model.embed(tokens))
+        resid = hooks(sites.embed(), self.model.embed(tokens))
         if self.config.positions == "learned":
             positions = self.base.around.positions[self.examples, self.start :]
-            resid = resid + tap(sites.pos_embed(), self.model.pos_embed(positions))
+            resid = resid + hooks(sites.pos_embed(), self.model.pos_embed(positions))
         return resid
 
     def _attended(self, stream: Tensor, edits: Sequence[Edit]) -> Tensor:
         """`stream` plus the difference that the edits make to attn_out."""
-        tap, layer = Tap(edits), self.layer
+        hooks, layer = RunHooks(edits), self.layer
         kinds = {edit.site.kind for edit in edits}
         z = self.z
         if kinds - {"z", "head_out", "attn_out"}:
-            z = self._mixed(tap)
+            z = self._mixed(hooks)
         elif "z" in kinds:
-            z = tap(sites.z(layer), z)
+            z = hooks(sites.z(layer), z)
         heads = self._heads(edits)
         W_O = self.block.attn.W_O if heads is None else self.block.attn.W_O[heads]
         spelt = "batch pos head d_head, head d_head d_model -> batch pos d_model"
@@ -172,15 +172,15 @@ class LayerEntry:
         if "head_out" in kinds:
             each = "batch pos head d_head, head d_head d_model -> batch pos head d_model"
             written = einsum(each, z, self.block.attn.W_O)
-            moved = (tap(sites.head_out(layer), written) - written).sum(-2)
+            moved = (hooks(sites.head_out(layer), written) - written).sum(-2)
             delta = moved if delta is None else delta + moved
         if "attn_out" in kinds:
-            known = self.block.attn.write(self.z, Untapped())
+            known = self.block.attn.write(self.z)
             written = known if delta is None else known + delta
-            delta = tap(sites.attn_out(layer), written) - known
+            delta = hooks(sites.attn_out(layer), written) - known
         return stream if delta is None else stream + delta
 
-    def _mixed(self, tap: Tap) -> Tensor:
+    def _mixed(self, hooks: RunHooks) -> Tensor:
         """z from edited queries, keys, values, scores or patterns."""
         attn, around = self.block.attn, self.base.around
         q, k = self._queries_keys
@@ -188,12 +188,12 @@ class LayerEntry:
         turn = around.turn
         all_turn = turn and Angles(turn.cos[rows], turn.sin[rows])
         late_turn = turn and Angles(turn.cos[rows, self.start :], turn.sin[rows, self.start :])
-        late = _Shifted(tap, self.start)
-        q = attn.place_queries(q, late_turn, tap)
+        late = _Shifted(hooks, self.start)
+        q = attn.place_queries(q, late_turn, hooks)
         k = attn.place_keys(k, all_turn, late)
         v = late(sites.v(self.layer), self._of(self.base.values[self.layer], 0))
         mask = around.mask(self.layer)[rows][:, :, self.start :]
-        return attn.mix(q, k, v, mask, tap)
+        return attn.mix(q, k, v, mask, hooks)
 
     def _heads(self, edits: Sequence[Edit]) -> list[int] | None:
         """The query heads whose z the edits can change; None for all."""
@@ -211,17 +211,19 @@ class LayerEntry:
 
     def _thought(self, stream: Tensor, edits: Sequence[Edit]) -> Tensor:
         """`stream` plus the difference that the edits make to mlp_out."""
-        tap, layer, mlp = Tap(edits), self.layer, self.block.mlp
+        hooks, layer, mlp = RunHooks(edits), self.layer, self.block.mlp
         kinds = {edit.site.kind for edit in edits}
         act = ACTIVATIONS[self.config.activation]
         pre, linear = self._neurons
         post = act(pre) if linear is None else act(pre) * linear
         delta = None
         if kinds != {"mlp_out"}:
-            changed = act(tap(sites.mlp_pre(layer), pre))
+            changed = act(hooks(sites.mlp_pre(layer), pre))
             if linear is not None:
-                changed = tap(sites.gate(layer), changed) * tap(sites.mlp_pre_linear(layer), linear)
-            difference = tap(sites.mlp_post(layer), changed) - post
+                changed = hooks(sites.gate(layer), changed) * hooks(
+                    sites.mlp_pre_linear(layer), linear
+                )
+            difference = hooks(sites.mlp_post(layer), changed) - post
             units = [edit.where.units for edit in edits if edit.site.kind != "mlp_out"]
             if None in units:
                 delta = project(difference, mlp.W_out, None)
@@ -231,15 +233,15 @@ class LayerEntry:
         if "mlp_out" in kinds:
             known = project(post, mlp.W_out, mlp.b_out)
             written = known if delta is None else known + delta
-            delta = tap(sites.mlp_out(layer), written) - known
+            delta = hooks(sites.mlp_out(layer), written) - known
         return stream if delta is None else stream + delta
 
 
-class _Shifted(Untapped):
+class _Shifted(Hooks):
     """Edits of keys and values, whose activations here begin at position 0 instead of `start`."""
 
-    def __init__(self, tap: Tap, start: int) -> None:
-        self._tap, self._start = tap, start
+    def __init__(self, hooks: RunHooks, start: int) -> None:
+        self._tap, self._start = hooks, start
 
     def __call__(self, site: Site, activation: Tensor) -> Tensor:
         if not self._tap.edits(site):

@@ -20,7 +20,7 @@ from interp import sites
 from interp.engine.checked import sizes
 from interp.sites import Site
 from interp.transformer import Transformer
-from interp.transformer.tap import Untapped
+from interp.transformer.hooks import Hooks
 
 # A large prime: prefixes that differ have different numbers, nearly always.
 _PRIME = (1 << 31) - 1
@@ -45,20 +45,20 @@ class Imagining(Transformer):
         self,
         tokens: Int[Tensor, "batch pos"],
         real: Bool[Tensor, "batch pos"],
-        tap: Untapped,
+        hooks: Hooks,
         logits_at: Int[Tensor, "batch label"] | None = None,
     ) -> Float[Tensor, "batch label d_vocab"]:
         if torch.is_grad_enabled():
-            return super().compute(tokens, real, tap, logits_at)
+            return super().compute(tokens, real, hooks, logits_at)
         n_examples, n_pos = tokens.shape
         n_read = n_pos if logits_at is None else logits_at.shape[1]
         self.forwards.append(Forward(n_examples, n_pos, n_read))
         on_request = [sites.head_out(layer) for layer in range(self.config.n_layers)]
         for site in dict.fromkeys((*self.sites, *on_request)):
-            if site != sites.logits() and tap.wants(site):
-                tap(site, self.imagined(site, tokens))
+            if site != sites.logits() and hooks.wants(site):
+                hooks(site, self.imagined(site, tokens))
         logits = self.embed.W_E.new_zeros(n_examples, n_read, self.config.d_vocab_out)
-        return tap(sites.logits(), logits)
+        return hooks(sites.logits(), logits)
 
     def imagined(self, site: Site, tokens: Int[Tensor, "batch pos"]) -> Tensor:
         """An activation of this site, made up from the tokens up to each position."""

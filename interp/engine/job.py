@@ -17,7 +17,6 @@ from interp.engine.imagined import Imagining
 from interp.engine.localise import first_position, given_apart
 from interp.sites import Site
 from interp.transformer import Transformer
-from interp.transformer.tap import Untapped
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,9 +123,9 @@ class JobMaker:
         if site.kind == "v":
             return self.base.values[layer]
         if site.kind == "attn_out":
-            return block.attn.write(entry.z, Untapped())
+            return block.attn.write(entry.z)
         reads = entry.before if self.model.config.parallel else entry.middle
-        return block.mlp(block.ln2(reads, Untapped()), Untapped())
+        return block.mlp(block.ln2(reads))
 
 
 _COMPARED = ("resid_pre", "resid_mid", "resid_post", "z", "v", "attn_out", "mlp_out")

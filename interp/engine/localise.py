@@ -12,7 +12,7 @@ from torch import Tensor
 from interp.edits import Add, Edit, Put, Where
 from interp.errors import UsageError
 from interp.sites import Site
-from interp.transformer.tap import Untapped
+from interp.transformer.hooks import Hooks
 
 Nested = tuple[tuple[int, ...], ...]
 _POSITION_AXES = ("pos", "query")
@@ -114,7 +114,7 @@ def _localised(edit: Edit, examples: Tensor, start: int) -> Edit:
     return replace(edit, value=value, where=Where(where.heads, positions, where.units))
 
 
-class RowTap(Untapped):
+class RowHooks(Hooks):
     """Edits of several interventions in one batch: each is made in the rows of its own."""
 
     def __init__(self, edits: Sequence[tuple[slice, Edit]]) -> None:

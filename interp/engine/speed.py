@@ -20,7 +20,6 @@ from interp.engine.cost import flops_forward, flops_of_layer
 from interp.engine.imagined import Forward
 from interp.transformer import Transformer
 from interp.transformer.project import packed
-from interp.transformer.tap import Untapped
 
 _REPEATS = 5
 # Tokens at a time; more take no less each.
@@ -68,7 +67,7 @@ def _rate(model: Transformer, n_rows: int, n_pos: int, packing: bool) -> float:
     with packed(block) if packing else nullcontext(), reused_memory():
         for _ in range(1 + _REPEATS):
             began = time.perf_counter()
-            block(resid, around.mask(block.layer), around.turn, Untapped())
+            block(resid, around.mask(block.layer), around.turn)
             if model.device.type == "cuda":
                 torch.cuda.synchronize()
             took.append(time.perf_counter() - began)

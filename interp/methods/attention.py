@@ -30,7 +30,6 @@ from interp.sites import Site
 from interp.transformer import Run, Transformer
 from interp.transformer.attention import Attention
 from interp.transformer.rotary import Angles, rotate
-from interp.transformer.tap import Untapped
 
 
 def between(
@@ -101,8 +100,8 @@ def score_parts(
     contrast = (weights * scores.masked_fill(weights == 0, 0)).sum(-1)
     turn = model.surroundings(run.real, run.cache[sites.embed()]).turn
     q, k = run.cache[sites.q(layer)], run.cache[sites.k(layer)]
-    placed_q = attn.place_queries(q, turn, Untapped())[examples, query, number]
-    placed_k = attn.place_keys(k, turn, Untapped())[:, :, kv_head]
+    placed_q = attn.place_queries(q, turn)[examples, query, number]
+    placed_k = attn.place_keys(k, turn)[:, :, kv_head]
 
     # On the query's side the keys are one fixed vector, on the keys' side the query is.
     looked_for = einsum("batch pos, batch pos d_head -> batch d_head", weights, placed_k)

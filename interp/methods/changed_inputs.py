@@ -14,12 +14,12 @@ from torch import Tensor
 from interp.engine.base import Base
 from interp.methods.propagation import Change
 from interp.transformer import Transformer
+from interp.transformer.hooks import NO_HOOKS
 from interp.transformer.norm import at_least_float32
 from interp.transformer.project import read_heads
 from interp.transformer.rotary import Angles
-from interp.transformer.tap import Untapped
 
-_PLAIN = Untapped()
+_PLAIN = NO_HOOKS
 
 
 class ChangedInputs:

@@ -25,7 +25,6 @@ from interp.errors import NotApplicable
 from interp.transformer import Run, Transformer
 from interp.transformer.norm import Norm
 from interp.transformer.rotary import angles, rotate
-from interp.transformer.tap import Untapped
 
 # Tokens of the vocabulary worked on at once.
 _ROWS = 8192
@@ -178,7 +177,7 @@ def _started(model: Transformer, rows: Tensor, start: Start) -> Tensor:
     if start == "W_E":
         return rows
     block = model.block(0)
-    return rows + block.mlp(block.ln2(rows[None], Untapped()), Untapped())[0]
+    return rows + block.mlp(block.ln2(rows[None]))[0]
 
 
 def _normalized(norm: Norm, rows: Tensor) -> Tensor:

@@ -22,7 +22,6 @@ from interp.sites import Site
 from interp.tasks.batches import PromptBatch
 from interp.transformer import Run, Transformer
 from interp.transformer.project import packed
-from interp.transformer.tap import Untapped
 
 # Rows unembedded at once: some 100 MB of logits with 50,000 tokens.
 _ROWS = 512
@@ -67,7 +66,7 @@ def lens(model: Transformer, run: Run, tokens: Int[Tensor, "label batch"]) -> Le
         shown = [_entry(model, stream, asked, final) for stream in streams]
         last = torch.where(real, torch.arange(real.shape[1], device=real.device), 0).amax(-1)
         at_end = run.cache[entries(model)[-1]][torch.arange(len(real)), last]
-        own = model.read_out(at_end[:, None], Untapped())[:, 0]
+        own = model.read_out(at_end[:, None])[:, 0]
 
     def spread(name: str) -> Tensor:
         """`[layer batch pos …]` from rows of real tokens."""
@@ -98,7 +97,7 @@ def logit_differences(model: Transformer, prompts: PromptBatch) -> Float[Tensor,
 
 
 def _log_probs(model: Transformer, rows: Float[Tensor, "pos d_model"]) -> Tensor:
-    logits = model.read_out(rows[None], Untapped())[0]
+    logits = model.read_out(rows[None])[0]
     return logits.log_softmax(-1)
 
 

@@ -18,7 +18,6 @@ from torch import Tensor
 from interp import sites
 from interp.sites import Site
 from interp.transformer import Run, Transformer
-from interp.transformer.tap import Untapped
 
 Places = tuple[dict[str, Tensor], dict[str, Tensor]]
 
@@ -28,7 +27,7 @@ def huggingface_places(model: Transformer, theirs: Any, run: Run) -> Places:
     """What Hugging Face's model shows on the run's tokens, and the same places of the run, by name."""
     out = theirs(run.tokens, output_hidden_states=True, output_attentions=True)
     last = model.config.n_layers - 1
-    normed = model.ln_final(run.cache[sites.resid_post(last)], Untapped())
+    normed = model.ln_final(run.cache[sites.resid_post(last)])
     shown: dict[str, Tensor] = {"logits": out.logits, "final norm": out.hidden_states[-1]}
     own: dict[str, Tensor] = {"logits": run.logits, "final norm": normed}
     for layer in range(last + 1):

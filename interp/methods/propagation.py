@@ -26,7 +26,6 @@ from interp.engine.base import Base
 from interp.errors import UsageError
 from interp.sites import Site
 from interp.transformer import Transformer
-from interp.transformer.tap import Untapped
 
 Mlps = Literal["recomputed", "frozen"]
 Reader = Literal["attention", "mlp", "logits"]
@@ -87,7 +86,7 @@ def mlp_written(model: Transformer, base: Base, layer: int) -> Float[Tensor, "ba
     """What this MLP writes in the base run."""
     block = model.block(layer)
     read = base.resid_pre[layer] if model.config.parallel else base.resid_mid[layer]
-    return block.mlp(block.ln2(read, Untapped()), Untapped())
+    return block.mlp(block.ln2(read))
 
 
 def mlp_rewritten(
@@ -97,10 +96,7 @@ def mlp_rewritten(
     block = model.block(layer)
     read = base.resid_pre[layer] if model.config.parallel else base.resid_mid[layer]
     stream = read.flatten(0, 1)[change.place] + change.delta
-    written = [
-        block.mlp(block.ln2(some[None], Untapped()), Untapped())[0]
-        for some in stream.split(_TOKENS)
-    ]
+    written = [block.mlp(block.ln2(some[None]))[0] for some in stream.split(_TOKENS)]
     return torch.cat(written)
 
 

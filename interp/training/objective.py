@@ -13,7 +13,6 @@ from torch.nn import functional
 
 from interp.transformer import Transformer
 from interp.transformer.classifying import Classifying
-from interp.transformer.tap import Untapped
 
 _AT_ONCE = 2048
 
@@ -30,7 +29,7 @@ class NextToken:
     ) -> Float[Tensor, "batch step"]:
         """The loss of every token, in nats."""
         read = rows[:, :-1]
-        logits = model.compute(read, torch.ones_like(read, dtype=torch.bool), Untapped())
+        logits = model.compute(read, torch.ones_like(read, dtype=torch.bool))
         each = functional.cross_entropy(
             logits.flatten(0, 1).float(), rows[:, 1:].flatten(), reduction="none"
         )

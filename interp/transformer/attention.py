@@ -11,10 +11,10 @@ from torch.nn import functional
 from interp import sites
 from interp.transformer.config import Config
 from interp.transformer.contract import einsum
+from interp.transformer.hooks import NO_HOOKS, Hooks
 from interp.transformer.norm import Norm, at_least_float32
 from interp.transformer.project import read_heads, reading_heads, write_heads
 from interp.transformer.rotary import Angles, rotate
-from interp.transformer.tap import Untapped
 
 
 class Attention(nn.Module):
@@ -49,49 +49,55 @@ class Attention(nn.Module):
         x: Float[Tensor, "batch pos d_model"],
         mask: Bool[Tensor, "#batch 1 query key"],
         turn: Angles | None,
-        tap: Untapped,
+        hooks: Hooks = NO_HOOKS,
     ) -> Float[Tensor, "batch pos d_model"]:
-        q = self.queries(x, turn, tap)
-        k = self.keys(x, turn, tap)
-        v = self.values(x, tap)
-        z = self.mix(q, k, v, mask, tap)
-        return tap(sites.attn_out(self.layer), self.write(z, tap))
+        q = self.queries(x, turn, hooks)
+        k = self.keys(x, turn, hooks)
+        v = self.values(x, hooks)
+        z = self.mix(q, k, v, mask, hooks)
+        return hooks(sites.attn_out(self.layer), self.write(z, hooks))
 
     def queries(
-        self, x: Float[Tensor, "batch pos d_model"], turn: Angles | None, tap: Untapped
+        self, x: Float[Tensor, "batch pos d_model"], turn: Angles | None, hooks: Hooks = NO_HOOKS
     ) -> Float[Tensor, "batch pos head d_head"]:
         """What each head looks for at every position."""
-        return self.place_queries(read_heads(x, self.W_Q, self.b_Q), turn, tap)
+        return self.place_queries(read_heads(x, self.W_Q, self.b_Q), turn, hooks)
 
     def place_queries(
-        self, q: Float[Tensor, "batch pos head d_head"], turn: Angles | None, tap: Untapped
+        self,
+        q: Float[Tensor, "batch pos head d_head"],
+        turn: Angles | None,
+        hooks: Hooks = NO_HOOKS,
     ) -> Float[Tensor, "batch pos head d_head"]:
         """Queries normed and turned, as they are compared."""
-        q = tap(sites.q(self.layer), q)
+        q = hooks(sites.q(self.layer), q)
         if self.config.qk_norm:
-            q = self.q_norm(q, tap)
-        return q if turn is None else tap(sites.rot_q(self.layer), rotate(q, turn))
+            q = self.q_norm(q, hooks)
+        return q if turn is None else hooks(sites.rot_q(self.layer), rotate(q, turn))
 
     def keys(
-        self, x: Float[Tensor, "batch pos d_model"], turn: Angles | None, tap: Untapped
+        self, x: Float[Tensor, "batch pos d_model"], turn: Angles | None, hooks: Hooks = NO_HOOKS
     ) -> Float[Tensor, "batch pos kv_head d_head"]:
         """What every position offers to be found by."""
-        return self.place_keys(read_heads(x, self.W_K, self.b_K), turn, tap)
+        return self.place_keys(read_heads(x, self.W_K, self.b_K), turn, hooks)
 
     def place_keys(
-        self, k: Float[Tensor, "batch pos kv_head d_head"], turn: Angles | None, tap: Untapped
+        self,
+        k: Float[Tensor, "batch pos kv_head d_head"],
+        turn: Angles | None,
+        hooks: Hooks = NO_HOOKS,
     ) -> Float[Tensor, "batch pos kv_head d_head"]:
         """Keys normed and turned, as they are compared."""
-        k = tap(sites.k(self.layer), k)
+        k = hooks(sites.k(self.layer), k)
         if self.config.qk_norm:
-            k = self.k_norm(k, tap)
-        return k if turn is None else tap(sites.rot_k(self.layer), rotate(k, turn))
+            k = self.k_norm(k, hooks)
+        return k if turn is None else hooks(sites.rot_k(self.layer), rotate(k, turn))
 
     def values(
-        self, x: Float[Tensor, "batch pos d_model"], tap: Untapped
+        self, x: Float[Tensor, "batch pos d_model"], hooks: Hooks = NO_HOOKS
     ) -> Float[Tensor, "batch pos kv_head d_head"]:
         """What every position gives to whoever attends to it."""
-        return tap(sites.v(self.layer), read_heads(x, self.W_V, self.b_V))
+        return hooks(sites.v(self.layer), read_heads(x, self.W_V, self.b_V))
 
     def mix(
         self,
@@ -99,11 +105,11 @@ class Attention(nn.Module):
         k: Float[Tensor, "batch key kv_head d_head"],
         v: Float[Tensor, "batch key kv_head d_head"],
         mask: Bool[Tensor, "#batch 1 query key"],
-        tap: Untapped,
+        hooks: Hooks = NO_HOOKS,
     ) -> Float[Tensor, "batch query head d_head"]:
         """z: every head's values, averaged over the keys by its pattern."""
-        if self.training and torch.is_grad_enabled() and not self._watched(tap):
-            return tap(sites.z(self.layer), self._mix_fused(q, k, v, mask))
+        if self.training and torch.is_grad_enabled() and not self._watched(hooks):
+            return hooks(sites.z(self.layer), self._mix_fused(q, k, v, mask))
         groups = (self.config.n_kv_heads, self.config.group)
         scores = einsum(
             "batch query kv_head group d_head, batch key kv_head d_head"
@@ -112,20 +118,20 @@ class Attention(nn.Module):
             k,
         ).flatten(1, 2)
         scores = (scores / self.scale).masked_fill(~mask, float("-inf"))
-        scores = tap(sites.scores(self.layer), scores)
+        scores = hooks(sites.scores(self.layer), scores)
         pattern = at_least_float32(scores).softmax(-1).to(q.dtype)
-        pattern = tap(sites.pattern(self.layer), pattern)
+        pattern = hooks(sites.pattern(self.layer), pattern)
         z = einsum(
             "batch kv_head group query key, batch key kv_head d_head"
             " -> batch query kv_head group d_head",
             pattern.unflatten(1, groups),
             v,
         ).flatten(2, 3)
-        return tap(sites.z(self.layer), z)
+        return hooks(sites.z(self.layer), z)
 
-    def _watched(self, tap: Untapped) -> bool:
+    def _watched(self, hooks: Hooks = NO_HOOKS) -> bool:
         """Whether anybody looks at what the fused kernel never writes down."""
-        return tap.wants(sites.scores(self.layer)) or tap.wants(sites.pattern(self.layer))
+        return hooks.wants(sites.scores(self.layer)) or hooks.wants(sites.pattern(self.layer))
 
     def _mix_fused(
         self,
@@ -151,13 +157,13 @@ class Attention(nn.Module):
         return rearrange(z, "batch head pos d_head -> batch pos head d_head")
 
     def write(
-        self, z: Float[Tensor, "batch pos head d_head"], tap: Untapped
+        self, z: Float[Tensor, "batch pos head d_head"], hooks: Hooks = NO_HOOKS
     ) -> Float[Tensor, "batch pos d_model"]:
         """What the layer adds to the stream: concatenating the heads and projecting is the same as
         summing what each head writes, and costs no [head d_model] per position."""
         site = sites.head_out(self.layer)
-        if tap.wants(site):
-            head_out = tap(
+        if hooks.wants(site):
+            head_out = hooks(
                 site,
                 einsum(
                     "batch pos head d_head, head d_head d_model -> batch pos head d_model",
@@ -166,7 +172,7 @@ class Attention(nn.Module):
                 ),
             )
             # Gradients too have to pass through what was kept.
-            if tap.edits(site) or head_out.requires_grad:
+            if hooks.edits(site) or head_out.requires_grad:
                 return head_out.sum(-2) if self.b_O is None else head_out.sum(-2) + self.b_O
         return write_heads(z, self.W_O, self.b_O)
 

@@ -8,10 +8,10 @@ from torch import Tensor, nn
 from interp import sites
 from interp.transformer.attention import Attention
 from interp.transformer.config import Config
+from interp.transformer.hooks import NO_HOOKS, Hooks
 from interp.transformer.mlp import MLP
 from interp.transformer.norm import stream_norm
 from interp.transformer.rotary import Angles
-from interp.transformer.tap import Untapped
 
 
 class Block(nn.Module):
@@ -35,16 +35,16 @@ class Block(nn.Module):
         resid_pre: Float[Tensor, "batch pos d_model"],
         mask: Bool[Tensor, "#batch 1 query key"],
         turn: Angles | None,
-        tap: Untapped,
+        hooks: Hooks = NO_HOOKS,
     ) -> Float[Tensor, "batch pos d_model"]:
         layer = self.layer
-        resid_pre = tap(sites.resid_pre(layer), resid_pre)
-        attn_in = self.ln1(resid_pre, tap, sites.ln1_scale(layer), sites.ln1_normalized(layer))
-        resid = resid_pre + self.attn(attn_in, mask, turn, tap)
+        resid_pre = hooks(sites.resid_pre(layer), resid_pre)
+        attn_in = self.ln1(resid_pre, hooks, sites.ln1_scale(layer), sites.ln1_normalized(layer))
+        resid = resid_pre + self.attn(attn_in, mask, turn, hooks)
         if self.config.d_mlp:
             if not self.config.parallel:
-                resid = tap(sites.resid_mid(layer), resid)
+                resid = hooks(sites.resid_mid(layer), resid)
             mlp_reads = resid_pre if self.config.parallel else resid
-            mlp_in = self.ln2(mlp_reads, tap, sites.ln2_scale(layer), sites.ln2_normalized(layer))
-            resid = resid + self.mlp(mlp_in, tap)
-        return tap(sites.resid_post(layer), resid)
+            mlp_in = self.ln2(mlp_reads, hooks, sites.ln2_scale(layer), sites.ln2_normalized(layer))
+            resid = resid + self.mlp(mlp_in, hooks)
+        return hooks(sites.resid_post(layer), resid)

@@ -9,9 +9,9 @@ from torch import Tensor, nn
 from interp import sites
 from interp.tokenizers import Choice
 from interp.transformer.config import Config
+from interp.transformer.hooks import NO_HOOKS
 from interp.transformer.model import TokenizerLoader, Transformer
 from interp.transformer.origin import Origin
-from interp.transformer.tap import Untapped
 
 
 class ClassificationHead(nn.Module):
@@ -50,9 +50,9 @@ class Classifying(Transformer):
     ) -> Float[Tensor, "batch label"]:
         """One logit a label; `real` is False on padding, which stands to the right."""
         last = real.sum(-1) - 1
-        resid = self.stream(tokens, real, Untapped())
+        resid = self.stream(tokens, real)
         read = resid[torch.arange(len(resid), device=resid.device), last][:, None]
-        normed = self.ln_final(read, Untapped(), sites.final_scale(), sites.final_normalized())
+        normed = self.ln_final(read, NO_HOOKS, sites.final_scale(), sites.final_normalized())
         return self.head(normed[:, 0])
 
 

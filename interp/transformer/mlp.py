@@ -11,8 +11,8 @@ from torch.nn import functional
 
 from interp import sites
 from interp.transformer.config import Activation, Config
+from interp.transformer.hooks import NO_HOOKS, Hooks
 from interp.transformer.project import project
-from interp.transformer.tap import Untapped
 
 ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
     "gelu": functional.gelu,
@@ -39,19 +39,19 @@ class MLP(nn.Module):
             self.b_gate = nn.Parameter(torch.empty(config.d_mlp)) if bias else None
 
     def forward(
-        self, x: Float[Tensor, "batch pos d_model"], tap: Untapped
+        self, x: Float[Tensor, "batch pos d_model"], hooks: Hooks = NO_HOOKS
     ) -> Float[Tensor, "batch pos d_model"]:
-        post = tap(sites.mlp_post(self.layer), self.neurons(x, tap))
-        return tap(sites.mlp_out(self.layer), project(post, self.W_out, self.b_out))
+        post = hooks(sites.mlp_post(self.layer), self.neurons(x, hooks))
+        return hooks(sites.mlp_out(self.layer), project(post, self.W_out, self.b_out))
 
     def neurons(
-        self, x: Float[Tensor, "batch pos d_model"], tap: Untapped
+        self, x: Float[Tensor, "batch pos d_model"], hooks: Hooks = NO_HOOKS
     ) -> Float[Tensor, "batch pos d_mlp"]:
         """How active each neuron is."""
         layer = self.layer
         linear = project(x, self.W_in, self.b_in)
         if not self.config.gated:
-            return self.act(tap(sites.mlp_pre(layer), linear))
-        pre = tap(sites.mlp_pre(layer), project(x, self.W_gate, self.b_gate))
-        gate = tap(sites.gate(layer), self.act(pre))
-        return gate * tap(sites.mlp_pre_linear(layer), linear)
+            return self.act(hooks(sites.mlp_pre(layer), linear))
+        pre = hooks(sites.mlp_pre(layer), project(x, self.W_gate, self.b_gate))
+        gate = hooks(sites.gate(layer), self.act(pre))
+        return gate * hooks(sites.mlp_pre_linear(layer), linear)

@@ -19,12 +19,12 @@ from interp.transformer.attention import attention_mask
 from interp.transformer.block import Block
 from interp.transformer.config import Config
 from interp.transformer.embed import Embed, PosEmbed, Unembed
+from interp.transformer.hooks import NO_HOOKS, Hooks
 from interp.transformer.norm import stream_norm
 from interp.transformer.origin import Origin
 from interp.transformer.project import flat_in_place
 from interp.transformer.rotary import Angles, angles
 from interp.transformer.run import run, run_with_cache, run_with_hooks
-from interp.transformer.tap import Untapped
 from interp.transformer.text import (
     Prompts,
     to_batch,
@@ -187,23 +187,26 @@ class Transformer(nn.Module):
         self,
         tokens: Int[Tensor, "batch pos"],
         real: Bool[Tensor, "batch pos"],
-        tap: Untapped,
+        hooks: Hooks,
         logits_at: Int[Tensor, "batch label"] | None = None,
     ) -> Float[Tensor, "batch label d_vocab"]:
         """Logits at the positions asked for, or at all; `real` is False on padding."""
-        return self.read_out(self.stream(tokens, real, tap), tap, logits_at)
+        return self.read_out(self.stream(tokens, real, hooks), hooks, logits_at)
 
     def stream(
-        self, tokens: Int[Tensor, "batch pos"], real: Bool[Tensor, "batch pos"], tap: Untapped
+        self,
+        tokens: Int[Tensor, "batch pos"],
+        real: Bool[Tensor, "batch pos"],
+        hooks: Hooks = NO_HOOKS,
     ) -> Float[Tensor, "batch pos d_model"]:
         """The residual stream after the last block."""
         config = self.config
-        resid = tap(sites.embed(), self.embed(tokens))
+        resid = hooks(sites.embed(), self.embed(tokens))
         around = self.surroundings(real, resid)
         if config.positions == "learned":
-            resid = resid + tap(sites.pos_embed(), self.pos_embed(around.positions))
+            resid = resid + hooks(sites.pos_embed(), self.pos_embed(around.positions))
         for layer in range(config.n_layers):
-            resid = self.block(layer)(resid, around.mask(layer), around.turn, tap)
+            resid = self.block(layer)(resid, around.mask(layer), around.turn, hooks)
         return resid
 
     def surroundings(self, real: Bool[Tensor, "batch pos"], like: Tensor) -> Surroundings:
@@ -220,22 +223,22 @@ class Transformer(nn.Module):
     def read_out(
         self,
         resid: Float[Tensor, "batch pos d_model"],
-        tap: Untapped,
+        hooks: Hooks,
         logits_at: Int[Tensor, "batch label"] | None = None,
     ) -> Float[Tensor, "batch label d_vocab"]:
         """The final norm and the unembedding, at the positions asked for or at all."""
-        normed = self.ln_final(resid, tap, sites.final_scale(), sites.final_normalized())
+        normed = self.ln_final(resid, hooks, sites.final_scale(), sites.final_normalized())
         if logits_at is not None:
             examples = torch.arange(len(normed), device=normed.device)[:, None]
             normed = normed[examples, logits_at]
-        return tap(sites.logits(), self.unembed(normed))
+        return hooks(sites.logits(), self.unembed(normed))
 
     def forward(
         self, tokens: Prompts, attention_mask: Tensor | None = None
     ) -> Float[Tensor, "batch pos d_vocab"]:
         """Logits, with gradients if PyTorch records them."""
         tokens, real = to_batch(self, tokens, attention_mask)
-        return self.compute(tokens, real, Untapped())
+        return self.compute(tokens, real)
 
     run = run
     run_with_cache = run_with_cache

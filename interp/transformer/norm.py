@@ -10,7 +10,7 @@ from torch.nn import functional
 from interp.sites import Site
 from interp.transformer.config import Config
 from interp.transformer.config import Norm as Kind
-from interp.transformer.tap import Untapped
+from interp.transformer.hooks import NO_HOOKS, Hooks
 
 
 def at_least_float32(x: Tensor) -> Tensor:
@@ -36,24 +36,24 @@ class Norm(nn.Module):
     def forward(
         self,
         x: Float[Tensor, "*batch d_model"],
-        tap: Untapped,
+        hooks: Hooks = NO_HOOKS,
         scale_site: Site | None = None,
         normalized_site: Site | None = None,
     ) -> Float[Tensor, "*batch d_model"]:
         if self.kind == "none":
             return x
         dtype, x = x.dtype, at_least_float32(x)
-        watched = any(site and tap.wants(site) for site in (scale_site, normalized_site))
+        watched = any(site and hooks.wants(site) for site in (scale_site, normalized_site))
         if self.training and torch.is_grad_enabled() and not watched:
             return self._fused(x).to(dtype)
         if self.kind == "layernorm":
             x = x - x.mean(-1, keepdim=True)
         scale = (x.pow(2).mean(-1, keepdim=True) + self.eps).sqrt()
         if scale_site is not None:
-            scale = tap(scale_site, scale)
+            scale = hooks(scale_site, scale)
         x = x / scale
         if normalized_site is not None:
-            x = tap(normalized_site, x)
+            x = hooks(normalized_site, x)
         x = x * self.w
         return (x + self.b if self.kind == "layernorm" else x).to(dtype)
 

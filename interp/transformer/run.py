@@ -15,7 +15,7 @@ from interp.cache import Cache
 from interp.edits import Call, Edit, edits_of
 from interp.errors import UsageError
 from interp.sites import Site, among, parse
-from interp.transformer.tap import Tap, Untapped
+from interp.transformer.hooks import NO_HOOKS, RunHooks
 from interp.transformer.text import Prompts, to_batch
 
 if TYPE_CHECKING:
@@ -63,16 +63,16 @@ def run(
     wanted, edits = _kept(self, keep), edits_of(edits)
     for edit in edits:
         among(edit.site, self.sites)
-    tap = Tap(edits, wanted) if edits or wanted else Untapped()
+    hooks = RunHooks(edits, wanted) if edits or wanted else NO_HOOKS
     with torch.set_grad_enabled(grad):
-        logits = self.compute(tokens, real, tap, read_positions(logits_at, real))
-    if not isinstance(tap, Tap):
+        logits = self.compute(tokens, real, hooks, read_positions(logits_at, real))
+    if not isinstance(hooks, RunHooks):
         return Run(logits, Cache({}), tokens, real)
-    tap.close()
-    if sites.logits() in tap.kept:
+    hooks.close()
+    if sites.logits() in hooks.kept:
         # What is handed out to be worked on is not the memory of what was kept.
         logits = logits.clone()
-    return Run(logits, Cache(tap.kept, real), tokens, real)
+    return Run(logits, Cache(hooks.kept, real), tokens, real)
 
 
 def _kept(model: Transformer, keep: Keep) -> frozenset[Site]:

@@ -282,11 +282,10 @@ def test_a_write_taken_away_rescales_what_is_left(ours, prompts):
     frozen, anew = frozen_and_anew(ours, run, prompts)
     found = attribute.attribute(ours, run, prompts)
     np.testing.assert_allclose(frozen, found.of("head").numpy(), rtol=1e-9, atol=1e-9)
-    from interp.transformer.tap import Untapped
 
     end = at(run, prompts.end[:, None]).cache
     stream = end[attribute.stream_end(ours)] - end[sites.z(1)][:, :, 2] @ ours.block(1).attn.W_O[2]
-    logits = ours.read_out(stream, Untapped())[:, 0]
+    logits = ours.read_out(stream)[:, 0]
     rows = torch.arange(3)
     changed = logits[rows, prompts.answer] - logits[rows, prompts.distractor]
     number = ours.config.n_heads + 2

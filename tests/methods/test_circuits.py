@@ -7,7 +7,6 @@ from interp import sites
 from interp.errors import NotApplicable
 from interp.methods import circuits, composition
 from interp.transformer import Config, Transformer
-from interp.transformer.tap import Untapped
 
 SIZES = {
     "n_layers": 3,
@@ -140,7 +139,7 @@ def test_copying_is_that_of_the_whole_vocabularys_matrix(model, start):
     embedded = model.embed.W_E
     if start != "W_E":
         block = model.block(0)
-        embedded = embedded + block.mlp(block.ln2(embedded[None], Untapped()), Untapped())[0]
+        embedded = embedded + block.mlp(block.ln2(embedded[None]))[0]
     if model.config.norm == "layernorm":
         embedded = embedded - embedded.mean(-1, keepdim=True)
     if model.config.norm != "none":

@@ -7,7 +7,6 @@ from interp.errors import UsageError
 from interp.methods.norms import centred, folded, mean_share, through
 from interp.transformer import Config, Transformer
 from interp.transformer.norm import Norm
-from interp.transformer.tap import Untapped
 
 SIZES = {
     "n_layers": 2,
@@ -105,7 +104,7 @@ def test_a_norm_with_its_scale_held_is_a_direction_and_a_constant(kind):
     middle = x - x.mean(-1, keepdim=True) if kind == "layernorm" else x
     scale = (middle.square().mean(-1, keepdim=True) + 1e-5).sqrt()
     onto, constant = through(norm, direction, scale)
-    wanted = (norm(x, Untapped()) * direction).sum(-1)
+    wanted = (norm(x) * direction).sum(-1)
     torch.testing.assert_close((x * onto).sum(-1) + constant, wanted)
 
 

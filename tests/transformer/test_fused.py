@@ -6,7 +6,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from interp import sites
 from interp.transformer import Config, Transformer
-from interp.transformer.tap import Tap, Untapped
+from interp.transformer.hooks import NO_HOOKS, RunHooks
 
 SIZES = {"n_layers": 2, "n_heads": 6, "d_model": 20, "d_head": 8, "d_mlp": 28, "d_vocab": 37}
 SHAPES = {
@@ -39,16 +39,16 @@ def batch(request):
     return tokens, real
 
 
-def gradients(model, tokens, real, tap):
+def gradients(model, tokens, real, hooks):
     model.zero_grad()
-    logits = model.compute(tokens, real, tap)
+    logits = model.compute(tokens, real, hooks)
     (logits.log_softmax(-1)[..., 5] * real).sum().backward()
     return logits.detach(), [it.grad.clone() for it in model.parameters()]
 
 
 def test_logits_and_gradients_are_those_of_the_einsums(model, batch):
-    fused, fused_gradients = gradients(model.train(), *batch, Untapped())
-    plain, plain_gradients = gradients(model.eval(), *batch, Untapped())
+    fused, fused_gradients = gradients(model.train(), *batch, NO_HOOKS)
+    plain, plain_gradients = gradients(model.eval(), *batch, NO_HOOKS)
     real = batch[1]
     assert plain.std() > 0.3
     assert (fused - plain)[real].abs().max() < 1e-9
@@ -58,10 +58,10 @@ def test_logits_and_gradients_are_those_of_the_einsums(model, batch):
 
 def test_a_site_that_the_kernel_does_not_write_down_is_still_read(model, batch):
     kept = [sites.pattern(0), sites.scores(1), sites.z(0), sites.ln1_scale(0), sites.ln2_scale(1)]
-    tap = Tap(keep=kept)
-    model.train().compute(*batch, tap)
-    assert (tap.kept[sites.pattern(0)].sum(-1) - 1).abs().max() < 1e-9
-    assert set(tap.kept) == set(kept)
+    hooks = RunHooks(keep=kept)
+    model.train().compute(*batch, hooks)
+    assert (hooks.kept[sites.pattern(0)].sum(-1) - 1).abs().max() < 1e-9
+    assert set(hooks.kept) == set(kept)
 
 
 def test_nothing_but_training_uses_the_kernel(model, batch, monkeypatch):
@@ -71,14 +71,14 @@ def test_nothing_but_training_uses_the_kernel(model, batch, monkeypatch):
     for name in ("scaled_dot_product_attention", "layer_norm", "rms_norm"):
         monkeypatch.setattr(f"torch.nn.functional.{name}", forbidden)
     with torch.no_grad():
-        model.train().compute(*batch, Untapped())
-    model.eval().compute(*batch, Untapped()).sum().backward()
+        model.train().compute(*batch)
+    model.eval().compute(*batch).sum().backward()
     with pytest.raises(AssertionError, match="fused"):
-        model.train().compute(*batch, Untapped())
+        model.train().compute(*batch)
 
 
 def test_the_kernel_is_the_fast_one():
     model = Transformer(Config.from_dict({**SIZES, "n_ctx": 13})).train()
     tokens = torch.zeros(2, 13, dtype=torch.long)
     with sdpa_kernel(SDPBackend.FLASH_ATTENTION):
-        model.compute(tokens, torch.ones_like(tokens, dtype=torch.bool), Untapped())
+        model.compute(tokens, torch.ones_like(tokens, dtype=torch.bool))

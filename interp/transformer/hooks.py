@@ -1,6 +1,6 @@
 """What one run reads from the model and changes in it: the only thing that knows about sites asked for.
 
-Every intermediate value passes through a tap, `z = tap(sites.z(layer), z)`. A tap lives as long as
+Every intermediate value passes through the run's hooks, `z = hooks(sites.z(layer), z)`. Hooks live as long as
 one run, so between runs the model has no state.
 """
 
@@ -15,7 +15,7 @@ from interp.errors import UsageError
 from interp.sites import Site
 
 
-class Untapped:
+class Hooks:
     """Reads nothing and changes nothing."""
 
     def wants(self, site: Site) -> bool:
@@ -31,7 +31,10 @@ class Untapped:
         return activation
 
 
-class Tap(Untapped):
+NO_HOOKS = Hooks()
+
+
+class RunHooks(Hooks):
     """Applies the edits of a run and keeps the activations that it asked for, after their edits.
 
     What is kept shares memory with nothing else that is kept, and edits never work in place, so
