@@ -187,7 +187,7 @@ class Transformer(nn.Module):
         self,
         tokens: Int[Tensor, "batch pos"],
         real: Bool[Tensor, "batch pos"],
-        hooks: Hooks,
+        hooks: Hooks = NO_HOOKS,
         logits_at: Int[Tensor, "batch label"] | None = None,
     ) -> Float[Tensor, "batch label d_vocab"]:
         """Logits at the positions asked for, or at all; `real` is False on padding."""
@@ -223,7 +223,7 @@ class Transformer(nn.Module):
     def read_out(
         self,
         resid: Float[Tensor, "batch pos d_model"],
-        hooks: Hooks,
+        hooks: Hooks = NO_HOOKS,
         logits_at: Int[Tensor, "batch label"] | None = None,
     ) -> Float[Tensor, "batch label d_vocab"]:
         """The final norm and the unembedding, at the positions asked for or at all."""
