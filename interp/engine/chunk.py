@@ -12,10 +12,10 @@ from torch import Tensor
 from interp import sites
 from interp.edits import Edit
 from interp.engine.base import Base
-from interp.engine.cone import Cone, Rows, Span
-from interp.engine.entry import Door, LayerEntry
+from interp.engine.entry import EntryPoint, LayerEntry
 from interp.engine.job import Job
 from interp.engine.localise import RowHooks, localised
+from interp.engine.propagate import Propagation, Rows, Span
 from interp.metrics import measured
 from interp.transformer import Transformer
 
@@ -37,15 +37,15 @@ def run_naively(model: Transformer, base: Base, edits: Sequence[Edit]) -> Float[
 def run_chunk(
     model: Transformer, base: Base, jobs: Sequence[Job], logits_at_once: int
 ) -> list[Float[Tensor, " batch"]]:
-    """The effect of each job on every prompt; the jobs (in order of their doors) run as one batch.
+    """The effect of each job on every prompt; the jobs (in order of their entry points) run as one batch.
 
     `logits_at_once` bounds how many logits exist at a time.
     """
     taps: list[tuple[slice, Edit]] = []
-    arriving: dict[Door, list[Job]] = {}
+    arriving: dict[EntryPoint, list[Job]] = {}
     first_row = 0
     for job in jobs:
-        arriving.setdefault(job.door, []).append(job)
+        arriving.setdefault(job.entry_point, []).append(job)
         own = slice(first_row, first_row + len(job.examples))
         taps += [(own, edit) for edit in localised(job.later, job.examples, job.start)]
         first_row = own.stop
@@ -53,7 +53,7 @@ def run_chunk(
     order: dict[Span, list[Job]] = {}
     n_led: dict[Span, int] = {}
 
-    def arrive(at: Door) -> list[Rows]:
+    def arrive(at: EntryPoint) -> list[Rows]:
         entries: dict[tuple[int, tuple[int, ...]], LayerEntry] = {}
 
         def entered(job: Job, examples: Tensor, start: int) -> Tensor:
@@ -64,15 +64,15 @@ def run_chunk(
 
         joined: dict[Span, list[Rows]] = {}
         for job in arriving.get(at, ()):
-            start, beginning = job.start, job.beginning
-            if beginning is None:
+            start, prefix = job.start, job.prefix
+            if prefix is None:
                 rows = Rows(start, job.examples, entered(job, job.examples, start))
             else:
-                stop, leaders = beginning.stop, beginning.leaders
+                stop, leaders = prefix.stop, prefix.leaders
                 resid = entered(job, leaders, start)[:, : stop - start]
                 led = Rows(start, leaders, resid, stop)
                 joined.setdefault(led.span, []).append(led)
-                follows = beginning.follows + n_led.get(led.span, 0)
+                follows = prefix.follows + n_led.get(led.span, 0)
                 n_led[led.span] = n_led.get(led.span, 0) + len(leaders)
                 resid = entered(job, job.examples, stop)
                 rows = Rows(stop, job.examples, resid, None, start, follows)
@@ -80,7 +80,9 @@ def run_chunk(
             order.setdefault(rows.span, []).append(job)
         return [_together(several) for several in joined.values()]
 
-    done = Cone(model, base, arrive, hooks).run(min(door.layer for door in arriving))
+    done = Propagation(model, base, arrive, hooks).run(
+        min(entry_point.layer for entry_point in arriving)
+    )
     effects: dict[Job, Tensor] = {}
     for rows in done:
         values = _values(model, base, rows, hooks, logits_at_once)
@@ -105,7 +107,7 @@ def _together(several: Sequence[Rows]) -> Rows:
     return Rows(first.start, examples, resid, first.stop, first.led_from, follows)
 
 
-def _entered(entry: LayerEntry, job: Job, at: Door) -> Tensor:
+def _entered(entry: LayerEntry, job: Job, at: EntryPoint) -> Tensor:
     """The stream of a job's rows as they join, of the prompts and from the position of the entry."""
     if edits := localised(job.now, entry.examples, entry.start):
         return entry.entered(edits)

@@ -107,7 +107,7 @@ def flops_of_layer(config: Config, n_examples: int, n_pos: int) -> float:
 
 
 def flops_of(config: Config, job: Job, base: Base) -> float:
-    """FLOPs of one job after its door, its entry's small difference left out."""
+    """FLOPs of one job after its entry point, its entry's small difference left out."""
     kv, queries, mlp = _flops_of_token(config)
     n_pos = base.tokens.shape[1]
     mixing = 4.0 * n_pos * config.n_heads * config.d_head
@@ -116,11 +116,11 @@ def flops_of(config: Config, job: Job, base: Base) -> float:
     columns = base.metric.columns
     width = config.d_vocab_out if columns is None else columns.shape[1]
     total = rows * base.read.shape[1] * 2.0 * config.d_model * width
-    for layer in range(job.door.layer, config.n_layers):
+    for layer in range(job.entry_point.layer, config.n_layers):
         late = read if layer == config.n_layers - 1 else tokens
-        if (layer, 0) >= (job.door.layer, job.door.stage):
+        if (layer, 0) >= (job.entry_point.layer, job.entry_point.stage):
             total += tokens * kv + late * (queries + mixing)
-        if (layer, 1) >= (job.door.layer, job.door.stage):
+        if (layer, 1) >= (job.entry_point.layer, job.entry_point.stage):
             total += late * mlp
     return total
 

@@ -30,38 +30,38 @@ ATTENTION = ("q", "k", "v", "rot_q", "rot_k", "scores", "pattern", "z", "head_ou
 MLP = ("mlp_pre", "gate", "mlp_pre_linear", "mlp_post", "mlp_out")
 _BEFORE = ("ln1_scale", "ln1_normalized")
 _PRE, _MID, _POST = 0, 1, 2
-# At which door of its layer a place of the stream lies.
+# At which entry point of its layer a place of the stream lies.
 _STREAM = {"resid_pre": _PRE, "resid_mid": _MID, "resid_post": _POST}
 
 
 @dataclass(frozen=True, order=True, slots=True)
-class Door:
+class EntryPoint:
     """Where rows join the batch: before, inside (between attention and MLP) or after a layer."""
 
     layer: int
     stage: int
 
 
-def entrance(edits: Sequence[Edit], config: Config) -> tuple[Door, list[Edit], list[Edit]]:
+def entrance(edits: Sequence[Edit], config: Config) -> tuple[EntryPoint, list[Edit], list[Edit]]:
     """Where an intervention (its edits sorted) joins, the edits that the entry itself makes, and
     those left to be made further on."""
     first = edits[0].site
     here = [edit for edit in edits if edit.site.layer == first.layer]
     if first.layer is None:
         if first.kind in ("embed", "pos_embed"):
-            return Door(0, _PRE), *_split(edits, here, ("embed", "pos_embed"))
-        return Door(config.n_layers - 1, _POST), [], list(edits)
+            return EntryPoint(0, _PRE), *_split(edits, here, ("embed", "pos_embed"))
+        return EntryPoint(config.n_layers - 1, _POST), [], list(edits)
     if first.kind in _STREAM:
         same = [edit for edit in here if edit.site == first]
-        return Door(first.layer, _STREAM[first.kind]), *_split(edits, same, (first.kind,))
+        return EntryPoint(first.layer, _STREAM[first.kind]), *_split(edits, same, (first.kind,))
     side_by_side = config.parallel and any(edit.site.kind.startswith("ln2") for edit in here)
     if first.kind in _BEFORE or side_by_side:
-        return Door(first.layer, _PRE), [], list(edits)
+        return EntryPoint(first.layer, _PRE), [], list(edits)
     if first.kind in ATTENTION and config.d_mlp and not config.parallel:
-        return Door(first.layer, _MID), *_split(edits, here, ATTENTION)
+        return EntryPoint(first.layer, _MID), *_split(edits, here, ATTENTION)
     if first.kind in ATTENTION + MLP:
-        return Door(first.layer, _POST), *_split(edits, here, ATTENTION + MLP)
-    return Door(first.layer, _MID), [], list(edits)
+        return EntryPoint(first.layer, _POST), *_split(edits, here, ATTENTION + MLP)
+    return EntryPoint(first.layer, _MID), [], list(edits)
 
 
 def _split(
@@ -126,7 +126,7 @@ class LayerEntry:
         return project(x, mlp.W_gate, mlp.b_gate), linear
 
     def entered(self, edits: Sequence[Edit]) -> Float[Tensor, "batch pos d_model"]:
-        """The stream at the intervention's door, with these localised edits made."""
+        """The stream at the intervention's entry point, with these localised edits made."""
         kinds = {edit.site.kind for edit in edits}
         if kinds & {"embed", "pos_embed"}:
             return self._embedded(edits)

@@ -20,7 +20,7 @@ from interp import sites
 from interp.engine.checked import sizes
 from interp.sites import Site
 from interp.transformer import Transformer
-from interp.transformer.hooks import Hooks
+from interp.transformer.hooks import NO_HOOKS, Hooks
 
 # A large prime: prefixes that differ have different numbers, nearly always.
 _PRIME = (1 << 31) - 1
@@ -45,7 +45,7 @@ class Imagining(Transformer):
         self,
         tokens: Int[Tensor, "batch pos"],
         real: Bool[Tensor, "batch pos"],
-        hooks: Hooks,
+        hooks: Hooks = NO_HOOKS,
         logits_at: Int[Tensor, "batch label"] | None = None,
     ) -> Float[Tensor, "batch label d_vocab"]:
         if torch.is_grad_enabled():

@@ -11,10 +11,10 @@ from torch import Tensor
 
 from interp.edits import Edit, Put
 from interp.engine.base import Base
-from interp.engine.beginning import Beginning, Beginnings
-from interp.engine.entry import Door, LayerEntry, entrance
+from interp.engine.entry import EntryPoint, LayerEntry, entrance
 from interp.engine.imagined import Imagining
 from interp.engine.localise import first_position, given_apart
+from interp.engine.prefix import Prefix, Prefixes
 from interp.sites import Site
 from interp.transformer import Transformer
 
@@ -23,19 +23,19 @@ from interp.transformer import Transformer
 class Job:
     """One intervention, ready to run. `number` is its place in the sweep; `now` are the edits that
     its entry makes and `later` those made on the way; `examples` are the prompts that it changes, and
-    `beginning` is what they share."""
+    `prefix` is what they share."""
 
     number: int
-    door: Door
+    entry_point: EntryPoint
     start: int
     examples: Int[Tensor, " example"]
     now: tuple[Edit, ...]
     later: tuple[Edit, ...]
-    beginning: Beginning | None = None
+    prefix: Prefix | None = None
 
     def n_tokens(self, n_pos: int) -> int:
-        """How many tokens go through the layers after its door."""
-        if (shared := self.beginning) is None:
+        """How many tokens go through the layers after its entry point."""
+        if (shared := self.prefix) is None:
             return len(self.examples) * (n_pos - self.start)
         led = len(shared.leaders) * (shared.stop - self.start)
         return led + len(self.examples) * (n_pos - shared.stop)
@@ -49,7 +49,7 @@ class Job:
             replace(
                 self,
                 examples=self.examples[rows],
-                beginning=self.beginning and self.beginning.of(rows),
+                prefix=self.prefix and self.prefix.of(rows),
             )
             for rows in every.split(n_examples)
         ]
@@ -62,7 +62,7 @@ class JobMaker:
         self.model, self.base = model, base
         self._everyone = torch.arange(len(base.tokens), device=base.tokens.device)
         self._known: dict[Site, Tensor] = {}
-        self._beginnings = Beginnings(base, model.config.causal)
+        self._beginnings = Prefixes(base, model.config.causal)
 
     def job(self, number: int, edits: Sequence[Edit]) -> Job | None:
         """The job of these settled edits, or None if they change nothing that the metric reads."""

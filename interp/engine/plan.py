@@ -264,7 +264,8 @@ def _chunks(
     rows of one start."""
     n_pos = base.tokens.shape[1]
     ordered = sorted(
-        jobs, key=lambda job: (job.start if job.later else -1, job.door, job.start, job.number)
+        jobs,
+        key=lambda job: (job.start if job.later else -1, job.entry_point, job.start, job.number),
     )
     chunks: list[list[Job]] = []
     room, tokens_left = 0, 0

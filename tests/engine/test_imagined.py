@@ -93,7 +93,7 @@ def test_a_rehearsal_notes_every_forward_pass_and_leaves_no_trace(monkeypatch):
     assert n_forwards == len(twin.forwards) + len(plans)
     fresh = ablate(interp.load("tiny-llama"), task, heads, KINDS)
     for kind, effects in found.effects.items():
-        assert (effects == fresh.effects[kind]).all()
+        assert (effects.values == fresh.effects[kind].values).all()
 
 
 def test_gradients_are_real(lab):

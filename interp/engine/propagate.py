@@ -1,6 +1,6 @@
 """The part of the model that interventions can change, run for many of them at once.
 
-A row is one prompt under one intervention. Rows join the batch at their door and stay to the end, so
+A row is one prompt under one intervention. Rows join the batch at their entry point and stay to the end, so
 the batch grows over the layers. A causal model cannot be changed before an edit's position, so a row
 holds only positions from `start` on and attends to the base run's keys and values before it. Rows of
 different starts share every product with weights: they lie side by side in one long row of tokens.
@@ -21,7 +21,7 @@ from torch import Tensor
 
 from interp import sites
 from interp.engine.base import Base
-from interp.engine.entry import Door
+from interp.engine.entry import EntryPoint
 from interp.transformer import Transformer
 from interp.transformer.hooks import NO_HOOKS, Hooks
 from interp.transformer.rotary import Angles
@@ -58,13 +58,13 @@ class Rows:
         return self.led_from or 0, self.start, None
 
 
-Arrive = Callable[[Door], Sequence[Rows]]
+Arrive = Callable[[EntryPoint], Sequence[Rows]]
 
 
-class Cone:
+class Propagation:
     """One batch on its way through the layers.
 
-    `arrive` says which rows join at a door. With a `hooks`, which needs whole activations, all rows
+    `arrive` says which rows join at an entry point. With `hooks`, which needs whole activations, all rows
     must have one start, and no position is left out in the last layer.
     """
 
@@ -80,14 +80,14 @@ class Cone:
         """The final stream of all rows at the positions that the metric reads, for each span; leaders,
         of whom nothing is read, are left out."""
         for layer in range(first, self.model.config.n_layers):
-            self._join(Door(layer, 0))
+            self._join(EntryPoint(layer, 0))
             if self.rows:
                 self._block(layer)
             else:
-                self._join(Door(layer, 1))
+                self._join(EntryPoint(layer, 1))
                 if self.rows:
                     self._mlp(layer)
-            self._join(Door(layer, 2))
+            self._join(EntryPoint(layer, 2))
         done = [rows for rows in self.rows.values() if rows.stop is None]
         for rows in done:
             self._read(rows)
@@ -109,7 +109,7 @@ class Cone:
             ]
             self._mlp(layer, reads)
             return
-        self._join(Door(layer, 1))
+        self._join(EntryPoint(layer, 1))
         self._mlp(layer)
 
     def _attention(self, layer: int) -> list[Tensor]:
@@ -165,7 +165,7 @@ class Cone:
         for rows, written in zip(every, _apart(block.mlp(x, hooks), reads), strict=True):
             rows.resid = rows.resid + written
 
-    def _join(self, at: Door) -> None:
+    def _join(self, at: EntryPoint) -> None:
         last = at.layer == self.model.config.n_layers - 1
         for new in self.arrive(at):
             if last and at.stage > 0:

@@ -26,7 +26,7 @@ _OWN_POSITION = (
 
 
 @dataclass(frozen=True, eq=False)
-class Beginning:
+class Prefix:
     """The positions before `stop` are computed for the prompts `leaders` alone; prompt number i of the
     job goes on after leader number `follows[i]`."""
 
@@ -34,13 +34,13 @@ class Beginning:
     leaders: Int[Tensor, " group"]
     follows: Int[Tensor, " example"]
 
-    def of(self, rows: Int[Tensor, " example"]) -> Beginning:
+    def of(self, rows: Int[Tensor, " example"]) -> Prefix:
         """The same for these of the job's prompts alone."""
         kept, follows = self.follows[rows].unique(return_inverse=True)
-        return Beginning(self.stop, self.leaders[kept], follows)
+        return Prefix(self.stop, self.leaders[kept], follows)
 
 
-class Beginnings:
+class Prefixes:
     """Finds what prompts have in common, for any choice of them."""
 
     def __init__(self, base: Base, causal: bool) -> None:
@@ -48,11 +48,11 @@ class Beginnings:
         # Before what the metric reads, since what it reads has to be there for every prompt.
         readable = causal and bool(base.real.all())
         self._last = int(base.read.min()) if readable else 0
-        self._known: dict[tuple[int, tuple[int, ...]], Beginning | None] = {}
+        self._known: dict[tuple[int, tuple[int, ...]], Prefix | None] = {}
 
     def find(
         self, start: int, examples: Int[Tensor, " example"], edits: Sequence[Edit]
-    ) -> Beginning | None:
+    ) -> Prefix | None:
         """What these prompts share from `start` on under these edits; None if that saves nothing."""
         if any(edit.site.kind not in _OWN_POSITION or given_apart(edit) for edit in edits):
             return None
@@ -64,7 +64,7 @@ class Beginnings:
             return None
         return found
 
-    def _longest(self, start: int, examples: Int[Tensor, " example"]) -> Beginning | None:
+    def _longest(self, start: int, examples: Int[Tensor, " example"]) -> Prefix | None:
         """The cut that leaves the fewest tokens to compute."""
         best, most_saved = None, 0
         for stop in range(start + 1, self._last + 1):
@@ -74,13 +74,11 @@ class Beginnings:
             if saved > most_saved:
                 most_saved = saved
                 first = [int((follows == each).nonzero()[0]) for each in range(n_leaders)]
-                best = Beginning(
-                    stop, examples[torch.tensor(first, device=examples.device)], follows
-                )
+                best = Prefix(stop, examples[torch.tensor(first, device=examples.device)], follows)
         return best
 
 
-def _alike(edit: Edit, examples: Int[Tensor, " example"], shared: Beginning) -> bool:
+def _alike(edit: Edit, examples: Int[Tensor, " example"], shared: Prefix) -> bool:
     """Whether the edit does the same to every prompt as to its leader before `stop`."""
     tensor = getattr(edit.value, "tensor", None)
     if tensor is None or (isinstance(edit.value, Add) and tensor.ndim == 1):

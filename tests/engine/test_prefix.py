@@ -28,8 +28,8 @@ def planned(model, tokens, interventions, metric, **options):
     return plan(model, tokens, interventions, metric, **options)
 
 
-def beginnings(found):
-    return [job.beginning for chunk in found.chunks for job in chunk]
+def prefixes(found):
+    return [job.prefix for chunk in found.chunks for job in chunk]
 
 
 def changes(model, tokens):
@@ -52,7 +52,7 @@ def test_effects_are_those_of_whole_passes_and_fewer_tokens_run(lab, alike):
     model, tokens, real, metric = alike
     interventions = changes(model, tokens)
     found = planned(model, tokens, interventions, metric)
-    shared = beginnings(found)
+    shared = prefixes(found)
     assert all(each is not None and each.stop == SHARED_FOUR for each in shared)
     # Three groups: 0, 1, 2; 3, 4; and 5 alone.
     assert {len(each.leaders) for each in shared} == {3}
@@ -83,7 +83,7 @@ def test_pieces_and_jobs_that_share_nothing_run_in_the_same_batch(lab, alike):
         assert lab.worst(effects, expected) <= EXACT
     assert sizes & {2, 3, 4, 5}
     together = planned(model, tokens, interventions, metric)
-    assert {each is None for each in beginnings(together)} == {True, False}
+    assert {each is None for each in prefixes(together)} == {True, False}
 
 
 def test_nothing_is_shared_where_it_would_be_wrong(lab, alike):
@@ -96,18 +96,18 @@ def test_nothing_is_shared_where_it_would_be_wrong(lab, alike):
         [[edits.zero(sites.z(0), heads=[0]), edits.zero(sites.z(2))]],
     ):
         found = planned(model, tokens, interventions, metric)
-        assert beginnings(found) == [None] * len(interventions)
+        assert prefixes(found) == [None] * len(interventions)
     one = [edits.zero(sites.z(0), heads=[0])]
-    assert beginnings(planned(model, tokens, one, Loss(tokens))) == [None]
+    assert prefixes(planned(model, tokens, one, Loss(tokens))) == [None]
     early = LogitDifference(torch.arange(6), torch.arange(6, 12), at=torch.full((6,), 2))
-    assert beginnings(planned(model, tokens, one, early))[0].stop == 2
+    assert prefixes(planned(model, tokens, one, early))[0].stop == 2
     padded = real.clone()
     padded[5, :2] = False
-    assert beginnings(planned(model, tokens, one, metric, attention_mask=padded)) == [None]
+    assert prefixes(planned(model, tokens, one, metric, attention_mask=padded)) == [None]
 
 
 def test_an_encoder_shares_nothing(lab):
     model = lab.model(lab.families["encoder"])
     metric = LogitDifference(torch.arange(3), torch.arange(3, 6))
     found = planned(model, torch.full((3, 9), 7), [edits.zero(sites.mlp_out(0))], metric)
-    assert beginnings(found) == [None]
+    assert prefixes(found) == [None]
