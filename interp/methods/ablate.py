@@ -3,17 +3,19 @@
 Method  A part's activation is replaced at all positions of the clean prompt, and the change in the
         logit difference at END measured. `zero` puts zeros; `mean` puts the mean over other corrupted
         prompts of the same template, position by position (`interp.methods.means`); `resample` puts what
-        the part does on the paired corrupted prompt.
-Units   Logits of answer minus wrong, ablated minus clean. Negative: the part helps.
+        the part does on the paired corrupted prompt. A function of the clean run's activation and the
+        batch puts what it returns. Direct effects are those on the logit difference alone.
+Units   Logits of answer minus wrong, or the unit of another metric; ablated minus clean. Negative logits:
+        the part helps.
 Source  Wang et al. 2022, arXiv:2211.00593 (mean ablation over prompts of one template); Chan et al.
         2022, Causal Scrubbing (resample ablation).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, Union
 
 import numpy as np
 import torch
@@ -25,18 +27,21 @@ from interp.components import Component, Slice, sites_of
 from interp.edits import Edit
 from interp.effects import Effects
 from interp.engine import sweep
+from interp.errors import UsageError
 from interp.methods.direct import readout
 from interp.methods.means import no_means, template_means
+from interp.methods.measured import Measure, read_off_the_stream, value
 from interp.methods.writing import change_written
-from interp.metrics import logit_difference
+from interp.metrics import LogitDifference, Metric, logit_difference
 from interp.sites import Site
 from interp.tasks import Task
 from interp.tasks.batches import PromptBatch, by_length, gathered
 from interp.transformer import Transformer
 from interp.transformer.project import packed
 
-Kind = Literal["zero", "mean", "resample"]
-KINDS: tuple[Kind, ...] = ("zero", "mean", "resample")
+Named = Literal["zero", "mean", "resample"]
+Kind = Union[Named, Callable[[Tensor, PromptBatch], Tensor]]
+KINDS: tuple[Named, ...] = ("zero", "mean", "resample")
 _WORDS = {
     "mean": "its mean over other corrupted prompts of the template",
     "resample": "its value on the paired corrupted prompt",
@@ -46,11 +51,12 @@ _WORDS = {
 @dataclass(frozen=True)
 class Ablation:
     """The effect of ablating each component on each kept prompt, in all and directly, by kind of
-    ablation; `clean` is the logit difference before."""
+    ablation; `clean` is the metric before. `direct` is empty for metrics other than the logit difference."""
 
     effects: Mapping[Kind, Effects]
     direct: Mapping[Kind, Effects]
     clean: Float[np.ndarray, " example"]
+    metric: Measure = logit_difference
 
 
 class Values:
@@ -74,7 +80,14 @@ class Values:
 
     def under(self, kind: Kind) -> Mapping[Site, Tensor]:
         """What every site would hold if all of it were ablated."""
-        if kind not in self._under:
+        if kind not in self._under and callable(kind):
+            self._under[kind] = {site: self._called(kind, site) for site in self.sites}
+        elif kind not in self._under:
+            if kind not in KINDS:
+                raise UsageError(
+                    f"a kind of ablation is {', '.join(KINDS)} or a function (activation, batch) -> "
+                    f"activation, got {kind!r:.60}"
+                )
             new = {
                 "zero": lambda site: torch.zeros_like(self.clean[site]),
                 "mean": self._mean,
@@ -83,12 +96,22 @@ class Values:
             self._under[kind] = {site: new(site) for site in self.sites}
         return self._under[kind]
 
+    def _called(self, kind: Callable[[Tensor, PromptBatch], Tensor], site: Site) -> Tensor:
+        clean = self.clean[site]
+        new = kind(clean.clone(), self.batch)
+        if not isinstance(new, Tensor) or new.shape != clean.shape:
+            got = list(new.shape) if isinstance(new, Tensor) else type(new).__name__
+            raise UsageError(
+                f"{_name(kind)} must return an activation {list(clean.shape)} for {site}, got {got}"
+            )
+        return new.to(clean)
+
     def _mean(self, site: Site) -> Tensor:
         own = self._corrupted[site]
         return template_means(self.model, self._task, self.batch.prompts, site, own)
 
 
-def kinds_of(task: Task) -> tuple[Kind, ...]:
+def kinds_of(task: Task) -> tuple[Named, ...]:
     """The ways of ablation that the task allows: `mean` only where it has corrupted prompts enough."""
     return tuple(kind for kind in KINDS if kind != "mean" or not no_means(task))
 
@@ -103,7 +126,11 @@ def _edit(where: Slice, kind: Kind, values: Values) -> Edit:
         return edits.zero(where.site, heads=where.heads, units=where.units)
     new = values.under(kind)
     edit = edits.patch(where.site, new, heads=where.heads, units=where.units)
-    return replace(edit, label=f"{edit} by {_WORDS[kind]}")
+    return replace(edit, label=f"{edit} by {_name(kind)}")
+
+
+def _name(kind: Kind) -> str:
+    return getattr(kind, "__name__", repr(kind)) if callable(kind) else _WORDS[kind]
 
 
 @torch.no_grad()
@@ -112,27 +139,45 @@ def ablate(
     task: Task,
     components: Sequence[Component],
     kinds: Sequence[Kind] | None = None,
+    *,
+    metric: Measure = logit_difference,
 ) -> Ablation:
     """Every component ablated in each of these ways, by default all that the task allows, on every kept
-    prompt of the task."""
+    prompt of the task. `metric` makes the metric of each batch.
+
+    Raises  UsageError for a kind that is no name and no function that returns an activation.
+    """
     kinds = kinds_of(task) if kinds is None else kinds
     total, direct, clean = [], [], []
+    unit = "logits"
     # Once for all lengths: to pack the weights takes as long as a short run.
     with packed(model, unembedding=False):
         for batch in by_length(task, model.device):
             values = Values(model, task, batch, sites_of(components, model))
             interventions = [edits_of(each, kind, values) for kind in kinds for each in components]
-            metric = logit_difference(batch)
-            total.append((batch, sweep(model, batch.clean, interventions, metric)))
-            directly = [_direct(model, components, kind, values) for kind in kinds]
-            direct.append((batch, torch.cat(directly)))
-            clean.append((batch, readout(model, metric)(values.stream)[None]))
+            measure = metric(batch)
+            unit = measure.unit
+            total.append((batch, sweep(model, batch.clean, interventions, measure)))
+            if read_off_the_stream(measure):
+                directly = [_direct(model, components, kind, values) for kind in kinds]
+                direct.append((batch, torch.cat(directly)))
+            clean.append((batch, _before(model, values, measure)[None]))
 
     def by_kind(parts: list[tuple[PromptBatch, Tensor]]) -> dict[Kind, Effects]:
         each = gathered(task, parts).reshape(len(kinds), len(components), task.n)
-        return {kind: Effects(one, components, task) for kind, one in zip(kinds, each, strict=True)}
+        return {
+            kind: Effects(one, components, task, unit)
+            for kind, one in zip(kinds, each, strict=True)
+        }
 
-    return Ablation(by_kind(total), by_kind(direct), gathered(task, clean)[0])
+    directs = by_kind(direct) if direct else {}
+    return Ablation(by_kind(total), directs, gathered(task, clean)[0], metric)
+
+
+def _before(model: Transformer, values: Values, metric: Metric) -> Float[Tensor, " batch"]:
+    if isinstance(metric, LogitDifference) and read_off_the_stream(metric):
+        return readout(model, metric)(values.stream)
+    return value(model, metric, values.batch.clean)
 
 
 def _direct(
@@ -145,14 +190,17 @@ def _direct(
 
 @torch.no_grad()
 def naive_effect(
-    model: Transformer, values: Values, component: Component, kind: Kind
+    model: Transformer,
+    values: Values,
+    component: Component,
+    kind: Kind,
+    metric: Measure = logit_difference,
 ) -> Float[Tensor, " batch"]:
     """The effect of one ablation by a whole forward pass: what every sweep has to agree with."""
     batch = values.batch
-    run = model.run(batch.clean, edits=edits_of(component, kind, values), logits_at=-1)
-    metric = logit_difference(batch)
-    answer, wrong = run.logits[:, 0].double().gather(-1, metric.columns).unbind(-1)
-    return answer - wrong - readout(model, metric)(values.stream)
+    measure = metric(batch)
+    ablated = value(model, measure, batch.clean, edits_of(component, kind, values))
+    return ablated - _before(model, values, measure)
 
 
 @torch.no_grad()
@@ -167,7 +215,7 @@ def worst_error(model: Transformer, task: Task, done: Ablation, seed: int) -> fl
     values = Values(model, task, batch, sites_of(chosen.values(), model))
     worst = 0.0
     for kind, row in rows.items():
-        naive = naive_effect(model, values, chosen[kind], kind).cpu().numpy()
+        naive = naive_effect(model, values, chosen[kind], kind, done.metric).cpu().numpy()
         found = done.effects[kind].values[row, batch.indices]
         worst = max(worst, float(np.abs(naive - found).max()))
     return worst

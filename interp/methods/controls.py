@@ -26,10 +26,11 @@ from interp.edits import Edit
 from interp.effects import Effects
 from interp.engine import sweep
 from interp.methods.direct import readout
+from interp.methods.measured import Measure, read_off_the_stream, value
 from interp.methods.moves import WAYS, Bank, Direction, Moves
 from interp.methods.patch import position
 from interp.methods.writing import change_written
-from interp.metrics import logit_difference
+from interp.metrics import Metric, logit_difference
 from interp.tasks import Task
 from interp.tasks.batches import PromptBatch, aligned, by_length, gathered
 from interp.transformer import Transformer
@@ -41,7 +42,7 @@ Values = Mapping[Any, Tensor]
 @dataclass(frozen=True)
 class Fresh:
     """The effect of each component on each fresh prompt, and those of the directional controls; `gap` is
-    the logit difference of the run that activations are taken from, minus that of the base run, where
+    the metric of the run that activations are taken from, minus that of the base run, where
     there are two."""
 
     effects: Effects
@@ -62,27 +63,30 @@ def on_fresh_prompts(
     direction: Direction = "noise",
     *,
     at: str | None = None,
+    metric: Measure = logit_difference,
     draws: int = 1,
     seed: int = 0,
 ) -> Fresh:
     """Every component's change and its controls, each control the mean of `draws` directions for every
-    prompt; at all positions, or at a named one.
+    prompt; at all positions, or at a named one. `metric` makes the metric of each batch.
 
     Raises  UsageError for a position that some prompt does not have.
     """
     batches = by_length(fresh, model.device) if at is None else aligned(fresh, model.device)
     runs = [Moves(model, batch, sites_of(components, model), direction) for batch in batches]
     bank = Bank(runs)
-    found = []
+    found, gaps, unit = [], [], "logits"
     with packed(model, unembedding=False):
         for run in runs:
             where = None if at is None else [position(at, run.batch)]
             ways: list[Values] = [run.other]
             ways += [run.moved(bank, way, draw, seed) for way in WAYS for draw in range(draws)]
             interventions = [_edits(model, each, new, where) for new in ways for each in components]
-            metric = logit_difference(run.batch)
-            found.append((run.batch, sweep(model, run.base_tokens, interventions, metric)))
-    return _fresh(fresh, found, runs, components, draws)
+            measure = metric(run.batch)
+            unit = measure.unit
+            found.append((run.batch, sweep(model, run.base_tokens, interventions, measure)))
+            gaps.append((run.batch, _gap(model, run, measure)[None]))
+    return _fresh(fresh, found, gaps, components, draws, unit)
 
 
 @torch.no_grad()
@@ -94,8 +98,8 @@ def directly_on_fresh_prompts(
     draws: int = 1,
     seed: int = 0,
 ) -> Fresh:
-    """The direct effects of the same noising changes: along the residual stream alone, the final norm
-    computed again."""
+    """The direct effects of the same noising changes on the logit difference, the only metric that has
+    them: along the residual stream alone, the final norm computed again."""
     end = sites.resid_post(model.config.n_layers - 1)
     batches = by_length(fresh, model.device)
     runs = [Moves(model, batch, [*sites_of(components, model), end]) for batch in batches]
@@ -108,21 +112,31 @@ def directly_on_fresh_prompts(
         )
         read, stream = readout(model, logit_difference(run.batch)), run.base[end][:, -1].double()
         found.append((run.batch, read.effect(stream, changes)))
-    return _fresh(fresh, found, runs, components, draws)
+    gaps = [(run.batch, run.gap[None]) for run in runs]
+    return _fresh(fresh, found, gaps, components, draws)
+
+
+def _gap(model: Transformer, run: Moves, metric: Metric) -> Float[Tensor, " batch"]:
+    if read_off_the_stream(metric):
+        return run.gap
+    base, batch = run.base_tokens, run.batch
+    other = batch.clean if base is batch.corrupted else batch.corrupted
+    return value(model, metric, other, base=base) - value(model, metric, base)
 
 
 def _fresh(
     fresh: Task,
     found: Sequence[tuple[PromptBatch, Float[Tensor, "intervention batch"]]],
-    runs: Sequence[Moves],
+    gaps: Sequence[tuple[PromptBatch, Float[Tensor, "intervention batch"]]],
     components: Sequence[Component],
     draws: int,
+    unit: str = "logits",
 ) -> Fresh:
     size = len(components)
     each = gathered(fresh, found).reshape(1 + len(WAYS) * draws, size, fresh.n)
     drawn = each[1:].reshape(len(WAYS), draws, size, fresh.n).mean(1)
-    gap = gathered(fresh, [(run.batch, run.gap[None]) for run in runs])[0]
-    own, *others = (Effects(values, components, fresh) for values in (each[0], *drawn))
+    gap = gathered(fresh, gaps)[0]
+    own, *others = (Effects(values, components, fresh, unit) for values in (each[0], *drawn))
     return Fresh(own, dict(zip(WAYS.values(), others, strict=True)), gap)
 
 

@@ -18,6 +18,7 @@ from interp.methods.ablate import (
     worst_error,
 )
 from interp.methods.first_order import neuron_effects
+from interp.metrics import KLToBase, Loss, measured
 from interp.tasks.batches import aligned, by_length
 
 MODELS = ("tiny-gpt2", "tiny-neox", "tiny-llama", "tiny-attn-only", "tiny-bidirectional")
@@ -128,3 +129,49 @@ def test_a_first_order_estimate_is_exact_where_the_model_is_linear():
 def test_a_model_without_mlps_has_none_to_take_out():
     with pytest.raises(UsageError, match="attention only"):
         components.mlps(interp.load("tiny-attn-only"))
+
+
+def halved(activation, batch):
+    """A kind of ablation of one's own."""
+    assert len(activation) == len(batch)
+    return activation / 2
+
+
+def loss(batch):
+    return Loss(batch.clean, start=2, real=batch.real)
+
+
+@pytest.mark.parametrize("metric", [loss, lambda batch: KLToBase()], ids=["loss", "kl"])
+def test_any_metric_of_any_kind_is_that_of_whole_runs(model, task, metric):
+    heads = components.heads(model)[:3]
+    done = ablate(model, task, heads, ["zero", halved], metric=metric)
+    assert not done.direct
+    assert worst_error(model, task, done, seed=0) < 1e-10
+    for row, head in enumerate(heads):
+        site = sites.z(head.layer)
+        for batch in by_length(task, model.device):
+            base = model.run(batch.clean).logits
+            half = edits.call(site, lambda z: z / 2, heads=head.index)
+            other = model.run(batch.clean, [half]).logits
+            measure = metric(batch).bound(base[:, -1:])
+            before, after = (measured(measure, each, batch.real) for each in (base, other))
+            index = list(batch.indices)
+            found = done.effects[halved]
+            assert found.unit == measure.unit
+            np.testing.assert_allclose(found.values[row, index], after - before, atol=1e-10)
+            np.testing.assert_allclose(done.clean[index], before, atol=1e-10)
+
+
+def test_a_kind_of_ones_own_has_direct_effects(model, task):
+    last = components.heads(model)[-1:]
+    done = ablate(model, task, last, [halved])
+    if not model.config.d_mlp:
+        np.testing.assert_allclose(
+            done.direct[halved].values, done.effects[halved].values, atol=1e-10
+        )
+    assert np.abs(done.direct[halved].values).max() > 0
+
+
+def test_a_kind_that_returns_another_shape_is_refused(model, task):
+    with pytest.raises(UsageError, match="must return an activation"):
+        ablate(model, task, components.heads(model)[:1], [lambda z, batch: z[:, :1]])

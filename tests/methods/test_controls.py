@@ -11,6 +11,7 @@ from interp.errors import UsageError
 from interp.methods.ablate import ablate
 from interp.methods.controls import directly_on_fresh_prompts, on_fresh_prompts
 from interp.methods.moves import WAYS, Bank, Moves
+from interp.metrics import AnswerLogProb
 from interp.tasks.batches import by_length
 
 MODELS = ("tiny-gpt2", "tiny-llama", "tiny-attn-only")
@@ -128,3 +129,22 @@ def test_one_position_alone_is_edited_where_one_is_named(model, task):
     assert not np.allclose(ends.effects.values, on_fresh_prompts(model, task, heads).effects.values)
     with pytest.raises(UsageError, match="no position is called 'S3'"):
         on_fresh_prompts(model, task, heads, at="S3")
+
+
+def test_any_metric_of_fresh_prompts_is_that_of_whole_runs(model, task):
+    head = components.heads(model)[:1]
+    fresh = on_fresh_prompts(model, task, head, metric=lambda batch: AnswerLogProb(batch.answer))
+    assert fresh.effects.unit == "nats"
+    for batch in by_length(task, model.device):
+        corrupted, clean = (
+            batch.run(model, [sites.z(0)], corrupted=each) for each in (True, False)
+        )
+        moved = edits.patch(sites.z(0), corrupted.cache, heads=0)
+        found = batch.run(model, edits=[moved])
+        before, after, other = (
+            run.logits[:, 0].log_softmax(-1).gather(-1, batch.answer[:, None])[:, 0]
+            for run in (clean, found, corrupted)
+        )
+        index = list(batch.indices)
+        np.testing.assert_allclose(fresh.effects.values[0, index], after - before, atol=1e-10)
+        np.testing.assert_allclose(fresh.gap[index], other - before, atol=1e-10)

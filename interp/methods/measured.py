@@ -1,0 +1,43 @@
+"""What any metric says of whole runs, beside the logit difference that is read off the last stream."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from interp.edits import Edit
+from interp.metrics import LogitDifference, Metric
+from interp.tasks.batches import PromptBatch
+from interp.transformer import Transformer
+
+# A metric knows the answers of its prompts, so methods are given what makes one of each batch.
+Measure = Callable[[PromptBatch], Metric]
+
+
+def read_off_the_stream(metric: Metric) -> bool:
+    """Whether it is the logit difference at each prompt's end, the only metric with direct effects."""
+    at = metric.at if type(metric) is LogitDifference else None
+    return isinstance(at, int) and at == -1
+
+
+@torch.no_grad()
+def value(
+    model: Transformer,
+    metric: Metric,
+    tokens: Int[Tensor, "batch pos"],
+    edits: Iterable[Edit] = (),
+    base: Int[Tensor, "batch pos"] | None = None,
+) -> Float[Tensor, " batch"]:
+    """The metric of every prompt of one run, in float64; the base run is that of `base`, by default of
+    the same tokens, without edits."""
+    at = metric.positions(torch.ones_like(tokens, dtype=torch.bool))
+    before = model.run(tokens if base is None else base, logits_at=at).logits.double()
+    metric = metric.bound(before)
+    logits = model.run(tokens, edits, logits_at=at).logits.double()
+    if (columns := metric.columns) is not None:
+        wanted = columns.to(logits.device)[:, None].expand(-1, logits.shape[1], -1)
+        logits = logits.gather(-1, wanted)
+    return metric(logits, torch.arange(len(tokens), device=logits.device))
