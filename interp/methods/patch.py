@@ -13,7 +13,7 @@ Source  Meng et al. 2022, Locating and Editing Factual Associations, arXiv:2202.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Union
 
 import numpy as np
@@ -27,8 +27,9 @@ from interp.components import Component, Slice
 from interp.edits import Edit
 from interp.engine import plan, sweep
 from interp.methods.direct import readout
+from interp.methods.measured import Measure, read_off_the_stream, value
 from interp.methods.moves import Direction
-from interp.metrics import logit_difference
+from interp.metrics import LogitDifference, logit_difference
 from interp.tasks import Task
 from interp.tasks.batches import PromptBatch, aligned, gathered
 from interp.transformer import Transformer
@@ -54,12 +55,13 @@ Patch = Union[Component, Slice, At]
 
 @dataclass(frozen=True)
 class Patched:
-    """The effect of each patch on each prompt, and the logit differences without any patch."""
+    """The effect of each patch on each prompt, and the metric (the logit difference) without any."""
 
     patches: tuple[Patch, ...]
     effects: Float[np.ndarray, "component example"]
     base: Float[np.ndarray, " example"]
     source: Float[np.ndarray, " example"]
+    metric: Measure = logit_difference
 
     @property
     def gap(self) -> Float[np.ndarray, " example"]:
@@ -68,7 +70,7 @@ class Patched:
 
     def only(self, rows: slice) -> Patched:
         """The same for some of the patches."""
-        return Patched(self.patches[rows], self.effects[rows], self.base, self.source)
+        return replace(self, patches=self.patches[rows], effects=self.effects[rows])
 
 
 @torch.no_grad()
@@ -77,15 +79,17 @@ def patch(
     task: Task,
     patches: Sequence[Patch],
     direction: Direction = "denoise",
+    *,
+    metric: Measure = logit_difference,
 ) -> Patched:
-    """Every patch by itself, on every kept prompt.
+    """Every patch by itself, on every kept prompt. `metric` makes the metric of each batch.
 
     Raises  UsageError for a position that some prompt, or a component that the model does not have.
     """
     # Once for all batches: to pack the weights takes as long as a short run.
     with packed(model, unembedding=False):
         found = [
-            (batch, patch_batch(model, batch, patches, direction))
+            (batch, patch_batch(model, batch, patches, direction, metric))
             for batch in aligned(task, model.device)
         ]
     return Patched(
@@ -93,14 +97,19 @@ def patch(
         gathered(task, [(batch, each[2:]) for batch, each in found]),
         gathered(task, [(batch, each[:1]) for batch, each in found])[0],
         gathered(task, [(batch, each[1:2]) for batch, each in found])[0],
+        metric,
     )
 
 
 @torch.no_grad()
 def patch_batch(
-    model: Transformer, batch: PromptBatch, patches: Sequence[Patch], direction: Direction
+    model: Transformer,
+    batch: PromptBatch,
+    patches: Sequence[Patch],
+    direction: Direction,
+    metric: Measure = logit_difference,
 ) -> Float[Tensor, "component batch"]:
-    """Logit differences of the run patched into and of the source, then every patch's effect."""
+    """The metric of the run patched into and of the source, then every patch's effect."""
     base, source = _base_and_source(batch, direction)
     differ = (base != source).any(0).nonzero()
     first = int(differ[0]) if model.config.causal and len(differ) else 0
@@ -108,11 +117,14 @@ def patch_batch(
     kept = {where.site for each in patches for where in _slices(each, model)} | {last}
     cache = model.run(source, keep=kept, logits_at=-1).cache
     interventions = [_edits(each, model, batch, cache, first) for each in patches]
-    metric = logit_difference(batch)
-    work = plan(model, base, interventions, metric)
-    effects = sweep(model, base, interventions, metric, work).double()
-    read = readout(model, metric)
-    values = [read(stream[:, -1]) for stream in (work.end, cache[last])]
+    measure = metric(batch)
+    work = plan(model, base, interventions, measure)
+    effects = sweep(model, base, interventions, measure, work).double()
+    if isinstance(measure, LogitDifference) and read_off_the_stream(measure):
+        read = readout(model, measure)
+        values = [read(stream[:, -1]) for stream in (work.end, cache[last])]
+    else:
+        values = [value(model, measure, tokens, base=base) for tokens in (base, source)]
     return torch.cat([torch.stack(values), effects])
 
 
@@ -157,16 +169,19 @@ def _base_and_source(batch: PromptBatch, direction: Direction) -> tuple[Tensor, 
 
 @torch.no_grad()
 def naive_patch(
-    model: Transformer, batch: PromptBatch, each: Patch, direction: Direction = "denoise"
+    model: Transformer,
+    batch: PromptBatch,
+    each: Patch,
+    direction: Direction = "denoise",
+    metric: Measure = logit_difference,
 ) -> Float[Tensor, " batch"]:
     """The effect of one patch by whole forward passes: what every sweep has to agree with."""
     base, source = _base_and_source(batch, direction)
     kept = [where.site for where in _slices(each, model)]
     cache = model.run(source, keep=kept, logits_at=-1).cache
     ours = _edits(each, model, batch, cache, 0)
-    logits = [model.run(base, edits=made, logits_at=-1).logits[:, 0] for made in (ours, [])]
-    patched, before = (each.double().gather(-1, logit_difference(batch).columns) for each in logits)
-    return (patched - before)[:, 0] - (patched - before)[:, 1]
+    measure = metric(batch)
+    return value(model, measure, base, ours) - value(model, measure, base)
 
 
 @torch.no_grad()
@@ -179,6 +194,6 @@ def worst_error(
     batch = batches[int(random.integers(len(batches)))]
     worst = 0.0
     for row in random.integers(len(done.patches), size=number):
-        naive = naive_patch(model, batch, done.patches[row], direction).cpu().numpy()
+        naive = naive_patch(model, batch, done.patches[row], direction, done.metric).cpu().numpy()
         worst = max(worst, float(np.abs(naive - done.effects[row, batch.indices]).max()))
     return worst

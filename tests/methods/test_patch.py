@@ -17,7 +17,7 @@ from interp.methods.patch import (
     patch,
     worst_error,
 )
-from interp.metrics import logit_difference
+from interp.metrics import AnswerLogProb, logit_difference
 from interp.tasks.batches import FIRST, aligned, labels
 
 MODELS = ("tiny-gpt2", "tiny-neox", "tiny-llama", "tiny-attn-only", "tiny-bidirectional")
@@ -108,3 +108,18 @@ def test_before_the_first_token_that_differs_there_is_nothing_to_restore():
 def test_an_unknown_position_is_named_with_those_there_are(model, task):
     with pytest.raises(UsageError, match="no position is called 'S3'.*END"):
         patch(model, task, [At(Head(0, 0), "S3")])
+
+
+@pytest.mark.parametrize("direction", ["denoise", "noise"])
+def test_any_metric_of_a_patch_is_that_of_whole_runs(model, task, direction):
+    def log_prob(batch):
+        return AnswerLogProb(batch.answer)
+
+    done = patch(model, task, [Head(1, 0), At(Head(0, 1), "S2")], direction, metric=log_prob)
+    assert worst_error(model, task, done, direction, seed=0) < 1e-10
+    for batch in aligned(task, model.device):
+        ends = (batch.run(model, corrupted=each).logits[:, 0] for each in (False, True))
+        each = [x.log_softmax(-1).gather(-1, batch.answer[:, None])[:, 0] for x in ends]
+        clean, corrupted = (x.numpy() for x in each)
+        gap = clean - corrupted if direction == "denoise" else corrupted - clean
+        np.testing.assert_allclose(done.gap[list(batch.indices)], gap, atol=1e-10)
