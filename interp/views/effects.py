@@ -52,10 +52,13 @@ def stacked(
 
 def _by_variant(effects: Effects, seed: int) -> pd.DataFrame:
     frames = []
-    for variant, each in effects.by_variant().items():
-        found = stats.table(each.values, each.task.clusters, signed=False, seed=seed)
-        frame = each.beside(found[["effect", "ci_low", "ci_high", "n"]])
-        frame.insert(len(each.names.columns), "order", variant)
+    for variant in effects.by_variant():
+        # Clusters keep the numbers that they have among all prompts, and so the draws of a bootstrap.
+        where = effects.task.where(order=variant)
+        clusters = effects.task.clusters[where]
+        found = stats.table(effects.values[:, where], clusters, signed=False, seed=seed)
+        frame = effects.beside(found[["effect", "ci_low", "ci_high", "n"]])
+        frame.insert(len(effects.names.columns), "order", variant)
         frames.append(frame)
     return pd.concat(frames, ignore_index=True)
 

@@ -103,6 +103,28 @@ def test_effects_on_fresh_prompts_are_whole_forward_passes(model, task, directio
             )
 
 
+def test_controls_on_fresh_prompts_are_whole_runs_moved_elsewhere(model, task):
+    head = components.heads(model)[1]
+    fresh = on_fresh_prompts(model, task, [head], seed=2)
+    (where,) = head.slices(model)
+    runs = [Moves(model, batch, [where.site]) for batch in by_length(task, model.device)]
+    bank = Bank(runs)
+    for run in runs:
+        batch = run.batch
+        for way, name in WAYS.items():
+            edit = edits.patch(where.site, run.moved(bank, way, 0, 2), where.heads)
+            sides = [
+                model.run(run.base_tokens, edits=made, logits_at=-1).logits[:, 0]
+                for made in ([edit], [])
+            ]
+            rows = torch.arange(len(batch))
+            moved, base = (
+                logits[rows, batch.answer] - logits[rows, batch.distractor] for logits in sides
+            )
+            found = fresh.controls[name].values[0, list(batch.indices)]
+            np.testing.assert_allclose(found, (moved - base).numpy(), atol=1e-9)
+
+
 def test_resample_ablation_and_its_direct_effect_are_those_of_ablate(model, task):
     heads = components.heads(model)[:3]
     done = ablate(model, task, heads, ("resample",))

@@ -194,7 +194,7 @@ MUTANTS: dict[str, list[Mutant]] = {
             "\n            interventions",
             "ways += [run.other for way in WAYS for draw in range(draws)]"
             "\n            interventions",
-            f"{OF_CONTROLS}::test_effects_on_fresh_prompts_are_whole_forward_passes",
+            f"{OF_CONTROLS}::test_controls_on_fresh_prompts_are_whole_runs_moved_elsewhere",
         ),
         Mutant(
             CONTROLS,
