@@ -10,7 +10,7 @@ from comparing import differences
 from recording import HERE, stored
 
 # The other pins are compared by `make pins`, and take as long again.
-SLOW = ["tiny-llama", "books-gpt2"]
+SLOW = ["books-gpt2"]
 
 
 def check(name):
