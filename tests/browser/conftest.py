@@ -99,8 +99,8 @@ def comparison():
     """A run beside one whose head L2H1 has another effect on every prompt."""
     import synthetic
 
+    from interp.compare import page
     from interp.report import Heatmap, Report, Section
-    from interp.runs import site
 
     def run(shift, seed):
         samples = synthetic.samples(11)
@@ -109,7 +109,7 @@ def comparison():
         report = Report("a", "supported", [Section("s", [block])], files={"prompts": prompts()})
         return synthetic.result(report=report, seed=seed)
 
-    return site._comparison(run(0, 0), run(2, 1), ["one", "two"])
+    return page._comparison(run(0, 0), run(2, 1), ["one", "two"])
 
 
 def prompts():
