@@ -142,7 +142,7 @@ def _title(name: str) -> str:
 
 
 def _compared(model, base: str, tokenizer, text, name: str, when: list[int], seed: int):
-    """Bits a byte of every held-out block under each model, the way there, and what was trained."""
+    """Bits per byte of every held-out block under each model, its training curve, and what was trained."""
     tuned = interp.load(base)
     config = replace(tuned.config, d_vocab=len(tokenizer), d_vocab_out=len(tokenizer))
     new, grafted = (fresh(config, seed, tokenizer=lambda: tokenizer) for _ in range(2))

@@ -1,5 +1,7 @@
 """What `import interp` offers."""
 
+from pathlib import Path
+
 import pytest
 
 import interp as package
@@ -18,3 +20,17 @@ def test_names_of_the_package_are_listed_and_lead_to_what_they_name():
 def test_a_device_without_numbers_is_refused():
     with pytest.raises(UsageError, match="device 'meta' holds no numbers"):
         package.load("tiny-gpt2", device="meta")
+
+
+def test_the_citation_names_this_version():
+    citation = (Path(interp.__file__).parent.parent / "CITATION.cff").read_text(encoding="utf-8")
+    assert f"\nversion: {interp.__version__}\n" in citation
+
+
+def test_the_old_name_of_the_study_room_goes_on_working():
+    from interp import lab, study
+
+    assert lab.experiment is study.study
+    assert lab.tolerance.__name__ == "interp.views.tolerance"
+    with pytest.raises(ImportError, match="interp.lab.scores is gone: import Effects"):
+        from interp.lab import scores  # noqa: F401

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from itertools import combinations
 from typing import Any
 
@@ -76,13 +77,8 @@ def maps(effects: Kinds, *, note: str = "") -> Maps:
         n_layers = each.names["layer"].nunique()
         samples = each.values.reshape(n_layers, -1, each.task.n)
         shown.append(
-            Heatmap(
-                title or "all prompts",
-                samples.mean(-1),
-                "layer",
-                "head",
-                unit=each.unit,
-                samples=samples,
+            replace(
+                head_map(title or "all prompts", each.mean(), n_layers, each.unit), samples=samples
             )
         )
     cells = "Cells are means over prompts; tables weigh templates alike."
@@ -124,7 +120,7 @@ def halves(effects: Kinds, selection: Selection) -> Table:
         pd.DataFrame(rows),
         title="Do the two halves of the prompts agree?",
         note="slope: how large the chosen effects are on the held-out half for each unit on the "
-        "discovery half; below 1 the choice flattered them.",
+        "discovery half; below 1 the choice overestimated them.",
     )
 
 
