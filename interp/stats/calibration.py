@@ -9,7 +9,11 @@ Its choice and its verdict are then made again and again from them, under a null
   prompt by itself or for whole templates;
 
 and with effects of so many between-template standard deviations planted into components picked at
-random, on top of permuted labels.
+random. What they are planted on is noise as the study meets it: the real effects, each component's own mean
+taken from them, their deviations kept and turned round for whole templates at random. The standard
+deviation is that of the components which the study would choose from this noise: effects have heavy tails
+(of thousands of neurons a few are loud), and what is smaller than the loud ones' noise is not chosen, nor
+asked for.
 """
 
 from __future__ import annotations
@@ -104,13 +108,13 @@ def answers_by_template(stored: Stored, random: np.random.Generator) -> Outcome:
 
 
 def planted(size: float) -> Callable[[Stored, np.random.Generator], Outcome]:
-    """Permuted labels, and in components picked at random effects of so many standard deviations
-    between templates (root mean square over components)."""
+    """Noise, and in components picked at random effects of so many of its standard deviations between
+    templates (root mean square over the components that would be chosen from it)."""
 
     def verdict(stored: Stored, random: np.random.Generator) -> Outcome:
-        other = _permuted(stored, random)
-        means = cluster_means(other.fresh, other.fresh_clusters)
-        deviation = float(np.sqrt(means.var(-1, ddof=1).mean()))
+        other = _noise(stored, random)
+        chosen = _by_template(other)[other.choice()]
+        deviation = float(np.sqrt(chosen.var(-1, ddof=1).mean()))
         rows = random.permutation(len(other.screen))[: min(other.top, len(other.screen))]
         signs = np.ones(len(rows)) if other.upwards else random.choice([-1.0, 1.0], len(rows))
         screen, fresh = other.screen.copy(), other.fresh.copy()
@@ -173,15 +177,37 @@ def _within(strata: np.ndarray, templates: int, random: np.random.Generator) -> 
     return found
 
 
-def _answers(stored: Stored, random: np.random.Generator, *, by_template: bool) -> Outcome:
-    def signs(clusters: np.ndarray) -> np.ndarray:
-        groups = (
-            np.unique(clusters, return_inverse=True)[1] if by_template else np.arange(len(clusters))
-        )
-        drawn: np.ndarray = random.choice([-1.0, 1.0], int(groups.max()) + 1)[groups]
-        return drawn
+def _noise(stored: Stored, random: np.random.Generator) -> Stored:
+    """Every component's deviations from its own mean, all components' turned round together for whole
+    templates at random."""
+    own = _by_template(stored).mean(-1, keepdims=True)
+    return replace(
+        stored,
+        screen=(stored.screen - own) * _turns(stored.clusters, random),
+        fresh=(stored.fresh - own) * _turns(stored.fresh_clusters, random),
+    )
 
-    here, there = signs(stored.clusters), signs(stored.fresh_clusters)
+
+def _by_template(stored: Stored) -> Float[np.ndarray, "component cluster"]:
+    """The means of every template, of the screen's and of the fresh ones."""
+    here = cluster_means(stored.screen, stored.clusters)
+    there = cluster_means(stored.fresh, stored.fresh_clusters)
+    return np.concatenate([here, there], axis=1)
+
+
+def _turns(clusters: Clusters, random: np.random.Generator) -> Float[np.ndarray, " example"]:
+    """1 or -1 for every example, the same within a cluster."""
+    groups = np.unique(clusters, return_inverse=True)[1]
+    drawn: np.ndarray = random.choice([-1.0, 1.0], int(groups.max()) + 1)[groups]
+    return drawn
+
+
+def _answers(stored: Stored, random: np.random.Generator, *, by_template: bool) -> Outcome:
+    def groups(clusters: Clusters) -> Clusters:
+        return clusters if by_template else np.arange(len(clusters))
+
+    here = _turns(groups(stored.clusters), random)
+    there = _turns(groups(stored.fresh_clusters), random)
     # What has one direction alone does not know the answer; only what chooses may.
     screen = stored.screen if stored.upwards else stored.screen * here
     other = replace(

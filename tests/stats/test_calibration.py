@@ -51,6 +51,27 @@ def test_what_is_planted_is_found_the_more_surely_the_larger_it_is(stored):
     assert found[2] >= 0.9
 
 
+def test_what_is_planted_is_counted_in_the_noise_that_it_must_stand_out_from(stored):
+    """Of many quiet components a few are loud, as neurons are: those are what a choice from noise takes."""
+    loud = np.where(np.arange(48) % 16 == 3, 50.0, 1.0)[:, None]
+    heavy = replace(stored, screen=stored.screen * loud, fresh=stored.fresh * loud, top=3)
+    assert rates(outcomes(PLANTED["planted 2 sd"], heavy, 0, 60, seed=5))["supported"] >= 0.9
+
+
+def test_planted_noise_has_no_mean_of_its_own_and_keeps_how_components_go_together(stored):
+    noise = calibration._noise(stored, np.random.default_rng(0))
+    for before, after in ((stored.screen, noise.screen), (stored.fresh, noise.fresh)):
+        turned = np.sign(after / (before - _own_mean(stored)))
+        np.testing.assert_array_equal(turned, np.broadcast_to(turned[0], turned.shape))
+    assert not np.array_equal(np.abs(noise.fresh), np.abs(stored.fresh))
+
+
+def _own_mean(stored):
+    cut = [(stored.screen, SCREEN), (stored.fresh, FRESH)]
+    each = [values[:, clusters == one].mean(1) for values, clusters in cut for one in set(clusters)]
+    return np.mean(each, axis=0)[:, None]
+
+
 def test_a_rule_that_measures_where_it_chose_is_caught(stored):
     """Held-out prompts that are the discovery prompts again: noise is supported far too often."""
 
