@@ -4,10 +4,12 @@ Method  For every study that chooses components, the effects of all of them are 
         on the fresh prompts. Its choice and its verdict are then made again and again from them: with as
         many components of the same layers picked at random, with components drawn anew for every template
         within their layer, with right and wrong answer exchanged at random by prompt and by template, and
-        with effects planted on the real ones' deviations between templates. Models of random weights go through the studies that need few runs. Intervals
-        are tried on simulated data, of clusters of equal size and with one in four ten times as large.
+        with effects planted on the real ones' deviations between templates. Models of random weights go
+        through the studies that need few runs. Intervals are tried on simulated data, of clusters of equal
+        size and with one in four ten times as large.
 Units   Shares of the repeats that gave a verdict, with Wilson's interval; planted effects in standard
-        deviations between templates of the components that would be chosen were nothing planted; lengths in those of the simulated data.
+        deviations between templates of the components that would be chosen were nothing planted; lengths
+        in those of the simulated data.
 Source  Wilson 1927 (the interval of a share); the verdicts' rule is `interp.stats.verdict.decide`.
 Limits  Nulls are made from the effects of one model and task. Studies that train a model, compare two, or
         judge by weights are not repeated here: the page lists them with their rule.
