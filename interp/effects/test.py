@@ -26,6 +26,7 @@ from interp.stats.verdict import (
     confirm,
     decide,
     picked_at_random,
+    together,
 )
 
 
@@ -140,11 +141,8 @@ test.__test__ = False  # type: ignore[attr-defined]
 
 
 def verdict_of(tests: Sequence[Test]) -> Verdict:
-    """Of several choices: supported if all are, not supported if one is not, else inconclusive."""
-    found = {each.verdict for each in tests}
-    if found == {"supported"}:
-        return "supported"
-    return "not supported" if "not supported" in found else "inconclusive"
+    """Of several choices, as `interp.stats.verdict.together` says."""
+    return together(each.verdict for each in tests)
 
 
 def without_interval(found: Estimate) -> Estimate:

@@ -188,7 +188,7 @@ def _noise(stored: Stored, random: np.random.Generator) -> Stored:
     )
 
 
-def _by_template(stored: Stored) -> Float[np.ndarray, "component cluster"]:
+def _by_template(stored: Stored) -> Float[np.ndarray, "component label"]:
     """The means of every template, of the screen's and of the fresh ones."""
     here = cluster_means(stored.screen, stored.clusters)
     there = cluster_means(stored.fresh, stored.fresh_clusters)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -77,6 +77,15 @@ def decide(ranking: Ranking, confirmation: Confirmation) -> Verdict:
     if ranking.p <= EXTREME and all(each.low > 0 for each in beyond):
         return "supported"
     return "inconclusive"
+
+
+def together(verdicts: Iterable[Verdict]) -> Verdict:
+    """Of conditions that all have to hold: supported if all are, not supported if one is not, else
+    inconclusive."""
+    found = set(verdicts)
+    if found == {"supported"}:
+        return "supported"
+    return "not supported" if "not supported" in found else "inconclusive"
 
 
 def picked_at_random(

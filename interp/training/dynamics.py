@@ -6,13 +6,17 @@ head's scores, and how strongly earlier heads feed the keys of later ones.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
+import numpy as np
+import pandas as pd
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from interp.components import Head
 from interp.methods import composition, induction
 from interp.methods.induction import Repetition
 from interp.training.loop import optimizer, train
@@ -34,6 +38,110 @@ class Moment:
     chance: dict[str, Float[Tensor, " layer"]]
     composition: Float[Tensor, "layer head layer head"]
     turned: Float[Tensor, " component"]
+
+    @property
+    def gained(self) -> Float[np.ndarray, " example"]:
+        """How much less the second copy of each sequence costs than the first."""
+        return (self.first - self.second).double().numpy()
+
+    def mean(self, name: str) -> Float[np.ndarray, "layer head"]:
+        """Every head's score of this name, mean over sequences."""
+        return self.scores[name].mean(-1).double().numpy()
+
+    def of(self, name: str, head: Head) -> Float[np.ndarray, " example"]:
+        """One head's score of this name on every sequence."""
+        return self.scores[name][head.layer, head.index].double().numpy()
+
+
+class Circuit(NamedTuple):
+    """The head of the second layer that matches a token with its earlier copy, and the head of the first
+    that tells it what stood before."""
+
+    follower: Head
+    before: Head
+
+    def fed(self, moment: Moment) -> float:
+        """The composition of the two."""
+        (to, follower), (of, before) = ((each.layer, each.index) for each in self)
+        return float(moment.composition[of, before, to, follower])
+
+
+def circuit(moment: Moment, half: int) -> Circuit:
+    """The second layer's best induction head and the first layer's best previous-token head on the first
+    `half` of the sequences, which leaves the others to judge them."""
+    wanted = (("induction", 1), ("previous_token", 0))
+    best = [int(moment.scores[name][layer, :, :half].mean(-1).argmax()) for name, layer in wanted]
+    return Circuit(Head(1, best[0]), Head(0, best[1]))
+
+
+def course(moments: Sequence[Moment], of: Circuit) -> pd.DataFrame:
+    """step, first, second, gained, induction, previous_token and composition of the circuit: one row a
+    moment."""
+    rows = [
+        {
+            "step": each.step,
+            "first": float(each.first.mean()),
+            "second": float(each.second.mean()),
+            "gained": float(each.gained.mean()),
+            "induction": float(each.of("induction", of.follower).mean()),
+            "previous_token": float(each.of("previous_token", of.before).mean()),
+            "composition": of.fed(each),
+        }
+        for each in moments
+    ]
+    return pd.DataFrame(rows)
+
+
+def best_heads(moments: Sequence[Moment]) -> pd.DataFrame:
+    """step, best_induction, chance and gained: one row a moment."""
+    rows = [
+        {
+            "step": each.step,
+            "best_induction": float(each.mean("induction").max()),
+            "chance": float(each.chance["induction"][1]),
+            "gained": float(each.gained.mean()),
+        }
+        for each in moments
+    ]
+    return pd.DataFrame(rows)
+
+
+def every_head(moments: Sequence[Moment]) -> pd.DataFrame:
+    """step, layer, head, and every score of each head, mean over sequences."""
+    names = list(moments[0].scores)
+    rows = [
+        [each.step, layer, head, *(float(each.mean(name)[layer, head]) for name in names)]
+        for each in moments
+        for layer, head in np.ndindex(each.mean(names[0]).shape)
+    ]
+    return pd.DataFrame(rows, columns=["step", "layer", "head", *names])
+
+
+def composed(moments: Sequence[Moment], of: Circuit) -> pd.DataFrame:
+    """The composition of the circuit beside that of all pairs of a head of the first and one of the second
+    layer, and of pairs with the stream turned at random between them: one row a moment."""
+    rows = []
+    for each in moments:
+        pairs = each.composition[0, :, 1].flatten()
+        rows.append(
+            {
+                "step": each.step,
+                "the_pair": of.fed(each),
+                "median_pair": float(pairs.median()),
+                "pairs_below": int((pairs < of.fed(each)).sum()),
+                "median_when_turned": float(each.turned.median()),
+                "highest_when_turned": float(each.turned.max()),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def rise(values: Sequence[float]) -> tuple[int, int]:
+    """Of values that grow, the last place before a tenth of the way to the highest is passed, and the first
+    beyond nine tenths."""
+    way = (np.array(values) - values[0]) / max(max(values) - values[0], 1e-9)
+    above = int(np.argmax(way > 0.1))
+    return max(above - 1, 0), int(np.argmax(way > 0.9))
 
 
 def probe(source: Repeats, count: int, seed: int) -> Repetition:

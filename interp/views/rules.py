@@ -5,7 +5,9 @@ from __future__ import annotations
 from interp.report import Text
 from interp.report.blocks import Verdict
 from interp.stats import Estimate
-from interp.stats.verdict import POWER, Confirmation, smallest_effect
+from interp.stats.verdict import POWER, Confirmation, smallest_effect, together
+
+__all__ = ["against", "least", "rule", "together"]
 
 
 def rule(null: str, population: str, power: str) -> Text:

@@ -12,6 +12,7 @@ from interp.stats.verdict import (
     decide,
     picked_at_random,
     smallest_effect,
+    together,
 )
 
 LAYERS = np.repeat(np.arange(8), 8)
@@ -143,3 +144,16 @@ def test_the_smallest_effect_is_found_about_8_times_in_10(spread):
     ]
     print(f"{np.mean(np.array(low) > 0):.2f}")
     assert 0.7 < np.mean(np.array(low) > 0) < 0.95
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        (["supported", "supported"], "supported"),
+        (["supported", "inconclusive"], "inconclusive"),
+        (["inconclusive", "not supported", "supported"], "not supported"),
+        ([], "inconclusive"),
+    ],
+)
+def test_conditions_that_all_have_to_hold_are_as_good_as_the_worst(found, expected):
+    assert together(found) == expected

@@ -1,0 +1,57 @@
+"""Columns of a table, and effects beside each other, as charts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from interp.effects import Effects
+from interp.report import Chart, Series
+
+
+def lines(
+    title: str,
+    x: Iterable[Any],
+    columns: Mapping[str, Iterable[Any]],
+    x_label: str,
+    y_label: str,
+) -> Chart:
+    """One line for each of these columns over the same x."""
+    places = list(x)
+    series = [Series(name, places, list(y)) for name, y in columns.items()]
+    return Chart(title, "line", series, x_label, y_label)
+
+
+def grouped(
+    title: str,
+    frame: pd.DataFrame,
+    by: str,
+    axes: Sequence[str],
+    labels: Sequence[str],
+    also: Sequence[Series] = (),
+) -> Chart:
+    """One line for each value of a column, in the order in which they first come; `axes` are the columns
+    of x and y, `labels` what these are called."""
+    x, y = axes
+    series = [
+        Series(str(name), some[x].to_numpy(), some[y].to_numpy())
+        for name, some in frame.groupby(by, sort=False)
+    ]
+    return Chart(title, "line", [*series, *also], *labels)
+
+
+def scatter(
+    title: str, one: Effects, other: Effects, labels: Sequence[str], chosen: Sequence[int]
+) -> Chart:
+    """Mean effects of the same components in two settings, the chosen ones apart from the others."""
+    x, y = one.mean(), other.mean()
+    rest = np.setdiff1d(np.arange(len(x)), chosen)
+    series = [
+        Series(name, x[rows], y[rows])
+        for name, rows in (("chosen", np.asarray(chosen)), ("others", rest))
+        if len(rows)
+    ]
+    return Chart(title, "scatter", series, *labels)
