@@ -24,29 +24,16 @@ import pandas as pd
 
 from interp import components, sites, stats
 from interp.components import Slice
-from interp.effects import Effects
 from interp.methods import controls
-from interp.methods.patch import (
-    At,
-    patch,
-    worst_error,
-)
-from interp.methods.patch_tables import (
-    OF_A_HEAD,
-    cell_table,
-    cells,
-    inside,
-    recoveries,
-    template_table,
-)
-from interp.report import Chart, Check, Headline, Heatmap, Maps, Section, Series, Table
+from interp.methods.patch import At, patch_groups, worst_error
+from interp.methods.patch_tables import OF_A_HEAD, cell_table, cells, inside, template_table
+from interp.report import Check, Headline, Heatmap, Maps, Section, Table
 from interp.study import Count, Heads, Report, study
 from interp.tasks.batches import aligned, labels
-from interp.views import effects, figures, tests, tolerance
+from interp.views import chosen, effects, figures, patches, tests, tolerance
 
+# resid_mid lies between resid_pre of two layers; every position of it is shown at named ones only.
 STREAM = ("resid_pre", "resid_mid", "attn_out", "mlp_out")
-# resid_mid lies between resid_pre of two layers; every position of it is asked for at named ones only.
-ONE_TEMPLATE = ("resid_pre", "attn_out", "mlp_out")
 
 
 @study(
@@ -65,248 +52,174 @@ def activation_patching(
     noising: Literal["resid_pre", "all"] = "resid_pre",
     seed: int = 0,
 ) -> Report:
-    config = model.config
+    n_layers, places, heads = model.config.n_layers, labels(task), components.heads(model)
     kinds = [kind for kind in STREAM if sites.Site(kind, 0) in model.sites]
-    places = labels(task)
-    every_head = components.heads(model)
-    halfway = Slice(sites.resid_pre(config.n_layers // 2))
-    done = patch(model, task, [*every_cell(kinds, config, places), *every_head, halfway])
-    stream, heads = apart(done, kinds, config, places, len(every_head))
-    more = noising == "all"
-    asked = every_cell(kinds if more else kinds[:1], config, places)
-    noised = patch(model, task, [*asked, *(every_head if more else [])], "noise")
-    noised_stream, noised_heads = apart(
-        noised, kinds if more else kinds[:1], config, places, len(every_head) if more else 0
-    )
-
-    by_head = Effects(heads.effects, every_head, task)
+    stream = {kind: cells(kind, n_layers, places) for kind in kinds}
+    halfway = [Slice(sites.resid_pre(n_layers // 2))]
+    done = patch_groups(model, task, {**stream, "z": heads, "halfway": halfway})
+    wanted = {**stream, "z": heads} if noising == "all" else {"resid_pre": stream["resid_pre"]}
+    noised = patch_groups(model, task, wanted, "noise")
+    by_head, gap, at_end = done["z"].effects, done["z"].gap, done["resid_pre"].recovery
     strongest = by_head.select(top)
     fresh = controls.on_fresh_prompts(
         model, task.confirmation, strongest.components, "denoise", draws=draws, seed=seed
     )
     test = strongest.test(fresh.effects, fresh.controls, seed=seed)
 
-    gap = stats.mean(heads.gap, task.clusters, task.items, seed=seed)
-    held_out = task.only(strongest.held_out)
-    held_gap = stats.mean(heads.gap[strongest.held_out], held_out.clusters, seed=seed)
-    top_table = strongest.frame(seed)
-    top_table["recovery"] = top_table["effect"] / float(held_gap.value)
-    fresh_gap = stats.mean(fresh.gap, test.fresh.task.clusters, seed=seed)
-    recovered = test.first.effect / float(fresh_gap.value)
-    at_end = recoveries(stream["resid_pre"]).reshape(config.n_layers, -1)[:, -1]
-    over_half = np.flatnonzero(at_end >= 0.5)
+    recovered = (
+        test.first.effect / stats.cluster_means(fresh.gap, fresh.effects.task.clusters).mean()
+    )
+    over_half = np.flatnonzero(at_end.reshape(n_layers, -1)[:, -1] >= 0.5)
     arrives = f"from layer {over_half[0]} on" if len(over_half) else "only after the last layer"
+    wide = tolerance.logits(model, task)
+    worst = max(
+        worst_error(model, task, done[each], "denoise", seed) for each in ("z", "resid_pre")
+    )
+    whole = float(np.abs(done["halfway"].effects.values[0] - gap).max())
     return Report.of(
         test,
         f"In {model.name} the residual stream at END holds more than half of what {task.name} needs "
-        f"{arrives}. The strongest of {len(every_head)} heads, {test.labels[0]}, alone recovers "
+        f"{arrives}. The strongest of {len(heads)} heads, {test.labels[0]}, alone recovers "
         f"{recovered:.0%} of the gap between clean and corrupted prompts on {test.fresh.task.n} held-out "
         f"ones. {tests.sentence(test, 'restore')}",
         [
-            named_section(stream, noised_stream, places, config.n_layers, task, seed),
-            template_section(model, task, [kind for kind in ONE_TEMPLATE if kind in kinds]),
-            head_section(by_head, heads, noised_heads, strongest, top_table, test, seed),
-            detail_section(model, held_out, strongest.components, places),
-            order_section(stream, by_head, places, task, config.n_layers, seed),
+            by_position({kind: done[kind] for kind in kinds}, noised, seed),
+            one_template(model, task, [kind for kind in kinds if kind != "resid_mid"]),
+            every_head(done["z"], noised.get("z"), test),
+            in_the_strongest(model, task.only(strongest.held_out), strongest.components),
+            Section(
+                "Order by order",
+                [
+                    patches.maps(
+                        done["resid_pre"].by_variant(),
+                        "recovery at resid_pre, for the prompts of each order by themselves.",
+                    ),
+                    patches.at_last(done["resid_pre"].by_variant(), "The residual stream at END"),
+                    effects.by_variant(done["resid_pre"].effects, "resid_pre_by_order", seed=seed),
+                    effects.by_variant(by_head, "heads_by_order", seed=seed),
+                ],
+            ),
         ],
         headlines=[
-            figures.headline("clean − corrupted", gap, "logits"),
+            figures.headline(
+                "clean − corrupted",
+                stats.mean(gap, task.clusters, task.items, seed=seed),
+                "logits",
+            ),
             Headline("END carries half", arrives, note="recovery at resid_pre"),
         ],
-        checks=checks(model, task, heads, stream["resid_pre"], done.only(slice(-1, None)), seed),
-        files={kind: cell_table(each, task) for kind, each in stream.items()},
+        checks=[
+            Check("sweep and whole forward pass, random patches, logits", worst, wide),
+            Check("whole stream restored − clean, logits", whole, wide),
+            effects.splits(task),
+        ],
+        files={kind: cell_table(done[kind]) for kind in kinds},
     )
 
 
-def every_cell(kinds, config, places) -> list[At]:
-    return [cell for kind in kinds for cell in cells(kind, config.n_layers, places)]
-
-
-def apart(done, kinds, config, places, n_heads: int):
-    """The cells of each kind, and the heads, of what one sweep did."""
-    size = config.n_layers * len(places)
-    stream = {
-        kind: done.only(slice(row * size, (row + 1) * size)) for row, kind in enumerate(kinds)
-    }
-    return stream, done.only(slice(len(kinds) * size, len(kinds) * size + n_heads))
-
-
-def named_section(stream, noised, places, n_layers: int, task, seed: int) -> Section:
+def by_position(stream, noised, seed: int) -> Section:
     """Layer by named position over all templates, with intervals, and noising beside denoising."""
-    frames, maps = [], []
-    for kind, done in stream.items():
-        table = cell_table(done, task)[["layer", "label"]].assign(site=kind)
-        frame = Effects(done.effects, done.patches, task, named=table).frame(seed)
-        ratio = stats.ratio_of_means(done.effects, done.gap, task.clusters, seed=seed)
-        frames.append(
-            frame.assign(recovery=ratio.value, recovery_low=ratio.low, recovery_high=ratio.high)
-        )
-        maps.append(position_map(kind, recoveries(done).reshape(n_layers, -1), places))
-    removed = [
-        position_map(f"{kind}, noising", recoveries(done).reshape(n_layers, -1), places)
-        for kind, done in noised.items()
-    ]
-    ranks = {
-        kind: stats.rank_correlation(recoveries(stream[kind]), recoveries(done))
-        for kind, done in noised.items()
-    }
-    agree = ", ".join(
-        f"{float(rank.value):.2f} [{float(rank.low):.2f}, {float(rank.high):.2f}] at {kind}"
-        for kind, rank in ranks.items()
-    )
+    removed = {kind: each for kind, each in noised.items() if kind in stream}
+    frames = [each.frame(seed) for each in stream.values()]
     return Section(
         "Layer by named position, all templates",
         [
-            Maps(
-                maps, note="recovery: 1 means that this one activation brings all of the gap back."
+            patches.maps(
+                stream, "recovery: 1 means that this one activation brings all of the gap back."
             ),
-            Maps(
-                removed,
-                note="Share of the gap that one corrupted activation removes from the clean run. Rank "
-                f"correlation with denoising: {agree}.",
+            patches.maps(
+                {f"{kind}, noising": each for kind, each in removed.items()},
+                "Share of the gap that one corrupted activation removes from the clean run. Rank "
+                f"correlation with denoising: {patches.agreement(stream, removed)}.",
             ),
             Table(
                 "positions",
                 pd.concat(frames, ignore_index=True),
                 title="Every cell",
-                note=effects.p_note(task, len(frames[0])),
+                note=effects.p_note(stream["resid_pre"].effects.task, len(frames[0])),
             ),
             *(
-                Table(
-                    f"{kind}_noising",
-                    cell_table(done, task).rename(columns={"recovery": "removed"}),
-                )
-                for kind, done in noised.items()
+                Table(f"{kind}_noising", cell_table(each).rename(columns={"recovery": "removed"}))
+                for kind, each in removed.items()
             ),
         ],
         intro="Position 0 stands apart as `first`: in many models it is an attention sink.",
     )
 
 
-def position_map(title: str, values: np.ndarray, columns) -> Heatmap:
-    return Heatmap(title, values, "layer", "position", columns=list(columns))
-
-
-def template_section(model, task, kinds) -> Section:
+def one_template(model, task, kinds) -> Section:
     """Every position of one template, its first prompt's tokens as column heads."""
     batch = aligned(task, model.device)[0]
-    prompt, layers = batch.prompts[0], model.config.n_layers
-    tokens, table = template_table(model, batch, kinds)
-    maps = [
-        position_map(kind, frame["recovery"].to_numpy().reshape(layers, -1), tokens)
-        for kind, frame in table.groupby("site", sort=False)
-    ]
+    prompt, tokens = batch.prompts[0], model.to_str_tokens(batch.clean[0])
+    every = {kind: cells(kind, model.config.n_layers, range(len(tokens))) for kind in kinds}
+    done = patch_groups(model, task.only(np.isin(np.arange(task.n), batch.indices)), every)
     return Section(
         "Layer by position, one template",
         [
-            Maps(maps, note="recovery; the tokens are those of the template's first prompt."),
-            Table("positions_by_template", table),
+            patches.maps(
+                done, "recovery; the tokens are those of the template's first prompt.", tokens
+            ),
+            Table("positions_by_template", template_table(done, tokens)),
         ],
-        intro=f"Template {prompt.template}, {len(batch.prompts)} prompts, such as “{prompt.clean}”.",
+        intro=f"Template {prompt.template}, {len(batch)} prompts, such as “{prompt.clean}”.",
     )
 
 
-def head_section(by_head, heads, noised, strongest, top_table, test, seed: int) -> Section:
-    n_layers = by_head.names["layer"].nunique()
-    every = effects.every(by_head, "heads", "Every head, z at all positions", seed=seed)
-    maps = [effects.head_map("recovery by z", recoveries(heads), n_layers)]
-    tables = [replace(every, frame=every.frame.assign(recovery=recoveries(heads)))]
-    if len(noised.patches):
-        removed = recoveries(noised)
-        maps.append(effects.head_map("removed by z, noising", removed, n_layers))
-        frame = replace(by_head, values=noised.effects).frame(seed).assign(removed=removed)
+def every_head(restored, removed, test) -> Section:
+    """Every head's z, restored and, where it was asked for, removed; and the strongest."""
+    chosen_rows, held_out = test.selection.rows, test.selection.held_out
+    there = restored.where(held_out).only(chosen_rows).frame(test.seed)
+    every = effects.every(
+        restored.effects, "heads", "Every head, z at all positions", seed=test.seed
+    )
+    tables = [replace(every, frame=every.frame.assign(recovery=restored.recovery))]
+    n_layers = restored.effects.names["layer"].nunique()
+    maps = [effects.head_map("recovery by z", restored.recovery, n_layers)]
+    if removed:
+        maps.append(effects.head_map("removed by z, noising", removed.recovery, n_layers))
+        frame = removed.effects.frame(test.seed).assign(removed=removed.recovery)
         tables.append(Table("heads_noising", frame, title="Every head, noising"))
     return Section(
         "Every head",
         [
             Maps(maps),
-            tests.confirmed(test),
-            tests.per_prompt(test, "Restored z, prompt by prompt"),
-            Table(
-                "top_heads", top_table, title="The same heads on the held-out half of the screen"
+            *chosen.blocks(
+                test,
+                "top_heads",
+                {"z": restored.effects},
+                "Restored z, prompt by prompt",
+                recovery=there["recovery"],
             ),
-            effects.halves({"z": by_head}, strongest),
             *tables,
         ],
         intro="z of one head restored at all positions.",
     )
 
 
-def detail_section(model, task, best, places) -> Section:
+def in_the_strongest(model, task, best) -> Section:
     """What of the strongest heads carries it, and at which position, on the prompts of this task."""
-    patches = inside(model, best)
-    number = len(patches)
-    patches += [At(head, place) for head in best for place in places]
-    recovery = recoveries(patch(model, task, patches))
-    by_site = recovery[:number].reshape(len(best), -1)
-    by_place = recovery[number:].reshape(len(best), -1)
-    rows = list(map(str, best))
-    frames = [
-        pd.DataFrame(
-            {
-                "layer": [head.layer for head in best for _ in columns],
-                "head": [head.index for head in best for _ in columns],
-                name: list(columns) * len(best),
-                "recovery": values.ravel(),
-            }
-        )
-        for name, columns, values in (("site", OF_A_HEAD, by_site), ("label", places, by_place))
-    ]
-    shared = (
-        f" k and v are shared by {model.config.group} heads, all of which get them."
-        if model.config.group > 1
-        else ""
-    )
+    columns = {"site": OF_A_HEAD, "label": labels(task)}
+    titles = {"site": "by site, all positions", "label": "z by named position"}
+    placed = [At(head, place) for head in best for place in columns["label"]]
+    done = patch_groups(model, task, {"site": inside(model, best), "label": placed})
+    maps, frames = [], []
+    for axis, each in done.items():
+        rows, values = list(map(str, best)), each.recovery.reshape(len(best), -1)
+        names = list(columns[axis])
+        maps.append(Heatmap(titles[axis], values, "chosen head", axis, rows=rows, columns=names))
+        named = [head.columns() | {axis: name} for head in best for name in names]
+        frames.append(pd.DataFrame(named).assign(recovery=each.recovery))
+    shared = f" k and v are shared by {model.config.group} heads, all of which get them."
     return Section(
         "What the strongest heads carry, and where",
         [
             Maps(
-                [
-                    Heatmap(title, values, "chosen head", axis, rows=rows, columns=list(columns))
-                    for title, axis, values, columns in (
-                        ("by site, all positions", "site", by_site, OF_A_HEAD),
-                        ("z by named position", "label", by_place, places),
-                    )
-                ],
+                maps,
                 note="recovery on the held-out half. q: the head asks for the right thing; k: it is "
-                "found in the right place; v: what is there; pattern: q and k together." + shared,
+                "found in the right place; v: what is there; pattern: q and k together."
+                + (shared if model.config.group > 1 else ""),
             ),
             Table("heads_by_site", frames[0]),
             Table("heads_by_position", frames[1]),
         ],
     )
-
-
-def order_section(stream, by_head, places, task, n_layers: int, seed: int) -> Section:
-    done, maps, series = stream["resid_pre"], [], []
-    cells = cell_table(done, task)[["layer", "label"]]
-    by_cell = Effects(done.effects, done.patches, task, named=cells)
-    for order, each in by_cell.by_variant().items():
-        gap, title = done.gap[task.where(order=order)].mean(), order or "all prompts"
-        recovery = each.mean().reshape(n_layers, -1) / gap
-        maps.append(position_map(title, recovery, places))
-        series.append(Series(title, range(n_layers), recovery[:, -1]))
-    return Section(
-        "Order by order",
-        [
-            Maps(maps, note="recovery at resid_pre, for the prompts of each order by themselves."),
-            Chart("The residual stream at END", "line", series, "layer", "recovery"),
-            effects.by_variant(by_cell, "resid_pre_by_order", seed=seed),
-            effects.by_variant(by_head, "heads_by_order", seed=seed),
-        ],
-    )
-
-
-def checks(model, task, heads, stream, whole, seed: int) -> list[Check]:
-    """That sweeps equal whole forward passes, and that restoring everything recovers everything."""
-    wide = tolerance.logits(model, task)
-    worst = max(worst_error(model, task, done, "denoise", seed) for done in (heads, stream))
-    return [
-        Check("sweep and whole forward pass, random patches, logits", worst, wide),
-        Check(
-            "whole stream restored − clean, logits",
-            float(np.abs(whole.effects[0] - whole.gap).max()),
-            wide,
-        ),
-        effects.splits(task),
-    ]

@@ -25,10 +25,9 @@ import torch
 
 from interp import components, sites, stats
 from interp.components import Head, Slice
-from interp.effects import Effects
 from interp.errors import NotApplicable, UsageError
 from interp.methods import controls
-from interp.methods.patch import At, patch, worst_error
+from interp.methods.patch import At, patch_groups, worst_error
 from interp.report import (
     Chart,
     Check,
@@ -64,15 +63,15 @@ def position_signal(model, task, *, top: Heads = 10, draws: Count = 1, seed: int
     places = [name for name in PLACES if name in labels(task)]
     heads = components.heads(model)
     at_end = [At(head, "END") for head in heads]
-    stream = [
-        At(Slice(sites.resid_pre(layer)), place)
+    stream = {
+        place: [At(Slice(sites.resid_pre(layer)), place) for layer in range(config.n_layers)]
         for place in places
-        for layer in range(config.n_layers)
-    ]
-    done = {name: patch(model, each, [*at_end, *stream], "noise") for name, each in tasks.items()}
-    signals = {
-        name: Effects(done[name].effects[: len(heads)], heads, each) for name, each in tasks.items()
     }
+    done = {
+        name: patch_groups(model, each, {"z": at_end, **stream}, "noise")
+        for name, each in tasks.items()
+    }
+    signals = {name: replace(each["z"].effects, components=heads) for name, each in done.items()}
     chosen = signals["both"].select(top)
     held, mean = {}, {}
     for name, each in tasks.items():
@@ -95,7 +94,7 @@ def position_signal(model, task, *, top: Heads = 10, draws: Count = 1, seed: int
         _answer(model, most, mean, len(chosen)),
         [
             _whole_prompts(done, task, seed),
-            _stream(done, places, len(heads), config.n_layers),
+            _stream(done, places, config.n_layers),
             Section(
                 "Every head's z at END",
                 [
@@ -142,7 +141,8 @@ def position_signal(model, task, *, top: Heads = 10, draws: Count = 1, seed: int
                 "sweep and whole forward pass, random patches, logits",
                 max(
                     worst_error(model, tasks[name], each, "noise", seed)
-                    for name, each in done.items()
+                    for name, groups in done.items()
+                    for each in groups.values()
                 ),
                 tolerance.logits(model, task),
             ),
@@ -207,7 +207,9 @@ def _head(row: pd.Series) -> str:
 def _whole_prompts(done, task, seed: int) -> Section:
     """What the model says to the prompts themselves."""
     rows = []
-    kinds = {"clean": done["both"].base, **{name: each.source for name, each in done.items()}}
+    kinds = {"clean": done["both"]["z"].base} | {
+        name: each["z"].source for name, each in done.items()
+    }
     for name, values in kinds.items():
         each = stats.mean(values, task.clusters, seed=seed)
         rows.append([name, *map(float, (each.value, each.low, each.high)), each.n])
@@ -222,14 +224,13 @@ def _whole_prompts(done, task, seed: int) -> Section:
     )
 
 
-def _stream(done, places, n_heads: int, n_layers: int) -> Section:
+def _stream(done, places, n_layers: int) -> Section:
     """Where in depth each signal stands at S2 and at END."""
     charts, frames = [], []
-    for row, place in enumerate(places):
-        here = slice(n_heads + row * n_layers, n_heads + (row + 1) * n_layers)
+    for place in places:
         series = []
         for name, each in done.items():
-            effect = each.effects[here].mean(-1)
+            effect = each[place].effects.mean()
             series.append(Series(name, range(n_layers), effect))
             frames.append(
                 pd.DataFrame(

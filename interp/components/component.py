@@ -66,6 +66,8 @@ class Component:
 
     __slots__ = ()
     kind: ClassVar[str] = ""
+    # What several of them are called.
+    plural: ClassVar[str] = "components"
     # How it is spelt, what its index counts in a table, and how many of those a config has.
     spelling: ClassVar[str] = ""
     _column: ClassVar[str] = ""

@@ -29,7 +29,7 @@ class _Numbered(_Layered):
 class Head(_Numbered):
     """An attention head, at its z."""
 
-    kind = "head"
+    kind, plural = "head", "heads"
     spelling, _column, _size = "L{layer}H{index}", "head", "n_heads"
 
     def _slices(self, config: Shape) -> tuple[Slice, ...]:
@@ -40,7 +40,7 @@ class Head(_Numbered):
 class KVHead(_Numbered):
     """The query heads that share one key/value head, together."""
 
-    kind = "kv_head"
+    kind, plural = "kv_head", "groups of heads"
     spelling, _column, _size = "L{layer}KV{index}", "kv_head", "n_kv_heads"
 
     def _slices(self, config: Shape) -> tuple[Slice, ...]:
@@ -52,7 +52,7 @@ class KVHead(_Numbered):
 class AttentionLayer(_Layered):
     """A whole attention layer, with its bias."""
 
-    kind = "attention"
+    kind, plural = "attention", "attention layers"
     spelling = "L{layer} attention"
 
     def _slices(self, config: Shape) -> tuple[Slice, ...]:
@@ -80,7 +80,7 @@ class _OfMLP(_Layered):
 class MLP(_OfMLP):
     """A whole MLP, with its bias."""
 
-    kind = "mlp"
+    kind, plural = "mlp", "MLPs"
     spelling = "L{layer} MLP"
 
     def _slices(self, config: Shape) -> tuple[Slice, ...]:
@@ -102,7 +102,7 @@ class MLPBias(_OfMLP):
 class Neuron(_Numbered):
     """One neuron of an MLP, at its activation."""
 
-    kind = "neuron"
+    kind, plural = "neuron", "neurons"
     spelling, _column, _size = "L{layer}N{index}", "neuron", "d_mlp"
 
     def check(self, of: Of) -> None:
@@ -117,7 +117,7 @@ class Neuron(_Numbered):
 class Layer(_Layered):
     """A whole layer: its attention and, where it has one, its MLP."""
 
-    kind = "block"
+    kind, plural = "block", "layers"
     spelling = "L{layer} block"
 
     def _slices(self, config: Shape) -> tuple[Slice, ...]:

@@ -54,14 +54,13 @@ class Selection:
         return layers(self.screen.names) if given is None else given
 
     def frame(self, seed: int = 0) -> pd.DataFrame:
-        """names, discovery_effect, effect, ci_low, ci_high, p_corrected (for as many as were chosen) and
-        n on the held-out half of the screen."""
+        """names, discovery_effect, effect, ci_low, ci_high, p, p_corrected (for as many as were chosen), n
+        and pooled, where templates have unequally many prompts, on the held-out half of the screen."""
         chosen = self.screen.only(self.rows)
         there, half = chosen.where(self.held_out), chosen.where(self.discovery)
         found = stats.table(there.values, there.task.clusters, seed=seed)
         found.insert(0, "discovery_effect", half.mean())
-        columns = ["discovery_effect", "effect", "ci_low", "ci_high", "p_corrected", "n"]
-        return chosen.beside(found[columns])
+        return chosen.beside(found)
 
     def matched(self, seed: int) -> Int[np.ndarray, " label"]:
         """For every chosen component the row of a random one of its stratum that was not chosen, to be
@@ -83,8 +82,8 @@ class Selection:
         fresh: Effects,
         controls: Mapping[str, Effects],
         *,
-        what: str = "heads",
-        matched: str = "of the same layers",
+        what: str | None = None,
+        matched: str | None = None,
         labels: Sequence[str] | None = None,
         directed: Effects | None = None,
         seed: int = 0,
@@ -93,12 +92,27 @@ class Selection:
         confirmed on fresh prompts beside changes in other directions.
 
         `fresh` and each control have a row for every chosen component. `what` and `matched` say in words
-        what was chosen and within what random sets are drawn. The direction in which a component counts
-        is that of its discovery mean, of other effects of the screen where they are `directed` by them.
+        what was chosen and within what random sets are drawn, where the components' own words do not.
+        The direction in which a component counts is that of its discovery mean, of other effects of the
+        screen where they are `directed` by them.
         """
         from interp.effects.test import test
 
+        what = self.what if what is None else what
+        matched = self.matched_within if matched is None else matched
         return test(self, fresh, controls, what, matched, labels, directed, seed)
+
+    @property
+    def what(self) -> str:
+        """What the components that could have been chosen are called together."""
+        names = {getattr(each, "plural", "components") for each in self.screen.components}
+        return names.pop() if len(names) == 1 else "components"
+
+    @property
+    def matched_within(self) -> str:
+        """Within what random sets are drawn, in words."""
+        given = self.screen.strata
+        return "of any layer" if given is not None and not given.any() else "of the same layers"
 
 
 def select(effects: Effects, top: int) -> Selection:

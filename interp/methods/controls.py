@@ -23,7 +23,7 @@ from torch import Tensor
 from interp import edits, sites
 from interp.components import Component, sites_of
 from interp.edits import Edit
-from interp.effects import Effects
+from interp.effects import Effects, Selection, Test
 from interp.engine import sweep
 from interp.methods.direct import readout
 from interp.methods.measured import Measure, read_off_the_stream, value
@@ -87,6 +87,20 @@ def on_fresh_prompts(
             found.append((run.batch, sweep(model, run.base_tokens, interventions, measure)))
             gaps.append((run.batch, _gap(model, run, measure)[None]))
     return _fresh(fresh, found, gaps, components, draws, unit)
+
+
+def confirm(
+    model: Transformer,
+    selection: Selection,
+    direction: Direction = "noise",
+    *,
+    draws: int = 1,
+    seed: int = 0,
+) -> Test:
+    """The chosen components of a screen, put to the test on its task's fresh prompts."""
+    fresh, chosen = selection.screen.task.confirmation, selection.components
+    done = on_fresh_prompts(model, fresh, chosen, direction, draws=draws, seed=seed)
+    return selection.test(done.effects, done.controls, seed=seed)
 
 
 @torch.no_grad()

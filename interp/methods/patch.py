@@ -12,24 +12,26 @@ Source  Meng et al. 2022, Locating and Editing Factual Associations, arXiv:2202.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Union
 
 import numpy as np
+import pandas as pd
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
-from interp import edits, sites
+from interp import edits, sites, stats
 from interp.cache import Cache
 from interp.components import Component, Slice
 from interp.edits import Edit
+from interp.effects import Effects
 from interp.engine import plan, sweep
 from interp.methods.direct import readout
 from interp.methods.measured import Measure, read_off_the_stream, value
 from interp.methods.moves import Direction
-from interp.metrics import LogitDifference, logit_difference
+from interp.metrics import LogitDifference, Metric, logit_difference
 from interp.tasks import Task
 from interp.tasks.batches import PromptBatch, aligned, gathered
 from interp.transformer import Transformer
@@ -57,8 +59,7 @@ Patch = Union[Component, Slice, At]
 class Patched:
     """The effect of each patch on each prompt, and the metric (the logit difference) without any."""
 
-    patches: tuple[Patch, ...]
-    effects: Float[np.ndarray, "component example"]
+    effects: Effects
     base: Float[np.ndarray, " example"]
     source: Float[np.ndarray, " example"]
     metric: Measure = logit_difference
@@ -68,9 +69,34 @@ class Patched:
         """What there is to move: source minus base."""
         return self.source - self.base
 
+    @property
+    def recovery(self) -> Float[np.ndarray, " component"]:
+        """The share of the gap that each patch moves: a ratio of means over prompts."""
+        shares: np.ndarray = self.effects.mean() / self.gap.mean()
+        return shares
+
     def only(self, rows: slice) -> Patched:
         """The same for some of the patches."""
-        return replace(self, patches=self.patches[rows], effects=self.effects[rows])
+        return replace(self, effects=self.effects.only(rows))
+
+    def where(self, prompts: Bool[np.ndarray, " example"]) -> Patched:
+        """The same on some of the prompts."""
+        base, source = self.base[prompts], self.source[prompts]
+        return replace(self, effects=self.effects.where(prompts), base=base, source=source)
+
+    def by_variant(self) -> dict[str, Patched]:
+        """The same for the prompts of each variant, as `Effects.by_variant` has them."""
+        task = self.effects.task
+        return {name: self.where(task.where(order=name)) for name in self.effects.by_variant()}
+
+    def frame(self, seed: int = 0) -> pd.DataFrame:
+        """names, effect, ci_low, ci_high, p_corrected (for all rows together), and recovery with its
+        interval, both means those of clusters' means."""
+        values, clusters = self.effects.values, self.effects.task.clusters
+        share = stats.ratio_of_means(values, self.gap, clusters, seed=seed)
+        return self.effects.frame(seed).assign(
+            recovery=share.value, recovery_low=share.low, recovery_high=share.high
+        )
 
 
 @torch.no_grad()
@@ -88,26 +114,36 @@ def patch(
     """
     # Once for all batches: to pack the weights takes as long as a short run.
     with packed(model, unembedding=False):
+        measured = [(batch, metric(batch)) for batch in aligned(task, model.device)]
         found = [
-            (batch, patch_batch(model, batch, patches, direction, metric))
-            for batch in aligned(task, model.device)
+            (batch, _patched(model, batch, patches, direction, each)) for batch, each in measured
         ]
-    return Patched(
-        tuple(patches),
-        gathered(task, [(batch, each[2:]) for batch, each in found]),
-        gathered(task, [(batch, each[:1]) for batch, each in found])[0],
-        gathered(task, [(batch, each[1:2]) for batch, each in found])[0],
-        metric,
-    )
+    base, source, *values = gathered(task, found)
+    effects = Effects(np.reshape(values, (-1, task.n)), list(patches), task, measured[0][1].unit)
+    return Patched(effects, base, source, metric)
 
 
-@torch.no_grad()
-def patch_batch(
+def patch_groups(
+    model: Transformer,
+    task: Task,
+    groups: Mapping[str, Sequence[Patch]],
+    direction: Direction = "denoise",
+) -> dict[str, Patched]:
+    """The patches of several groups in one sweep, group by group, as `patch` does each of them."""
+    done = patch(model, task, [each for group in groups.values() for each in group], direction)
+    ends = np.cumsum([len(group) for group in groups.values()])
+    return {
+        name: done.only(slice(end - len(group), end))
+        for (name, group), end in zip(groups.items(), ends, strict=True)
+    }
+
+
+def _patched(
     model: Transformer,
     batch: PromptBatch,
     patches: Sequence[Patch],
     direction: Direction,
-    metric: Measure = logit_difference,
+    measure: Metric,
 ) -> Float[Tensor, "component batch"]:
     """The metric of the run patched into and of the source, then every patch's effect."""
     base, source = _base_and_source(batch, direction)
@@ -117,7 +153,6 @@ def patch_batch(
     kept = {where.site for each in patches for where in _slices(each, model)} | {last}
     cache = model.run(source, keep=kept, logits_at=-1).cache
     interventions = [_edits(each, model, batch, cache, first) for each in patches]
-    measure = metric(batch)
     work = plan(model, base, interventions, measure)
     effects = sweep(model, base, interventions, measure, work).double()
     if isinstance(measure, LogitDifference) and read_off_the_stream(measure):
@@ -193,7 +228,8 @@ def worst_error(
     batches = aligned(task, model.device)
     batch = batches[int(random.integers(len(batches)))]
     worst = 0.0
-    for row in random.integers(len(done.patches), size=number):
-        naive = naive_patch(model, batch, done.patches[row], direction, done.metric).cpu().numpy()
-        worst = max(worst, float(np.abs(naive - done.effects[row, batch.indices]).max()))
+    for row in random.integers(len(done.effects), size=number):
+        each = done.effects.components[row]
+        naive = naive_patch(model, batch, each, direction, done.metric).cpu().numpy()
+        worst = max(worst, float(np.abs(naive - done.effects.values[row, batch.indices]).max()))
     return worst

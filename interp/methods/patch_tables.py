@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
-import numpy as np
 import pandas as pd
-from jaxtyping import Float
 
 from interp.components import Head, Slice
-from interp.methods.patch import At, Patched, n_heads_at, patch_batch
+from interp.methods.patch import At, Patched, n_heads_at
 from interp.sites import Site
-from interp.tasks import Task
-from interp.tasks.batches import FIRST, PromptBatch, labels
+from interp.tasks.batches import FIRST, labels
 from interp.transformer import Transformer
 
 OF_A_HEAD = ("z", "q", "k", "v", "pattern")
@@ -25,45 +22,29 @@ def cells(kind: str, n_layers: int, places: Iterable[str | int]) -> list[At]:
     return [At(where, place) for where in whole for place in places]
 
 
-def recoveries(done: Patched) -> Float[np.ndarray, " component"]:
-    """The share of the gap that each patch moves: a ratio of means over prompts."""
-    shares: np.ndarray = done.effects.mean(-1) / done.gap.mean()
-    return shares
-
-
-def cell_table(done: Patched, task: Task) -> pd.DataFrame:
+def cell_table(done: Patched) -> pd.DataFrame:
     """layer, position, label, effect, recovery; `position` is empty where prompts have the name in
     several places."""
-    where = {name: {prompt.positions[name] for prompt in task.kept} for name in labels(task)[1:]}
-    where[FIRST] = {0}
-    rows = []
-    for each in done.patches:
-        cell = each.columns()
-        found = where[cell["label"]]
-        rows.append((cell["layer"], min(found) if len(found) == 1 else pd.NA, cell["label"]))
-    frame = pd.DataFrame(rows, columns=["layer", "position", "label"]).astype({"position": "Int64"})
-    return frame.assign(effect=done.effects.mean(-1), recovery=recoveries(done))
+    effects, kept = done.effects, done.effects.task.kept
+    where = {FIRST: {0}} | {
+        name: {prompt.positions[name] for prompt in kept} for name in labels(effects.task)[1:]
+    }
+    frame = effects.names[["layer", "label"]]
+    numbers = [min(where[name]) if len(where[name]) == 1 else pd.NA for name in frame["label"]]
+    frame.insert(1, "position", pd.Series(numbers, dtype="Int64"))
+    return frame.assign(effect=effects.mean(), recovery=done.recovery)
 
 
-def template_table(
-    model: Transformer, batch: PromptBatch, kinds: Sequence[str]
-) -> tuple[list[str], pd.DataFrame]:
-    """The tokens of the first prompt of one template, and site, template, layer, position, label,
-    effect and recovery of denoising, for every position and not only the named ones."""
-    tokens, layers = model.to_str_tokens(batch.clean[0]), model.config.n_layers
-    patches = [cell for kind in kinds for cell in cells(kind, layers, range(len(tokens)))]
-    base, source, *effect = patch_batch(model, batch, patches, "denoise").mean(-1).tolist()
-    frame = pd.DataFrame(
-        {
-            "site": [each.columns()["site"] for each in patches],
-            "template": batch.prompts[0].template,
-            "layer": [each.columns()["layer"] for each in patches],
-            "position": [each.position for each in patches],
-            "label": tokens * layers * len(kinds),
-            "effect": effect,
-        }
-    )
-    return tokens, frame.assign(recovery=frame["effect"] / (source - base))
+def template_table(done: Mapping[str, Patched], tokens: Sequence[str]) -> pd.DataFrame:
+    """site, template, layer, position, label (the first prompt's token), effect and recovery of cells
+    at every position of the prompts of one template."""
+    frames = []
+    for each in done.values():
+        frame = each.effects.names.rename(columns={"label": "position"})
+        frame.insert(1, "template", each.effects.task.kept[0].template)
+        frame["label"] = [tokens[position] for position in frame["position"]]
+        frames.append(frame.assign(effect=each.effects.mean(), recovery=each.recovery))
+    return pd.concat(frames, ignore_index=True)
 
 
 def inside(model: Transformer, heads: Sequence[Head]) -> list[Slice]:

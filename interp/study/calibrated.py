@@ -81,7 +81,7 @@ def _heads_restored(model: Transformer, task: Task, top: int) -> Stored:
     from interp.methods.patch import patch
 
     heads = components.heads(model)
-    screen = Effects(patch(model, task, heads).effects, heads, task)
+    screen = patch(model, task, heads).effects
     fresh = controls.on_fresh_prompts(model, task.confirmation, heads, "denoise")
     return _stored(screen, fresh, top)
 

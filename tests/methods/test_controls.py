@@ -9,7 +9,7 @@ from interp import components, edits, sites, tasks
 from interp.components import Neuron
 from interp.errors import UsageError
 from interp.methods.ablate import ablate
-from interp.methods.controls import directly_on_fresh_prompts, on_fresh_prompts
+from interp.methods.controls import confirm, directly_on_fresh_prompts, on_fresh_prompts
 from interp.methods.moves import WAYS, Bank, Moves
 from interp.metrics import AnswerLogProb
 from interp.tasks.batches import by_length
@@ -170,3 +170,19 @@ def test_any_metric_of_fresh_prompts_is_that_of_whole_runs(model, task):
         index = list(batch.indices)
         np.testing.assert_allclose(fresh.effects.values[0, index], after - before, atol=1e-10)
         np.testing.assert_allclose(fresh.gap[index], other - before, atol=1e-10)
+
+
+def test_confirming_puts_the_chosen_to_the_test_on_fresh_prompts_in_their_own_words():
+    model = interp.load("tiny-gpt2", dtype=torch.float64)
+    task = tasks.build("ioi", model.tokenizer, n=8, seed=1)
+    for of, what, within in (
+        (components.heads, "heads", "of the same layers"),
+        (components.mlps, "MLPs", "of any layer"),
+    ):
+        effects = ablate(model, task, of(model), ("resample",)).effects["resample"]
+        screen = effects.of_any_layer() if what == "MLPs" else effects
+        found = confirm(model, screen.select(2), seed=3)
+        fresh = on_fresh_prompts(model, task.confirmation, screen.select(2).components, seed=3)
+        np.testing.assert_array_equal(found.fresh.values, fresh.effects.values)
+        assert set(found.confirmation.controls) == set(fresh.controls)
+        assert (found.what, found.matched, found.seed) == (what, within, 3)

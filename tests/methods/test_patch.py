@@ -15,6 +15,7 @@ from interp.methods.patch import (
     n_heads_at,
     naive_patch,
     patch,
+    patch_groups,
     worst_error,
 )
 from interp.metrics import AnswerLogProb, logit_difference
@@ -55,14 +56,14 @@ def test_every_patch_equals_whole_forward_passes(model, task, direction):
     for number, each in enumerate(patches):
         batch = batches[number % len(batches)]
         naive = naive_patch(model, batch, each, direction)
-        effect = done.effects[number, batch.indices]
+        effect = done.effects.values[number, batch.indices]
         np.testing.assert_allclose(effect, naive, atol=1e-10, err_msg=str(each))
 
 
 def test_the_worst_error_is_small_and_sees_a_wrong_effect(model, task):
     done = patch(model, task, [Head(1, 0), At(Slice(sites.resid_pre(1)), "S2")])
     assert worst_error(model, task, done, "denoise", seed=0) < 1e-10
-    done.effects[:] += 0.5
+    done.effects.values[:] += 0.5
     assert worst_error(model, task, done, "denoise", seed=0) == pytest.approx(0.5)
 
 
@@ -78,14 +79,14 @@ def test_a_patch_of_one_head_at_one_name_is_that_edit_one_prompt_at_a_time(model
             logits = run.logits[0, 0]
             values.append(float(logits[prompt.answer_token] - logits[prompt.wrong_token]))
         assert done.base[index] == pytest.approx(values[0], abs=1e-10)
-        assert done.effects[0, index] == pytest.approx(values[1] - values[0], abs=1e-10)
+        assert done.effects.values[0, index] == pytest.approx(values[1] - values[0], abs=1e-10)
 
 
 def test_restoring_the_whole_stream_recovers_the_whole_gap(model, task):
     done = patch(model, task, [Slice(sites.resid_pre(1))])
-    np.testing.assert_allclose(done.effects[0], done.gap, atol=1e-10)
+    np.testing.assert_allclose(done.effects.values[0], done.gap, atol=1e-10)
     noised = patch(model, task, [Slice(sites.resid_pre(1))], "noise")
-    np.testing.assert_allclose(noised.effects[0], -done.gap, atol=1e-10)
+    np.testing.assert_allclose(noised.effects.values[0], -done.gap, atol=1e-10)
 
 
 def test_patching_a_run_with_itself_changes_nothing(model, task):
@@ -102,7 +103,37 @@ def test_before_the_first_token_that_differs_there_is_nothing_to_restore():
     model = interp.load("tiny-gpt2", dtype=torch.float64)
     task = tasks.build("ioi", model.tokenizer, n=8, seed=1)
     done = patch(model, task, [At(Slice(sites.resid_pre(1)), FIRST)])
-    assert np.array_equal(done.effects, np.zeros_like(done.effects))
+    assert np.array_equal(done.effects.values, np.zeros((1, task.n)))
+
+
+def test_patches_are_effects_that_know_their_prompts_names_and_unit(model, task):
+    def log_prob(batch):
+        return AnswerLogProb(batch.answer)
+
+    cells = [At(Slice(sites.resid_pre(layer)), "END") for layer in range(2)]
+    done = patch(model, task, cells, metric=log_prob)
+    assert done.effects.task is task
+    assert done.effects.unit == AnswerLogProb.unit
+    assert done.effects.names.to_dict("list") == {
+        "site": ["resid_pre"] * 2,
+        "layer": [0, 1],
+        "label": ["END"] * 2,
+    }
+    some = np.arange(task.n) < task.n // 2
+    half = done.where(some).only(slice(1, None))
+    np.testing.assert_array_equal(half.effects.values, done.effects.values[1:, some])
+    assert half.recovery == half.effects.values.mean() / done.gap[some].mean()
+
+
+def test_groups_in_one_sweep_are_as_each_by_itself(model, task):
+    groups = {"cells": [At(Slice(sites.resid_pre(1)), "S2")], "none": [], "heads": [Head(1, 0)]}
+    found = patch_groups(model, task, groups, "noise")
+    assert list(found) == list(groups)
+    assert not len(found["none"].effects)
+    for name in ("cells", "heads"):
+        alone = patch(model, task, groups[name], "noise")
+        np.testing.assert_allclose(found[name].effects.values, alone.effects.values, atol=1e-10)
+        assert found[name].effects.components == groups[name]
 
 
 def test_an_unknown_position_is_named_with_those_there_are(model, task):
