@@ -15,10 +15,10 @@ import pandas as pd
 from interp import edits, sites
 from interp.errors import NotApplicable, UsageError
 from interp.methods.parity import differences, huggingface_places, transformerlens_places
-from interp.report import Chart, Check, Headline, Report, Section, Series, Table, Text, TokenStrip
+from interp.report import Chart, Check, Headline, Report, Section, Series, Table
 from interp.study import study
 from interp.tasks import prompt_tokens
-from interp.views import tolerance
+from interp.views import pictures, rules, tolerance
 from interp.weights.comparison import reference
 
 
@@ -43,95 +43,66 @@ def parity(
     shown, own = huggingface_places(model, theirs, run)
     silenced = model.run(tokens, edits=[edits.zero(sites.z(0), heads=0)], keep="all")
     _, spoilt = huggingface_places(model, theirs, silenced)
-    huggingface, control = differences(shown, own), differences(shown, spoilt)
-    transformerlens = differences(*transformerlens_places(model, theirs, run))
-
-    wide = tolerance.through(model)
-    logits = float(huggingface.set_index("place").largest["logits"])
-    worst = {
-        "Hugging Face": huggingface.relative.max(),
-        "TransformerLens": transformerlens.relative.max(),
+    control = differences(shown, spoilt)
+    found = {
+        "Hugging Face": differences(shown, own),
+        "TransformerLens": differences(*transformerlens_places(model, theirs, run)),
     }
+
+    worst = {name: float(each.relative.max()) for name, each in found.items()}
+    logits = float(found["Hugging Face"].set_index("place").largest["logits"])
+    wide, size = tolerance.through(model), float(run.logits.abs().max())
+    most, seen = tolerance.through(model, size), float(control.relative.max())
     checks = [
-        Check(
-            "logits, largest absolute difference from Hugging Face",
-            logits,
-            tolerance.through(model, float(run.logits.abs().max())),
-        ),
+        Check("logits, largest absolute difference from Hugging Face", logits, most),
         *(
-            Check(f"any place, relative difference from {name}", value, wide)
-            for name, value in worst.items()
+            Check(f"any place, relative difference from {name}", worst[name], wide)
+            for name in found
         ),
-        Check(
-            "one head silenced, relative difference",
-            float(control.relative.max()),
-            wide,
-            control=True,
-        ),
+        Check("one head silenced, relative difference", seen, wide, control=True),
     ]
-    holds = all(check.passed for check in checks)
+    verdict = rules.identities(checks)
+    (n_places, error), (n_sites, other) = ((len(found[name]), worst[name]) for name in found)
     return Report(
-        answer=f"{'Yes' if holds else 'No'}: {len(huggingface)} places of {model.name} agree with Hugging "
-        f"Face to {worst['Hugging Face']:.1e} of their size and {len(transformerlens)} with "
-        f"TransformerLens to {worst['TransformerLens']:.1e}; logits differ by at most {logits:.1e}.",
-        verdict="supported" if holds else "not supported",
+        answer=f"{'Yes' if verdict == 'supported' else 'No'}: {n_places} places of {model.name} agree with "
+        f"Hugging Face to {error:.1e} of their size and {n_sites} with TransformerLens to {other:.1e}; "
+        f"logits differ by at most {logits:.1e}.",
+        verdict=verdict,
         headlines=[
             Headline("logits, largest difference", logits, "logits", note="from Hugging Face"),
-            Headline(
-                "worst place, Hugging Face",
-                float(worst["Hugging Face"]),
-                n=len(huggingface),
-                note="relative, over places",
-            ),
-            Headline(
-                "worst place, TransformerLens",
-                float(worst["TransformerLens"]),
-                n=len(transformerlens),
-                note="relative, over places",
+            *(
+                Headline(
+                    f"worst place, {name}", worst[name], n=len(each), note="relative, over places"
+                )
+                for name, each in found.items()
             ),
         ],
-        inputs=[
-            TokenStrip(model.to_str_tokens(tokens), title="The prompt, as the models read it"),
-            Text(model.bos.sentence),
-        ],
-        sections=[
-            _section("Hugging Face", "huggingface", huggingface),
-            _section("TransformerLens", "transformerlens", transformerlens),
-        ],
-        controls=[Table("control", _by_kind(control), title="The same with L0H0 set to zero")],
+        inputs=pictures.prompt(model, tokens, "The prompt, as the models read it"),
+        sections=[beside(name, each) for name, each in found.items()],
+        controls=[Table("control", by_kind(control), title="The same with L0H0 set to zero")],
         checks=checks,
     )
 
 
-def _by_kind(frame: pd.DataFrame) -> pd.DataFrame:
+def by_kind(frame: pd.DataFrame) -> pd.DataFrame:
     """The worst place of each kind."""
     return frame.groupby("kind", sort=False, as_index=False).agg(
         places=("place", "size"), largest=("largest", "max"), relative=("relative", "max")
     )
 
 
-def _section(name: str, table: str, frame: pd.DataFrame) -> Section:
-    inside = frame.dropna(subset="layer")
-    kinds = inside.groupby("kind", sort=False)
+def beside(name: str, frame: pd.DataFrame) -> Section:
+    """Every place of both, by depth and the worst of each kind."""
+    table, title = name.replace(" ", "").lower(), "The worst place of each kind"
+    lines = [
+        Series(str(kind), rows.layer.tolist(), rows.relative.tolist())
+        for kind, rows in frame.dropna(subset="layer").groupby("kind", sort=False)
+    ]
     return Section(
         f"Beside {name}",
         [
-            Table(
-                f"{table}_kinds",
-                _by_kind(frame),
-                title="The worst place of each kind",
-                first_rows=40,
-            ),
-            Chart(
-                "Relative difference by depth",
-                "line",
-                [
-                    Series(str(kind), rows.layer.tolist(), rows.relative.tolist())
-                    for kind, rows in kinds
-                ],
-                "layer",
-                "relative difference",
-            ),
+            Table(f"{table}_kinds", by_kind(frame), title=title, first_rows=40),
+            Chart("Relative difference by depth", "line", lines, "layer", "relative difference"),
             Table(f"{table}_places", frame, title="Every place", first_rows=10),
         ],
     )

@@ -38,14 +38,26 @@ class HeadSum:
     bias: Float[Tensor, " d_model"]
 
     @property
+    def differences(self) -> dict[str, float]:
+        """How far the two computations are from each other, the sum from the model, and from it the heads
+        on the next head's rows; relative ones to ‖attn_out‖, at the position where they are largest."""
+        apart = self.summed - self.concatenated
+        return {
+            "largest_difference": float(apart.abs().max()),
+            "relative_difference": self._relative(apart),
+            "difference_from_model": self._relative(self.summed - self.attn_out),
+            "permuted_difference": self._relative(self.permuted - self.attn_out),
+        }
+
+    @property
     def head_share(self) -> Float[Tensor, "batch pos head"]:
         """⟨what the head writes, attn_out⟩ / ‖attn_out‖²: with the bias's share it adds up to 1."""
-        return _share(self.head_out, self.attn_out)
+        return self._share(self.head_out)
 
     @property
     def bias_share(self) -> Float[Tensor, "batch pos"]:
         """⟨b_O, attn_out⟩ / ‖attn_out‖²."""
-        return _share(self.bias.expand_as(self.attn_out)[:, :, None], self.attn_out)[..., 0]
+        return self._share(self.bias.expand_as(self.attn_out)[:, :, None])[..., 0]
 
     @property
     def cosines(self) -> Float[Tensor, "batch pos head component"]:
@@ -53,12 +65,15 @@ class HeadSum:
         unit = torch.nn.functional.normalize(self.head_out, dim=-1)
         return unit @ rearrange(unit, "batch pos head d_model -> batch pos d_model head")
 
+    def _relative(self, difference: Tensor) -> float:
+        return float((difference.norm(dim=-1) / self.attn_out.norm(dim=-1)).max())
 
-def _share(
-    parts: Float[Tensor, "batch pos head d_model"], whole: Float[Tensor, "batch pos d_model"]
-) -> Float[Tensor, "batch pos head"]:
-    along = einsum("batch pos head d_model, batch pos d_model -> batch pos head", parts, whole)
-    return along / whole.pow(2).sum(-1, keepdim=True)
+    def _share(
+        self, parts: Float[Tensor, "batch pos head d_model"]
+    ) -> Float[Tensor, "batch pos head"]:
+        whole = self.attn_out
+        along = einsum("batch pos head d_model, batch pos d_model -> batch pos head", parts, whole)
+        return along / whole.pow(2).sum(-1, keepdim=True)
 
 
 @torch.no_grad()
@@ -67,32 +82,21 @@ def head_sum(model: Transformer, run: Run, layer: int) -> HeadSum:
 
     Raises  UsageError if the run did not keep them.
     """
-    attn = model.block(layer).attn
-    z = run.cache[sites.z(layer)]
-    bias = torch.zeros_like(z[0, 0, 0, :1]).expand(model.config.d_model)
-    bias = bias if attn.b_O is None else attn.b_O.detach()
+    attn, z, attn_out = (
+        model.block(layer).attn,
+        run.cache[sites.z(layer)],
+        run.cache[sites.attn_out(layer)],
+    )
+    bias = torch.zeros_like(attn_out[0, 0]) if attn.b_O is None else attn.b_O.detach()
     stacked = rearrange(attn.W_O, "head d_head d_model -> (head d_head) d_model")
-    concatenated = rearrange(z, "batch pos head d_head -> batch pos (head d_head)") @ stacked + bias
-    summed = bias.expand_as(concatenated)
-    permuted = bias.expand_as(concatenated)
-    head_out = []
-    for head in range(model.config.n_heads):
-        written = z[:, :, head] @ attn.W_O[head]
-        head_out.append(written)
-        summed = summed + written
-        permuted = permuted + z[:, :, head] @ attn.W_O[(head + 1) % model.config.n_heads]
+    each = "batch pos head d_head, head d_head d_model -> batch pos head d_model"
+    head_out, permuted = (einsum(each, z, W_O) for W_O in (attn.W_O, attn.W_O.roll(-1, 0)))
     return HeadSum(
-        attn_out=run.cache[sites.attn_out(layer)],
-        concatenated=concatenated,
-        summed=summed,
-        permuted=permuted,
-        head_out=torch.stack(head_out, dim=2),
+        attn_out=attn_out,
+        concatenated=rearrange(z, "batch pos head d_head -> batch pos (head d_head)") @ stacked
+        + bias,
+        summed=head_out.sum(2) + bias,
+        permuted=permuted.sum(2) + bias,
+        head_out=head_out,
         bias=bias,
     )
-
-
-def relative(
-    difference: Float[Tensor, "batch pos d_model"], whole: Float[Tensor, "batch pos d_model"]
-) -> float:
-    """The largest ‖difference‖ / ‖whole‖ over positions."""
-    return float((difference.norm(dim=-1) / whole.norm(dim=-1)).max())

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from interp.report import Text
+from collections.abc import Iterable
+
+from interp.report import Check, Text
 from interp.report.blocks import Verdict
 from interp.stats import Estimate
 from interp.stats.verdict import POWER, Confirmation, smallest_effect, together
@@ -15,6 +17,12 @@ def rule(null: str, population: str, power: str) -> Text:
     lines = {"Null": null, "Population": population, "Power": power}
     said = "\n".join(f"- **{name}**: {text}" for name, text in lines.items())
     return Text(f"What the verdict rests on.\n\n{said}")
+
+
+def identities(checks: Iterable[Check]) -> Verdict:
+    """Supported if all hold, controls included, else not supported: for a study whose question is whether
+    they do."""
+    return "supported" if all(check.passed for check in checks) else "not supported"
 
 
 def against(threshold: float, *estimates: Estimate) -> Verdict:
