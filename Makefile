@@ -109,7 +109,7 @@ calibrate: .venv/installed ## how often verdicts are wrong on noise and right on
 	  --model "$${MODEL:-books-gpt2}" --task "$${TASK:-gendered_pronoun}"
 	@# books-gpt2 has four layers: too few of anything that a layer has one of.
 	@test -n "$$MODEL$$TASK" || $(WITH) ARGS -- $(BIN)/interp run calibration \
-	  --model smollm2-135m --task ioi --studies mlp_ablation layer_ablation --models 0
+	  --model smollm2-135m --task ioi --studies=mlp_ablation --studies=layer_ablation --models 0
 
 new: .venv/installed ## begin a study: make new NAME=my_question
 	@test -n "$$NAME" || { echo "what is it called? make new NAME=my_question"; exit 2; }

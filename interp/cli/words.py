@@ -7,9 +7,9 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from interp.errors import UsageError, brief, named, nearest
-from interp.study.ranges import seen
+from interp.study.ranges import SHARED, seen
 from interp.study.registry import Registry, Study
-from interp.study.settings import RESERVED, SHARED, Setting
+from interp.study.settings import RESERVED, Setting
 
 Given = dict[str, list[str]]
 

@@ -22,6 +22,7 @@ from interp.runs import naming, provenance
 from interp.runs.costs import Rehearsal
 from interp.runs.inputs import shown
 from interp.runs.order import Order, unless_taken
+from interp.study.declaration import declaration_of
 from interp.study.progress import Watch, reach, watching
 from interp.visible import one_line, placeless, title
 from interp.weights.folders import cache_folder
@@ -173,8 +174,9 @@ def _report(order: Order, why_not: str, watch: Watch) -> Report:
     from interp import engine
 
     watch.step("importing the study")
-    function, declared = order.study.load()
-    if declared.applies is not None and (reason := declared.applies(order.model)):
+    function = order.study.load()
+    declared = declaration_of(function)
+    if declared and declared.applies and (reason := declared.applies(order.model)):
         raise NotApplicable(reason)
     if why_not:
         raise NotApplicable(why_not)
@@ -211,7 +213,7 @@ def rehearse(order: Order) -> Rehearsal:
     from interp.transformer import Transformer
 
     plans: list[Plan] = []
-    function, _ = order.study.load()
+    function = order.study.load()
     _seed(order.request.seed)
     assert isinstance(order.model, Transformer), "only transformers are swept"
     model = engine.imagining(order.model)

@@ -112,7 +112,7 @@ def _asks_for_more(
 def _check_fit(orders: Sequence[Order]) -> None:
     for each in orders:
         for setting in each.study.settings:
-            setting.check_fit(each.settings[setting.name], each.model, each.task)
+            setting.fit(each.settings[setting.name], each.model, each.task, setting.option)
 
 
 def cheap_first(studies: Sequence[Study]) -> list[Study]:

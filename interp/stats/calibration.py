@@ -9,11 +9,11 @@ Its choice and its verdict are then made again and again from them, under a null
   prompt by itself or for whole templates;
 
 and with effects of so many between-template standard deviations planted into components picked at
-random. What they are planted on is noise as the study meets it: the real effects, each component's own mean
-taken from them, their deviations kept and turned round for whole templates at random. The standard
-deviation is that of the components which the study would choose from this noise: effects have heavy tails
-(of thousands of neurons a few are loud), and what is smaller than the loud ones' noise is not chosen, nor
-asked for.
+random. What they are planted on is noise as the study meets it: the real effects, and those of their
+directional controls, each component's own mean taken from them, their deviations kept and turned round
+for whole templates at random. The standard deviation is that of the components which the study would
+choose from this noise: effects have heavy tails (of thousands of neurons a few are loud), and what is
+smaller than the loud ones' noise is not chosen, nor asked for.
 """
 
 from __future__ import annotations
@@ -178,13 +178,19 @@ def _within(strata: np.ndarray, templates: int, random: np.random.Generator) -> 
 
 
 def _noise(stored: Stored, random: np.random.Generator) -> Stored:
-    """Every component's deviations from its own mean, all components' turned round together for whole
-    templates at random."""
+    """Every component's deviations from its own mean, and every control's from its own, all turned round
+    together for whole templates at random."""
     own = _by_template(stored).mean(-1, keepdims=True)
+    here, there = _turns(stored.clusters, random), _turns(stored.fresh_clusters, random)
+
+    def alone(control: np.ndarray) -> np.ndarray:
+        return control - cluster_means(control, stored.fresh_clusters).mean(-1, keepdims=True)
+
     return replace(
         stored,
-        screen=(stored.screen - own) * _turns(stored.clusters, random),
-        fresh=(stored.fresh - own) * _turns(stored.fresh_clusters, random),
+        screen=(stored.screen - own) * here,
+        fresh=(stored.fresh - own) * there,
+        controls={name: alone(each) * there for name, each in stored.controls.items()},
     )
 
 

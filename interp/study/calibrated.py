@@ -190,11 +190,11 @@ def verdict_of(study: str, model: Transformer, task: Task, seed: int, **settings
 
     from interp.study.registry import discover
 
-    function, declared = discover().studies[study].load()
+    found = discover().studies[study]
     torch.manual_seed(seed)
     try:
-        about = None if declared.task is None else task
-        return str(function(model, about, seed=seed, **settings).verdict)
+        about = None if found.task is None else task
+        return str(found.load()(model, about, seed=seed, **settings).verdict)
     except NotApplicable:
         return NOT_RUN
 

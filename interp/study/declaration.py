@@ -1,52 +1,25 @@
-"""The decorator that makes a function a study."""
+"""What a study says of itself beforehand, and the decorator with which it does."""
 
 from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any, TypeVar, cast, get_type_hints
 
-from interp.study import ranges
+from interp.errors import UsageError
+from interp.study import settings as declared
 
-if TYPE_CHECKING:
-    from interp.report.blocks import Report
-
-Function = TypeVar("Function", bound="Callable[..., Report]")
+Function = TypeVar("Function", bound=Callable[..., Any])
 _MARK = "__experiment__"
-# Where a study does not say: after those of the project that read, before those that sweep.
-USUAL_COST = 30
+# Kinds of models; all but the first are named by a setting that is called like the kind.
+KINDS = ("transformer", "classifier")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Declaration:
-    """What a study says of itself beforehand."""
-
-    expects: str
-    task: str | None
-    also: str | None
-    default: bool
-    gated: bool
-    sweeps: bool
-    cost: int
-    model: str
-    applies: Callable[[Any], str | None] | None
-
-
-def study(
-    *,
-    expects: str,
-    task: str | None,
-    also: str | None = None,
-    default: bool = True,
-    gated: bool = True,
-    sweeps: bool = False,
-    cost: int = USUAL_COST,
-    model: str = "transformer",
-    applies: Callable[[Any], str | None] | None = None,
-) -> Callable[[Function], Function]:
-    """Marks `function(model, task, *, settings…) -> Report` as the study of its file.
+    """What `@study` takes.
 
     `expects` is the sentence that the report's verdict is bound to. `task` is the task it runs on
     when none is named, or None if it needs none; `also` is a second one that `interp run all` asks it
@@ -55,26 +28,68 @@ def study(
     is in sweeps, so that a dry run plans them and tells what they cost. `cost` is how many seconds it
     takes on SmolLM2-135M, roughly: the suite begins with the cheap ones. `model` is the kind of the
     model it runs on: the `transformer` that --model names, or the `classifier` that its own setting of
-    that name does. `applies` returns the reason why the experiment has nothing to say about a model, or
+    that name does. `applies` returns the reason why the study has nothing to say about a model, or
     None.
-
-    The file is read without being imported, so all but `applies` are written as literals, and every
-    setting has an annotation and a literal default. Whoever calls the function, numbers are held
-    against their ranges (see `interp.study.ranges`) before it begins.
     """
 
+    expects: str
+    task: str | None
+    also: str | None = None
+    default: bool = True
+    gated: bool = True
+    sweeps: bool = False
+    # Where a study does not say: after those of the project that read, before those that sweep.
+    cost: int = 30
+    model: str = KINDS[0]
+    applies: Callable[[Any], str | None] | None = None
+
+
+def declare(given: Mapping[str, Any]) -> Declaration:
+    """The declaration that these arguments of `@study` make.
+
+    Raises  UsageError for one that is unknown, missing, or of another type.
+    """
+    known = [each.name for each in fields(Declaration)]
+    if set(given) - set(known):
+        raise UsageError(f"@study takes {', '.join(f'{name}=' for name in known)}, by name")
+    for name in ("expects", "task"):
+        if name not in given:
+            raise UsageError(f"@study needs {name}=, written as a literal")
+    types = get_type_hints(Declaration)
+    for name in set(given) - {"applies"}:
+        if not isinstance(given[name], types[name]):
+            kind = inspect.formatannotation(types[name])
+            raise UsageError(f"@study needs {name}= to be {kind}, got {given[name]!r}")
+    found = Declaration(**given)
+    if found.model not in KINDS:
+        raise UsageError(f"model= of @study must be one of {', '.join(KINDS)}")
+    return found
+
+
+def study(**given: Any) -> Callable[[Function], Function]:
+    """Marks `function(model, task, *, settings…) -> Report` as the study of its file; `Declaration` says
+    what it takes.
+
+    The file is read without being imported, so all but `applies` are written as literals, and every
+    setting has an annotation and a literal default. Whoever calls the function, settings are held
+    against what they may be (see `interp.study.ranges`) before it begins.
+
+    Raises  UsageError for a declaration or a signature that no command line could be read from.
+    """
+    declaration = declare(given)
+
     def mark(function: Function) -> Function:
-        ranged, signature = ranges.of(function), inspect.signature(function)
+        signature = inspect.signature(function)
+        settings = declared.of(signature, function.__name__)
 
         @functools.wraps(function)
-        def checked(model: Any, task: Any, **settings: Any) -> Any:
-            given = signature.bind(model, task, **settings)
+        def checked(model: Any, task: Any, **values: Any) -> Any:
+            given = signature.bind(model, task, **values)
             given.apply_defaults()
-            values, notes = ranges.fitted(ranged, given.kwargs, model, task)
-            return _noted(function(model, task, **values), notes)
+            fitted, notes = declared.fitted(settings, given.kwargs, model, task)
+            return _noted(function(model, task, **fitted), notes)
 
-        declared = Declaration(expects, task, also, default, gated, sweeps, cost, model, applies)
-        setattr(checked, _MARK, declared)
+        setattr(checked, _MARK, declaration)
         return cast("Function", checked)
 
     return mark
@@ -92,7 +107,7 @@ def _noted(report: Any, notes: list[str]) -> Any:
     return replace(report, limits=[*report.limits, *notes])
 
 
-def declaration(function: Any) -> Declaration | None:
+def declaration_of(function: Any) -> Declaration | None:
     """What `@study` noted on this object, or None if it is no study."""
     found = getattr(function, _MARK, None)
     return found if isinstance(found, Declaration) else None

@@ -7,14 +7,12 @@ loaded, for the model and task before anything is computed, and where the study 
 
 from __future__ import annotations
 
-import inspect
 import math
 import numbers
 import sys
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from types import UnionType
-from typing import Annotated, Any, Union, get_args, get_origin
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Any
 
 from interp.errors import UsageError, brief
 
@@ -160,77 +158,3 @@ USUAL = {
     "int": Range(-(2**63), 2**63 - 1),
     "float": Range(-sys.float_info.max, sys.float_info.max),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Ranged:
-    """A parameter of a study that is a number, or a list of them, and what they may be."""
-
-    name: str
-    kind: str
-    range: Range
-    optional: bool = False
-
-    def fit(self, value: Any, model: Any, task: Any) -> tuple[Any, list[str]]:
-        """The value for this model and task, and what the report says about it.
-
-        Raises  UsageError for a value out of range.
-        """
-        if value is None and self.optional:
-            return None, []
-        if value in ([], ()):
-            raise UsageError(f"{self.name} needs at least one number, got none")
-        fitted, notes = [], []
-        for each in value if isinstance(value, list | tuple) else [value]:
-            self.range.check(self.name, each, self.kind)
-            one, note = self.range.fit(self.name, each, model, task)
-            fitted.append(one)
-            notes += [note] if note else []
-        return fitted if isinstance(value, list | tuple) else fitted[0], notes
-
-
-def of(function: Callable[..., Any]) -> tuple[Ranged, ...]:
-    """The parameters of this function that are numbers."""
-    found = []
-    for name, parameter in inspect.signature(function).parameters.items():
-        known = _ranged(name, SHARED.get(name, parameter.annotation), function)
-        if known is not None and parameter.kind is parameter.KEYWORD_ONLY:
-            found.append(known)
-    return tuple(found)
-
-
-def fitted(
-    ranged: tuple[Ranged, ...], settings: Mapping[str, Any], model: Any, task: Any
-) -> tuple[dict[str, Any], list[str]]:
-    """The settings for this model and task, and what the report says about those that are less than
-    what was asked for.
-
-    Raises  UsageError for a value out of range.
-    """
-    values, notes = dict(settings), []
-    for each in ranged:
-        if each.name in values:
-            values[each.name], told = each.fit(values[each.name], model, task)
-            notes += told
-    return values, notes
-
-
-def _ranged(name: str, annotation: Any, function: Callable[..., Any]) -> Ranged | None:
-    """The number that an annotation allows, if it is one."""
-    if isinstance(annotation, str):  # what `from __future__ import annotations` leaves
-        try:
-            annotation = eval(annotation, dict(function.__globals__))
-        except NameError:
-            return None
-    if annotation in (int, float):
-        return Ranged(name, annotation.__name__, USUAL[annotation.__name__])
-    inner = get_args(annotation)
-    if get_origin(annotation) is Annotated:
-        found = next((mark for mark in inner[1:] if isinstance(mark, Range)), None)
-        return (
-            Ranged(name, inner[0].__name__, found) if found else _ranged(name, inner[0], function)
-        )
-    if get_origin(annotation) in (list, Union, UnionType):
-        known = next(filter(None, (_ranged(name, each, function) for each in inner)), None)
-        return known and replace(known, optional=type(None) in inner)
-    return None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import importlib.util
-import json
 import re
 import sys
 import warnings
@@ -16,38 +15,37 @@ from typing import Any
 import interp
 from interp import ordinary
 from interp.errors import InterpError, UsageError, brief, nearest
-from interp.study.declaration import USUAL_COST, Declaration, declaration
-from interp.study.settings import Setting, Value, from_source, literal, shared
+from interp.study import source
+from interp.study.declaration import KINDS, Declaration, declaration_of, declare
+from interp.study.ranges import SHARED
+from interp.study.settings import Setting, of
 from interp.visible import one_line
 
+# The second is what the first was called.
+DECORATORS = ("study", "experiment")
+_LARGEST = 4 << 20
 # The paragraph `Limits` of a docstring: its line and the indented ones below.
-_LARGEST, _LONGEST_DEFAULT = 4 << 20, 100_000
 _LIMITS = re.compile(r"^Limits\b(?P<text>.*(?:\n[ \t].*|\n(?=\n[ \t]))*)", re.MULTILINE)
 
 
-@dataclass(frozen=True, slots=True)
-class Study:
-    """What the source of one experiment says: enough to list it and to read its command line."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Study(Declaration):
+    """What the source of one study says: enough to list it and to read its command line.
+
+    `shared` are those of `seed` and `n` that its function asks for.
+    """
 
     name: str
     path: Path
     question: str
     method: str
     limits: str
-    expects: str
-    task: str | None
-    also: str | None
-    default: bool
-    gated: bool
-    sweeps: bool
-    cost: int
-    model: str
     settings: tuple[Setting, ...]
     shared: tuple[str, ...]
     function: str
 
-    def load(self) -> tuple[Callable[..., Any], Declaration]:
-        """The function and its declaration; this imports the file.
+    def load(self) -> Callable[..., Any]:
+        """The function that `@study` marked; this imports the file.
 
         Raises  InterpError if the file no longer holds what was read from it. Whatever the file
                 raises while it is imported passes through.
@@ -59,11 +57,10 @@ class Study:
         module = importlib.util.module_from_spec(spec)
         sys.modules[name] = module
         spec.loader.exec_module(module)
-        function = getattr(module, self.function, None)
-        declared = declaration(function)
-        if function is None or declared is None:
+        function: Callable[..., Any] | None = getattr(module, self.function, None)
+        if function is None or declaration_of(function) is None:
             raise InterpError(f"{self.path} no longer holds the experiment {self.function!r}")
-        return function, declared
+        return function
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,131 +158,40 @@ def read(path: Path) -> Study:
     docstring = ast.get_docstring(tree)
     if not docstring:
         raise UsageError("no docstring; its first line is the question")
-    marked = [
-        (node, mark)
-        for node in tree.body
-        if isinstance(node, ast.FunctionDef) and (mark := _mark(node)) is not None
-    ]
+    marked = source.decorated(tree, DECORATORS)
     if len(marked) != 1:
         raise UsageError(f"expected one function decorated with @study(…), got {len(marked)}")
-    for module in sorted(_imports(tree)):
-        if not _exists(module):
-            raise UsageError(f"imports {module!r}, which is not installed")
+    for module in source.missing(tree):
+        raise UsageError(f"imports {module!r}, which is not installed")
     function, mark = marked[0]
-    question, _, body = docstring.partition("\n")
-    limits = _LIMITS.search(body)
-    constants = dict(_constants(tree))
-    declared = _declared(mark, constants)
-    settings, kind = from_source(function, constants), declared["model"]
-    for each in settings:
-        _checked_default(each)
-    if kind != KINDS[0] and (
-        declared["task"] is not None or kind not in {each.name for each in settings}
+    constants = dict(source.constants(tree))
+    declared = source.keywords(mark, constants, ("applies",), "@study")
+    found = declare(declared)
+    settings = of(source.signature(function, constants), function.name)
+    own = tuple(each for each in settings if each.name not in SHARED)
+    if found.model != KINDS[0] and (
+        found.task is not None or found.model not in {each.name for each in own}
     ):
         raise UsageError(
-            f"a study of a {kind} has no task, and a setting {kind!r} that names what it runs on"
+            f"a study of a {found.model} has no task, and a setting {found.model!r} that names what "
+            "it runs on"
         )
+    question, _, body = docstring.partition("\n")
+    limits = _LIMITS.search(body)
     return Study(
         name=path.stem,
         path=path,
         question=question.strip(),
         method=_LIMITS.sub("", body).strip(),
         limits=" ".join(limits["text"].split()) if limits else "",
-        settings=settings,
-        shared=shared(function),
+        settings=own,
+        shared=tuple(each.name for each in settings if each.name in SHARED),
         function=function.name,
         **declared,
     )
-
-
-def _checked_default(setting: Setting) -> None:
-    """Raises UsageError for a default that no list could show and no result could keep."""
-    try:
-        length = len(json.dumps(setting.default, allow_nan=False)) + len(repr(setting.default))
-    except (TypeError, ValueError) as error:
-        raise UsageError(f"the default of {setting.name!r} cannot be kept: {error}") from None
-    if length > _LONGEST_DEFAULT:
-        raise UsageError(
-            f"the default of {setting.name!r} has more than {_LONGEST_DEFAULT} characters"
-        )
 
 
 def shown(path: Path) -> str:
     """The path as a person would type it: relative where it lies below the working folder."""
     here = Path.cwd()
     return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
-
-
-def _mark(function: ast.FunctionDef) -> ast.Call | None:
-    for node in function.decorator_list:
-        match node:
-            case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name)) if name in DECORATORS:
-                return node
-    return None
-
-
-# The second is what the first was called.
-DECORATORS = ("study", "experiment")
-# What `study` takes for granted where a file does not say.
-_SWITCHES = {"default": True, "gated": True, "sweeps": False}
-_UNSAID = {**_SWITCHES, "also": None, "cost": USUAL_COST}
-# Kinds of models; all but the first are named by a setting that is called like the kind.
-KINDS = ("transformer", "classifier")
-
-
-def _declared(mark: ast.Call, constants: dict[str, Value]) -> dict[str, Any]:
-    given = {each.arg: each.value for each in mark.keywords if each.arg}
-    kinds: dict[str, tuple[type, ...]] = {
-        "expects": (str,),
-        "task": (str, type(None)),
-        "also": (str, type(None)),
-        **dict.fromkeys(_SWITCHES, (bool,)),
-        "cost": (int,),
-        "model": (str,),
-    }
-    if mark.args or set(given) - {*kinds, "applies"}:
-        names = ", ".join(f"{name}=" for name in (*kinds, "applies"))
-        raise UsageError(f"@study takes {names}, by name")
-    declared: dict[str, Any] = {**_UNSAID, "model": KINDS[0]}
-    for name, kind in kinds.items():
-        if name in given:
-            declared[name] = literal(given[name], constants, f"{name}= of @study")
-        if name not in declared or not isinstance(declared[name], kind):
-            raise UsageError(f"@study needs {name}=, written as a literal")
-    if declared["model"] not in KINDS:
-        raise UsageError(f"model= of @study must be one of {', '.join(KINDS)}")
-    return declared
-
-
-def _constants(tree: ast.Module) -> Iterable[tuple[str, Value]]:
-    for node in tree.body:
-        match node:
-            case ast.Assign(targets=[ast.Name(id=name)], value=value):
-                pass
-            case ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value):
-                pass
-            case _:
-                continue
-        try:
-            yield name, ast.literal_eval(value)
-        except (ValueError, TypeError):
-            continue
-
-
-def _imports(tree: ast.Module) -> set[str]:
-    names: set[str] = set()
-    for node in tree.body:
-        if isinstance(node, ast.Import):
-            names |= {each.name for each in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            names.add(node.module)
-    return names
-
-
-def _exists(module: str) -> bool:
-    """Whether the module can be found, without importing anything: torch takes seconds."""
-    root, *inner = module.split(".")
-    if root != "interp":
-        return root in sys.modules or importlib.util.find_spec(root) is not None
-    place = Path(interp.__file__).parent.joinpath(*inner)
-    return (place / "__init__.py").is_file() or place.with_suffix(".py").is_file() or place.is_dir()

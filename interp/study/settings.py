@@ -1,19 +1,24 @@
-"""A study's settings: its keyword-only parameters, read from source, given on the command line."""
+"""A study's settings: its keyword-only parameters, with what they may be.
+
+One reading of a signature serves the command line, which takes it from source without importing the file
+(`interp.study.source`), and the study itself when it is called.
+"""
 
 from __future__ import annotations
 
-import ast
+import inspect
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, get_args
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from interp.errors import UsageError
-from interp.study.ranges import NAMED, USUAL, Range, seen
+from interp.study.ranges import NAMED, SHARED, USUAL, Range, seen
 
 Value = Any  # int | float | str | bool | None, or a list of these
-_SCALARS = ("int", "float", "str", "bool")
-# The command line gives these to every study that names them; they are no settings of its own.
-SHARED = ("seed", "n")
+_SCALARS = (int, float, str, bool)
+_LONGEST_DEFAULT = 100_000
 # Options of `interp run` itself.
 RESERVED = (
     "model",
@@ -72,14 +77,23 @@ class Setting:
         words = raw if self.kind == "str" else [part for word in raw for part in word.split(",")]
         return [self._one(word) for word in words]
 
-    def check_fit(self, value: Value, model: Any, task: Any) -> None:
-        """Passes if this model and task have what the value names.
+    def fit(self, value: Value, model: Any, task: Any, name: str = "") -> tuple[Value, list[str]]:
+        """The value for this model and task, and what the report says where it is less than what was
+        asked for.
 
-        Raises  UsageError otherwise.
+        Raises  UsageError for a value that the setting cannot be, under its `name`.
         """
-        if self.range is not None and value is not None:
-            for each in value if self.many else [value]:
-                self.range.fit(self.option, each, model, task)
+        name = name or self.name
+        if value is None and self.optional:
+            return None, []
+        if not self.many:
+            return self._fit(value, model, task, name)
+        if not isinstance(value, list | tuple):
+            raise UsageError(f"{name} must be a list, got {seen(value)}")
+        if not value and self.kind in USUAL:
+            raise UsageError(f"{name} needs at least one number, got none")
+        found = [self._fit(each, model, task, name) for each in value]
+        return [each for each, _ in found], [note for _, notes in found for note in notes]
 
     def arguments(self, value: Value) -> list[str]:
         """The words of the command line that mean this value: the opposite of `parse`."""
@@ -102,19 +116,26 @@ class Setting:
             raise UsageError(
                 f"{self.option} must not be empty{'; none for nothing' if self.optional else ''}"
             )
-        if self.choices and value not in self.choices:
-            known = ", ".join(map(str, self.choices))
-            raise UsageError(f"{self.option} must be one of {known}, got {seen(word)}")
         self.check(value, self.option)
         return value
 
     def check(self, value: Value, name: str) -> None:
-        """Passes for whatever is no number, and for a number within the range.
+        """Passes for one of the choices, for a number within the range, and for what is neither.
 
         Raises  UsageError otherwise.
         """
-        if self.kind in USUAL and value is not None:
+        if self.choices and value not in self.choices:
+            known = ", ".join(map(str, self.choices))
+            raise UsageError(f"{name} must be one of {known}, got {seen(value)}")
+        if self.kind in USUAL:
             (self.range or USUAL[self.kind]).check(name, value, self.kind)
+
+    def _fit(self, value: Value, model: Any, task: Any, name: str) -> tuple[Value, list[str]]:
+        self.check(value, name)
+        if self.range is None:
+            return value, []
+        fitted, note = self.range.fit(name, value, model, task)
+        return fitted, [note] if note else []
 
 
 def _read_bool(word: str) -> bool:
@@ -132,103 +153,94 @@ _READ: dict[str, Callable[[str], Value]] = {
 _EXPECTED = {"int": "an int", "float": "a float", "bool": "true or false"}
 
 
-def from_source(function: ast.FunctionDef, constants: Mapping[str, Value]) -> tuple[Setting, ...]:
-    """The settings of this function; `constants` are the literals that its file gives names to.
+def of(signature: inspect.Signature, function: str) -> tuple[Setting, ...]:
+    """The settings of a function of this name and signature, `seed` and `n` among them.
 
-    Raises  UsageError for a parameter without an annotation or literal default, and for a type
-            that has no spelling on the command line.
+    Raises  UsageError for another signature than (model, task, *, settings…), for a setting without an
+            annotation or default, and for a type that has no spelling on the command line.
     """
-    arguments = function.args
-    positional = [*arguments.posonlyargs, *arguments.args]
-    if len(positional) != 2 or arguments.vararg or arguments.kwarg or arguments.defaults:
+    positional = [
+        each for each in signature.parameters.values() if each.kind is not each.KEYWORD_ONLY
+    ]
+    usual = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.POSITIONAL_ONLY)
+    if len(positional) != 2 or any(
+        each.kind not in usual or each.default is not each.empty for each in positional
+    ):
         raise UsageError(
-            f"{function.name} must take (model, task, *, settings…), "
-            f"got ({', '.join(each.arg for each in positional)})"
+            f"{function} must take (model, task, *, settings…), "
+            f"got ({', '.join(each.name for each in positional)})"
         )
     return tuple(
-        _setting(argument, default, constants)
-        for argument, default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
-        if argument.arg not in SHARED
+        _setting(each) for each in signature.parameters.values() if each.kind is each.KEYWORD_ONLY
     )
 
 
-def shared(function: ast.FunctionDef) -> tuple[str, ...]:
-    """Which of `seed` and `n` this function asks for."""
-    return tuple(each.arg for each in function.args.kwonlyargs if each.arg in SHARED)
+def _setting(parameter: inspect.Parameter) -> Setting:
+    name, default = parameter.name, parameter.default
+    if name in RESERVED or name.startswith("no_"):
+        raise UsageError(f"no setting can be called {name!r}; the command line uses that")
+    annotation = SHARED.get(name, parameter.annotation)
+    if default is parameter.empty and name in SHARED:
+        default = None
+    if parameter.empty in (annotation, default):
+        raise UsageError(f"the setting {name!r} needs an annotation and a default")
+    found = _kind(name, annotation)
+    if found is None:
+        raise UsageError(
+            f"the setting {name!r} is {inspect.formatannotation(parameter.annotation)}; expected int, "
+            f"float, str, bool, Literal[…], {', '.join(NAMED)}, Annotated[int, Range(…)], list[…] of "
+            "these, or one of them | None"
+        )
+    default = list(default) if found.many and default else default
+    said = f"the default of {name!r}"
+    for each in (default or []) if found.many else [default]:
+        if each is not None:
+            found.check(each, said)
+    _check_kept(default, said)
+    return replace(found, default=default)
 
 
-def _setting(
-    argument: ast.arg, default: ast.expr | None, constants: Mapping[str, Value]
-) -> Setting:
-    if argument.arg in RESERVED or argument.arg.startswith("no_"):
-        raise UsageError(f"no setting can be called {argument.arg!r}; the command line uses that")
-    if argument.annotation is None or default is None:
-        raise UsageError(f"the setting {argument.arg!r} needs an annotation and a default")
-    value = literal(default, constants, f"the default of {argument.arg!r}")
-    found = _annotation(argument.arg, argument.annotation)
-    value = list(value) if found.many and value else value
-    for each in value if found.many and value else [] if found.many else [value]:
-        found.check(each, f"the default of {argument.arg!r}")
-    return replace(found, default=value)
+def _kind(name: str, annotation: Any) -> Setting | None:
+    """The setting that this annotation allows, without its default; None if it allows none."""
+    if annotation in _SCALARS:
+        return Setting(name, annotation.__name__, None)
+    origin, inner = get_origin(annotation), get_args(annotation)
+    if origin is Literal and {type(each) for each in inner} in ({int}, {str}):
+        return Setting(name, type(inner[0]).__name__, None, inner)
+    found = _kind(name, inner[0]) if inner and origin is not Literal else None
+    if found is None:
+        return None
+    if origin is Annotated and found.kind in USUAL and not found.choices:
+        held = next((mark for mark in inner[1:] if isinstance(mark, Range)), None)
+        return replace(found, range=held)
+    if origin in (list, Sequence) and not (found.many or found.optional or found.kind == "bool"):
+        return replace(found, many=True)
+    if origin in (Union, UnionType) and inner[1:] == (type(None),):
+        return replace(found, optional=True)
+    return None
 
 
-def _annotation(name: str, node: ast.expr) -> Setting:
-    """The setting that this annotation allows, without its default."""
-    match node:
-        case ast.Name(id=kind) if kind in _SCALARS:
-            return Setting(name, kind, None)
-        case ast.Name(id=alias) if alias in NAMED:
-            kind, held = get_args(NAMED[alias])
-            return Setting(name, kind.__name__, None, range=held)
-        case ast.Constant(value=str(text)):
-            return _annotation(name, ast.parse(text, mode="eval").body)
-        case ast.Subscript(value=ast.Name(id="Literal"), slice=inner):
-            listed = inner.elts if isinstance(inner, ast.Tuple) else [inner]
-            values = tuple(literal(each, {}, f"a choice of {name!r}") for each in listed)
-            if len({type(value) for value in values}) == 1 and type(values[0]) in (int, str):
-                return Setting(name, type(values[0]).__name__, None, values)
-        case ast.Subscript(
-            value=ast.Name(id="Annotated"),
-            slice=ast.Tuple(elts=[inner, ast.Call(func=ast.Name(id="Range")) as held]),
-        ):
-            found = _annotation(name, inner)
-            if found.kind in USUAL and not found.choices:
-                return replace(found, range=_range(name, held))
-        case ast.Subscript(value=ast.Name(id="list" | "List" | "Sequence"), slice=inner):
-            found = _annotation(name, inner)
-            if not found.many and not found.optional and found.kind != "bool":
-                return replace(found, many=True)
-        case ast.BinOp(left=inner, op=ast.BitOr(), right=ast.Constant(value=None)):
-            return replace(_annotation(name, inner), optional=True)
-    raise UsageError(
-        f"the setting {name!r} is {ast.unparse(node)}; expected int, float, str, bool, "
-        f"Literal[…], {', '.join(NAMED)}, Annotated[int, Range(…)], list[…] of these, or one of "
-        "them | None"
-    )
-
-
-def _range(name: str, call: ast.Call) -> Range:
-    """The range that this call makes.
-
-    Raises  UsageError for one that cannot be made, or has to be computed.
-    """
-    what = f"the range of {name!r}"
-    given = [literal(each, {}, what) for each in call.args]
-    named = {each.arg: literal(each.value, {}, what) for each in call.keywords if each.arg}
+def _check_kept(default: Value, said: str) -> None:
+    """Raises UsageError for a default that no list could show and no result could keep."""
     try:
-        return Range(*given, **named)
-    except TypeError as error:
-        raise UsageError(f"{what}: {error}") from None
+        length = len(json.dumps(default, allow_nan=False)) + len(repr(default))
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"{said} cannot be kept: {error}") from None
+    if length > _LONGEST_DEFAULT:
+        raise UsageError(f"{said} has more than {_LONGEST_DEFAULT} characters")
 
 
-def literal(node: ast.expr, constants: Mapping[str, Value], what: str) -> Value:
-    """The value of a literal, or of a name that the file gives to one.
+def fitted(
+    settings: Sequence[Setting], values: Mapping[str, Value], model: Any, task: Any
+) -> tuple[dict[str, Value], list[str]]:
+    """The values for this model and task, and what the report says about those that are less than
+    what was asked for.
 
-    Raises  UsageError for anything that has to be computed.
+    Raises  UsageError for a value that its setting cannot be.
     """
-    if isinstance(node, ast.Name) and node.id in constants:
-        return constants[node.id]
-    try:
-        return ast.literal_eval(node)
-    except (ValueError, TypeError, SyntaxError):
-        raise UsageError(f"{what} must be a literal, got {ast.unparse(node)}") from None
+    found, notes = dict(values), []
+    for each in settings:
+        if each.name in values:
+            found[each.name], told = each.fit(values[each.name], model, task)
+            notes += told
+    return found, notes

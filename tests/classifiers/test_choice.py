@@ -126,7 +126,7 @@ def test_a_trial_of_a_model_takes_its_halves_from_the_clusters(classifiers):
     assert found.effects == pytest.approx(effects[expected])
     assert found.held_out.tolist() == (~half).tolist()
 
-    look = sys.modules[STUDY.load()[0].__module__].WAYS["heads on a premise held out"]
+    look = sys.modules[STUDY.load().__module__].WAYS["heads on a premise held out"]
     shown = look(opened, 3)
     words, table = shown.controls
     assert shown.verdict == found.verdict

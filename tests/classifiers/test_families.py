@@ -21,7 +21,7 @@ from interp.report import Check
 from interp.study.registry import discover
 
 STUDY = discover(Path(__file__).parent.parent.parent / "experiments").studies["pair_scoring"]
-WAYS = sys.modules[STUDY.load()[0].__module__].WAYS
+WAYS = sys.modules[STUDY.load().__module__].WAYS
 WORDS = (
     "a man is eating an apple the woman sleeps dog runs in park . no two three people play music"
 )

@@ -53,7 +53,7 @@ def test_what_a_model_does_not_have_cannot_be_named_but_is_counted(study, settin
     if held.index:
         for value in (99, -99):
             with pytest.raises(UsageError, match=f"{setting.option} must be from .*, got {value}"):
-                setting.check_fit(value, MODEL, task)
+                setting.fit(value, MODEL, task, setting.option)
     elif held.count:
         size = ranges.SIZES[held.count](MODEL, task)
         assert held.fit("top", size + 1, MODEL, task) == (

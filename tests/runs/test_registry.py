@@ -1,8 +1,11 @@
 """What is read from study files, without importing them."""
 
+from dataclasses import asdict, fields
+
 import pytest
 
 from interp.errors import InterpError, UsageError
+from interp.study.declaration import declaration_of
 from interp.study.registry import discover, read
 
 GOOD = '''"""Is it so?
@@ -114,6 +117,8 @@ def test_a_broken_file_asked_for_by_name_says_why_it_is_broken(tmp_path):
 
 
 def test_loading_gives_the_function_that_the_source_declared(tmp_path):
-    function, declared = read(write(tmp_path, "looks.py")).load()
+    study = read(write(tmp_path, "looks.py"))
+    function = study.load()
     assert function.__name__ == "study"
-    assert (declared.task, declared.expects) == ("ioi", "It is.")
+    declared = declaration_of(function)
+    assert {each.name: getattr(study, each.name) for each in fields(declared)} == asdict(declared)

@@ -7,12 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as any_
 
 from interp.errors import UsageError
-from interp.study.settings import from_source
+from interp.study import source
+from interp.study.settings import of
 
 
 def settings(parameters):
     tree = ast.parse(f"def study(model, task, *, {parameters}): ...")
-    return {each.name: each for each in from_source(tree.body[0], {})}
+    found = source.signature(tree.body[0], {})
+    return {each.name: each for each in of(found, "study")}
 
 
 @pytest.mark.parametrize(
