@@ -12,7 +12,7 @@ from interp import edits, sites
 from interp.bench.subject import Subject
 from interp.bench.timing import peak_memory
 from interp.metrics import LogitDifference
-from interp.transformer.project import packed
+from interp.transformer.packing import packed
 
 
 def growth(subject: Subject) -> list[dict[str, Any]]:

@@ -19,7 +19,7 @@ from interp.bench.timing import interleaved, peak_memory
 from interp.edits import Edit
 from interp.engine.base import base_run
 from interp.engine.chunk import run_naively
-from interp.transformer.project import packed
+from interp.transformer.packing import packed
 
 # A peer's loop does the same for every cell, so some cells tell the time of all.
 _PEER_CELLS = {16: 4, 1: 12}

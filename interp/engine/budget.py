@@ -8,7 +8,7 @@ import psutil
 
 from interp.engine.options import checked_bytes, current, share_of_packing
 from interp.transformer import Transformer
-from interp.transformer.project import bytes_to_pack, packed_weights, packing_within
+from interp.transformer.packing import bytes_to_pack, packed_weights, packing_within
 
 _LARGEST_DEFAULT = 2 << 30
 

@@ -14,7 +14,7 @@ from interp import files
 from interp.edits import edits_digest
 from interp.engine.plan import Part
 from interp.transformer import Transformer
-from interp.transformer.project import packed_weights
+from interp.transformer.packing import packed_weights
 
 
 class Checkpoint:

@@ -110,7 +110,7 @@ class LayerEntry:
 
     @cached_property
     def _queries_keys(self) -> tuple[Tensor, Tensor]:
-        """Queries from `start` on and keys at all positions, not yet normed or turned."""
+        """Queries from `start` on and keys at all positions, not yet normed or rotated."""
         attn = self.block.attn
         x = self.block.ln1(self._of(self.base.resid_pre[self.layer], 0))
         return read_heads(x[:, self.start :], attn.W_Q, attn.b_Q), read_heads(x, attn.W_K, attn.b_K)
@@ -150,7 +150,7 @@ class LayerEntry:
         resid = hooks(sites.embed(), self.model.embed(tokens))
         if self.config.positions == "learned":
             positions = self.base.around.positions[self.examples, self.start :]
-            resid = resid + hooks(sites.pos_embed(), self.model.pos_embed(positions))
+            resid = resid + hooks(sites.pos_embed(), self.model.pos_embed(tokens, positions))
         return resid
 
     def _attended(self, stream: Tensor, edits: Sequence[Edit]) -> Tensor:
@@ -185,12 +185,12 @@ class LayerEntry:
         attn, around = self.block.attn, self.base.around
         q, k = self._queries_keys
         rows = self.examples if len(around.mask(self.layer)) > 1 else slice(0, 1)
-        turn = around.turn
-        all_turn = turn and Angles(turn.cos[rows], turn.sin[rows])
-        late_turn = turn and Angles(turn.cos[rows, self.start :], turn.sin[rows, self.start :])
+        rotary = around.rotary
+        of_k = rotary and Angles(rotary.cos[rows], rotary.sin[rows])
+        of_q = rotary and Angles(rotary.cos[rows, self.start :], rotary.sin[rows, self.start :])
         late = _Shifted(hooks, self.start)
-        q = attn.place_queries(q, late_turn, hooks)
-        k = attn.place_keys(k, all_turn, late)
+        q = attn.place_queries(q, of_q, hooks)
+        k = attn.place_keys(k, of_k, late)
         v = late(sites.v(self.layer), self._of(self.base.values[self.layer], 0))
         mask = around.mask(self.layer)[rows][:, :, self.start :]
         return attn.mix(q, k, v, mask, hooks)

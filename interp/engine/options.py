@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from interp.errors import UsageError
-from interp.transformer.project import packing_within
+from interp.transformer.packing import packing_within
 
 if TYPE_CHECKING:
     from interp.engine.plan import Plan

@@ -119,8 +119,8 @@ class Propagation:
         x = block.ln1(
             _side_by_side(resid), hooks, sites.ln1_scale(layer), sites.ln1_normalized(layer)
         )
-        turn = self._turn(every)
-        k = _apart(block.attn.keys(x, turn, hooks), resid)
+        rotary = self._rotary(every)
+        k = _apart(block.attn.keys(x, rotary, hooks), resid)
         v = _apart(block.attn.values(x, hooks), resid)
         if layer == self.model.config.n_layers - 1:
             reads = _apart(x, resid)
@@ -128,9 +128,9 @@ class Propagation:
                 self._narrow(rows)
                 if rows.at is not None:
                     reads[number] = _take(reads[number], rows.at)
-            x, turn = _side_by_side(reads), self._turn(every)
+            x, rotary = _side_by_side(reads), self._rotary(every)
         like = [rows.resid for rows in every]
-        q = _apart(block.attn.queries(x, turn, hooks), like)
+        q = _apart(block.attn.queries(x, rotary, hooks), like)
         z = []
         for number, rows in enumerate(every):
             all_k = self._with_past(rows, self.base.keys[layer], k, number)
@@ -209,15 +209,15 @@ class Propagation:
         known = _take(self.base.resid_post[rows.examples], read)
         rows.resid = torch.where((read < rows.start)[..., None], known, rows.resid)
 
-    def _turn(self, every: Sequence[Rows]) -> Angles | None:
-        turn = self.base.around.turn
-        if turn is None:
+    def _rotary(self, every: Sequence[Rows]) -> Angles | None:
+        rotary = self.base.around.rotary
+        if rotary is None:
             return None
         parts = []
         for rows in every:
-            padded = len(turn.cos) > 1
+            padded = len(rotary.cos) > 1
             both = []
-            for part in (turn.cos, turn.sin):
+            for part in (rotary.cos, rotary.sin):
                 of_rows = (
                     part[rows.examples] if padded else part.expand(len(rows.examples), -1, -1, -1)
                 )

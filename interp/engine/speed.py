@@ -19,7 +19,7 @@ from interp.engine.allocation import reused_memory
 from interp.engine.cost import flops_forward, flops_of_layer
 from interp.engine.imagined import Forward
 from interp.transformer import Transformer
-from interp.transformer.project import packed
+from interp.transformer.packing import packed
 
 _REPEATS = 5
 # Tokens at a time; more take no less each.
@@ -67,7 +67,7 @@ def _rate(model: Transformer, n_rows: int, n_pos: int, packing: bool) -> float:
     with packed(block) if packing else nullcontext(), reused_memory():
         for _ in range(1 + _REPEATS):
             began = time.perf_counter()
-            block(resid, around.mask(block.layer), around.turn)
+            block(resid, around.mask(block.layer), around.rotary)
             if model.device.type == "cuda":
                 torch.cuda.synchronize()
             took.append(time.perf_counter() - began)

@@ -22,7 +22,7 @@ from interp.engine.plan import Draft, Intervention, Part, Plan, drafted, planned
 from interp.errors import InterpError, UsageError
 from interp.metrics import Metric
 from interp.transformer import Transformer
-from interp.transformer.project import packed, packing_within
+from interp.transformer.packing import packed, packing_within
 
 
 def sweep(

@@ -37,7 +37,7 @@ from interp.sites import Site
 from interp.tasks import Task
 from interp.tasks.batches import PromptBatch, by_length, gathered
 from interp.transformer import Transformer
-from interp.transformer.project import packed
+from interp.transformer.packing import packed
 
 Named = Literal["zero", "mean", "resample"]
 Kind = Union[Named, Callable[[Tensor, PromptBatch], Tensor]]

@@ -98,15 +98,15 @@ def score_parts(
     scores = run.cache[sites.scores(layer)][examples, number, query]
     weights = _contrast(scores, key)
     contrast = (weights * scores.masked_fill(weights == 0, 0)).sum(-1)
-    turn = model.surroundings(run.real, run.cache[sites.embed()]).turn
+    rotary = model.surroundings(run.real, run.cache[sites.embed()]).rotary
     q, k = run.cache[sites.q(layer)], run.cache[sites.k(layer)]
-    placed_q = attn.place_queries(q, turn)[examples, query, number]
-    placed_k = attn.place_keys(k, turn)[:, :, kv_head]
+    placed_q = attn.place_queries(q, rotary)[examples, query, number]
+    placed_k = attn.place_keys(k, rotary)[:, :, kv_head]
 
     # On the query's side the keys are one fixed vector, on the keys' side the query is.
     looked_for = einsum("batch pos, batch pos d_head -> batch d_head", weights, placed_k)
     onto_q = _unplaced(
-        looked_for[:, None], _rows(turn, query), _norm_of(attn, "q", q, query, number)
+        looked_for[:, None], _rows(rotary, query), _norm_of(attn, "q", q, query, number)
     )
     onto_q = onto_q[:, 0] / attn.scale
     side = at(run, query[:, None])
@@ -114,7 +114,7 @@ def score_parts(
     from_query = project(model, side, sites.resid_pre(layer), onto)
 
     everywhere = weights[..., None] * placed_q[:, None] / attn.scale
-    onto_k = _unplaced(everywhere, turn, _norm_of(attn, "k", k, None, kv_head))
+    onto_k = _unplaced(everywhere, rotary, _norm_of(attn, "k", k, None, kv_head))
     onto, key_constant = _onto(model, run, layer, "K", kv_head, onto_k)
     from_keys = project(model, run, sites.resid_pre(layer), onto)
     return ScoreParts(
@@ -139,12 +139,12 @@ def _contrast(
     return weights.scatter(-1, key[:, None], 1.0)
 
 
-def _rows(turn: Angles | None, position: Int[Tensor, " batch"]) -> Angles | None:
+def _rows(rotary: Angles | None, position: Int[Tensor, " batch"]) -> Angles | None:
     """The angles at one position of every prompt."""
-    if turn is None:
+    if rotary is None:
         return None
-    rows = torch.arange(len(position), device=position.device) * (len(turn.cos) > 1)
-    return Angles(turn.cos[rows, position][:, None], turn.sin[rows, position][:, None])
+    rows = torch.arange(len(position), device=position.device) * (len(rotary.cos) > 1)
+    return Angles(rotary.cos[rows, position][:, None], rotary.sin[rows, position][:, None])
 
 
 def _norm_of(
@@ -161,12 +161,12 @@ def _norm_of(
 
 
 def _unplaced(
-    direction: Float[Tensor, "batch pos d_head"], turn: Angles | None, norm: Tensor | None
+    direction: Float[Tensor, "batch pos d_head"], rotary: Angles | None, norm: Tensor | None
 ) -> Float[Tensor, "batch pos d_head"]:
     """The direction on a query or key as compared, as one on the query or key before rotation and
     norm."""
-    if turn is not None:
-        back = Angles(turn.cos, -turn.sin)
+    if rotary is not None:
+        back = Angles(rotary.cos, -rotary.sin)
         direction = rotate(direction[:, :, None], back)[:, :, 0]
     return direction if norm is None else direction * norm
 

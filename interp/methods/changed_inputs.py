@@ -39,7 +39,7 @@ class ChangedInputs:
         self._rows = torch.arange(len(at), device=at.device)[:, None]
         self.kv_head = self.heads[0] // model.config.group
         x = self.block.ln1(base.resid_pre[layer], _PLAIN)
-        q = self.block.attn.queries(x, base.around.turn, _PLAIN)
+        q = self.block.attn.queries(x, base.around.rotary, _PLAIN)
         self.known = {
             "q": q[:, :, self.heads],
             "k": base.keys[layer][:, :, [self.kv_head]],
@@ -54,14 +54,14 @@ class ChangedInputs:
         attn = self.block.attn
         stream = self.base.resid_pre[self.layer].flatten(0, 1)[change.place] + change.delta
         x = self.block.ln1(stream[None], _PLAIN)
-        turn = self._turn(change.place)
+        rotary = self._rotary(change.place)
         index = self.heads if self.which == "q" else [self.kv_head]
         W = {"q": attn.W_Q, "k": attn.W_K, "v": attn.W_V}[self.which][index]
         b = {"q": attn.b_Q, "k": attn.b_K, "v": attn.b_V}[self.which]
         raw = read_heads(x, W, None if b is None else b[index])
         if self.which == "q":
-            return attn.place_queries(raw, turn, _PLAIN)[0]
-        return attn.place_keys(raw, turn, _PLAIN)[0] if self.which == "k" else raw[0]
+            return attn.place_queries(raw, rotary, _PLAIN)[0]
+        return attn.place_keys(raw, rotary, _PLAIN)[0] if self.which == "k" else raw[0]
 
     def changed(
         self,
@@ -89,13 +89,13 @@ class ChangedInputs:
             return changed[self._rows, self.at]
         return (self.mask & changed[:, None]).any(-1)
 
-    def _turn(self, place: Int[Tensor, " component"]) -> Angles | None:
-        turn = self.base.around.turn
-        if turn is None:
+    def _rotary(self, place: Int[Tensor, " component"]) -> Angles | None:
+        rotary = self.base.around.rotary
+        if rotary is None:
             return None
         n_examples, n_pos = self.base.tokens.shape
         cos, sin = (
             part.expand(n_examples, n_pos, -1, -1).flatten(0, 1)[place][None]
-            for part in (turn.cos, turn.sin)
+            for part in (rotary.cos, rotary.sin)
         )
         return Angles(cos, sin)

@@ -65,7 +65,7 @@ def query_key(model: Transformer, layer: int, offset: int = 0) -> Factors:
     W_Q = _read_through(block.ln1, block.attn.W_Q.detach())
     W_K = _read_through(block.ln1, W_K)
     if model.config.positions == "rotary":
-        W_Q = _turned(model, W_Q, offset)
+        W_Q = _rotated(model, W_Q, offset)
     right = rearrange(W_K, "head d_model d_head -> head d_head d_model")
     return Factors(_single(W_Q), _single(right))
 
@@ -104,14 +104,13 @@ def writes(model: Transformer, run: Run, layer: int) -> Float[Tensor, "batch pos
     )
 
 
-def _turned(
+def _rotated(
     model: Transformer, W_Q: Float[Tensor, "head d_model d_head"], offset: int
 ) -> Float[Tensor, "head d_model d_head"]:
-    """Queries turned by Δ positions more than keys: what is left of both rotations in their product."""
+    """Queries rotated by Δ positions more than keys: what is left of both rotations in their product."""
     position = torch.tensor([[offset]], device=W_Q.device)
     rows = rearrange(W_Q, "head d_model d_head -> 1 head d_model d_head")
-    turn = angles(model.config, position, W_Q)
-    return rotate(rows, turn)[0]
+    return rotate(rows, angles(model.config, position, W_Q))[0]
 
 
 def _read_through(

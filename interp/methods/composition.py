@@ -93,14 +93,14 @@ def _product_norms(
 
 
 def _baseline(written: Tensor, read: Tensor, rotations: int, seed: int) -> Tensor:
-    """Scores of random pairs of heads with the stream turned at random between the two."""
+    """Scores of random pairs of heads with the residual stream rotated at random between the two."""
     generator = torch.Generator().manual_seed(seed)
     size = written.shape[-1]
     found = []
     for _ in range(rotations):
         drawn = torch.randn(size, size, generator=generator, dtype=torch.float32)
-        turn = torch.linalg.qr(drawn).Q.to(written)
+        rotation = torch.linalg.qr(drawn).Q.to(written)
         some = torch.randperm(len(written), generator=generator)[:16]
         others = torch.randperm(len(read), generator=generator)[:16]
-        found.append(_product_norms(written[some] @ turn, read[others]).flatten())
+        found.append(_product_norms(written[some] @ rotation, read[others]).flatten())
     return torch.cat(found)

@@ -34,7 +34,7 @@ from interp.metrics import Metric, logit_difference
 from interp.tasks import Task
 from interp.tasks.batches import PromptBatch, aligned, by_length, gathered
 from interp.transformer import Transformer
-from interp.transformer.project import packed
+from interp.transformer.packing import packed
 
 Values = Mapping[Any, Tensor]
 

@@ -23,7 +23,7 @@ from interp import sites
 from interp.errors import UsageError
 from interp.tasks.reader import Reader
 from interp.transformer import Run, Transformer
-from interp.transformer.project import packed
+from interp.transformer.packing import packed
 
 # (queries, keys): attention from each query to each key of the same column counts.
 Stripe = tuple[Int[Tensor, " step"], Int[Tensor, "component step"]]

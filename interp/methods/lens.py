@@ -21,7 +21,7 @@ from interp.metrics import LogitDifference
 from interp.sites import Site
 from interp.tasks.batches import PromptBatch
 from interp.transformer import Run, Transformer
-from interp.transformer.project import packed
+from interp.transformer.packing import packed
 
 # Rows unembedded at once: some 100 MB of logits with 50,000 tokens.
 _ROWS = 512

@@ -73,7 +73,8 @@ def folded(model: Transformer) -> Transformer:
         config = replace(config, tied=False)
     weights.setdefault("unembed.W_U", model.unembed.matrix.detach().clone())
     origin = _noted(model, "every norm's weight folded")
-    target = Transformer(config, origin, _same(model), model.bos_choice)
+    with torch.device("meta"):
+        target = Transformer(config, origin, _same(model), model.bos_choice)
     for name, parameter in target.named_parameters():
         if name not in weights:
             weights[name] = torch.zeros_like(parameter, dtype=model.dtype, device=model.device)
@@ -104,7 +105,8 @@ def centred(model: Transformer) -> Transformer:
         if name.rpartition(".")[2] in ("W_E", "W_pos", "W_O", "b_O", "W_out", "b_out"):
             weight -= weight.mean(-1, keepdim=True)
     origin = _noted(model, "writing weights centred")
-    target = Transformer(replace(config, tied=False), origin, _same(model), model.bos_choice)
+    with torch.device("meta"):
+        target = Transformer(replace(config, tied=False), origin, _same(model), model.bos_choice)
     target.assign(weights)
     return target
 

@@ -36,7 +36,7 @@ from interp.sites import Site
 from interp.tasks import Task
 from interp.tasks.batches import PromptBatch, by_length, gathered
 from interp.transformer import Run, Transformer
-from interp.transformer.project import packed
+from interp.transformer.packing import packed
 
 # Tokens that go through the model at once: a tall product, and not much to keep.
 _TOKENS = 1024

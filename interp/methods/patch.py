@@ -35,7 +35,7 @@ from interp.metrics import LogitDifference, Metric, logit_difference
 from interp.tasks import Task
 from interp.tasks.batches import PromptBatch, aligned, gathered
 from interp.transformer import Transformer
-from interp.transformer.project import packed
+from interp.transformer.packing import packed
 
 
 @dataclass(frozen=True, slots=True)

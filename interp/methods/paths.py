@@ -45,7 +45,7 @@ from interp.metrics import logit_difference
 from interp.tasks import Task
 from interp.tasks.batches import PromptBatch, by_length, gathered
 from interp.transformer import Transformer
-from interp.transformer.project import packed
+from interp.transformer.packing import packed
 
 
 @dataclass(frozen=True)

@@ -12,18 +12,21 @@ from interp import sites
 from interp.transformer.config import Config
 from interp.transformer.contract import einsum
 from interp.transformer.hooks import NO_HOOKS, Hooks
+from interp.transformer.initial import initialise
+from interp.transformer.mask import attention_mask
 from interp.transformer.norm import Norm, at_least_float32
 from interp.transformer.project import read_heads, reading_heads, write_heads
-from interp.transformer.rotary import Angles, rotate
+from interp.transformer.rotary import Angles, first_angles, rotate
 
 
 class Attention(nn.Module):
     """Heads that read the normalized stream and write to the stream.
 
-    Query heads share key/value heads in groups: head h reads kv_head h // group.
+    Query heads share key/value heads in groups: head h reads kv_head h // group. Without a mask and
+    rotary angles, prompts begin at the first position and are not padded.
     """
 
-    def __init__(self, config: Config, layer: int) -> None:
+    def __init__(self, config: Config, layer: int = 0) -> None:
         super().__init__()
         self.config, self.layer = config, layer
         self.W_Q = reading_heads(config.n_heads, config.d_model, config.d_head)
@@ -37,6 +40,7 @@ class Attention(nn.Module):
         if config.qk_norm:
             self.q_norm = Norm("rmsnorm", config.d_head, config.norm_eps)
             self.k_norm = Norm("rmsnorm", config.d_head, config.norm_eps)
+        initialise(self, config)
 
     @property
     def scale(self) -> float:
@@ -47,51 +51,61 @@ class Attention(nn.Module):
     def forward(
         self,
         x: Float[Tensor, "batch pos d_model"],
-        mask: Bool[Tensor, "#batch 1 query key"],
-        turn: Angles | None,
+        mask: Bool[Tensor, "#batch 1 query key"] | None = None,
+        rotary: Angles | None = None,
         hooks: Hooks = NO_HOOKS,
     ) -> Float[Tensor, "batch pos d_model"]:
-        q = self.queries(x, turn, hooks)
-        k = self.keys(x, turn, hooks)
+        q = self.queries(x, rotary, hooks)
+        k = self.keys(x, rotary, hooks)
         v = self.values(x, hooks)
         z = self.mix(q, k, v, mask, hooks)
         return hooks(sites.attn_out(self.layer), self.write(z, hooks))
 
     def queries(
-        self, x: Float[Tensor, "batch pos d_model"], turn: Angles | None, hooks: Hooks = NO_HOOKS
+        self,
+        x: Float[Tensor, "batch pos d_model"],
+        rotary: Angles | None = None,
+        hooks: Hooks = NO_HOOKS,
     ) -> Float[Tensor, "batch pos head d_head"]:
         """What each head looks for at every position."""
-        return self.place_queries(read_heads(x, self.W_Q, self.b_Q), turn, hooks)
+        return self.place_queries(read_heads(x, self.W_Q, self.b_Q), rotary, hooks)
 
     def place_queries(
         self,
         q: Float[Tensor, "batch pos head d_head"],
-        turn: Angles | None,
+        rotary: Angles | None = None,
         hooks: Hooks = NO_HOOKS,
     ) -> Float[Tensor, "batch pos head d_head"]:
-        """Queries normed and turned, as they are compared."""
+        """Queries normed and rotated, as they are compared."""
         q = hooks(sites.q(self.layer), q)
         if self.config.qk_norm:
             q = self.q_norm(q, hooks)
-        return q if turn is None else hooks(sites.rot_q(self.layer), rotate(q, turn))
+        if self.config.positions != "rotary":
+            return q
+        return hooks(sites.rot_q(self.layer), rotate(q, rotary or first_angles(self.config, q)))
 
     def keys(
-        self, x: Float[Tensor, "batch pos d_model"], turn: Angles | None, hooks: Hooks = NO_HOOKS
+        self,
+        x: Float[Tensor, "batch pos d_model"],
+        rotary: Angles | None = None,
+        hooks: Hooks = NO_HOOKS,
     ) -> Float[Tensor, "batch pos kv_head d_head"]:
         """What every position offers to be found by."""
-        return self.place_keys(read_heads(x, self.W_K, self.b_K), turn, hooks)
+        return self.place_keys(read_heads(x, self.W_K, self.b_K), rotary, hooks)
 
     def place_keys(
         self,
         k: Float[Tensor, "batch pos kv_head d_head"],
-        turn: Angles | None,
+        rotary: Angles | None = None,
         hooks: Hooks = NO_HOOKS,
     ) -> Float[Tensor, "batch pos kv_head d_head"]:
-        """Keys normed and turned, as they are compared."""
+        """Keys normed and rotated, as they are compared."""
         k = hooks(sites.k(self.layer), k)
         if self.config.qk_norm:
             k = self.k_norm(k, hooks)
-        return k if turn is None else hooks(sites.rot_k(self.layer), rotate(k, turn))
+        if self.config.positions != "rotary":
+            return k
+        return hooks(sites.rot_k(self.layer), rotate(k, rotary or first_angles(self.config, k)))
 
     def values(
         self, x: Float[Tensor, "batch pos d_model"], hooks: Hooks = NO_HOOKS
@@ -104,10 +118,13 @@ class Attention(nn.Module):
         q: Float[Tensor, "batch query head d_head"],
         k: Float[Tensor, "batch key kv_head d_head"],
         v: Float[Tensor, "batch key kv_head d_head"],
-        mask: Bool[Tensor, "#batch 1 query key"],
+        mask: Bool[Tensor, "#batch 1 query key"] | None = None,
         hooks: Hooks = NO_HOOKS,
     ) -> Float[Tensor, "batch query head d_head"]:
         """z: every head's values, averaged over the keys by its pattern."""
+        if mask is None:
+            real = k.new_ones(1, k.shape[1], dtype=torch.bool)
+            mask = attention_mask(real, self.config.causal, self.config.window(self.layer))
         if self.training and torch.is_grad_enabled() and not self._watched(hooks):
             return hooks(sites.z(self.layer), self._mix_fused(q, k, v, mask))
         groups = (self.config.n_kv_heads, self.config.group)
@@ -179,20 +196,3 @@ class Attention(nn.Module):
 
 def _bias(present: bool, *shape: int) -> nn.Parameter | None:
     return nn.Parameter(torch.empty(shape)) if present else None
-
-
-def attention_mask(
-    real: Bool[Tensor, "batch pos"], causal: bool, window: int | None
-) -> Bool[Tensor, "batch 1 query key"]:
-    """True where a query may look at a key: real tokens, not later ones in a causal model, and none
-    further back than the window. A padding query looks at itself, so that no row is empty."""
-    n_pos = real.shape[1]
-    query = torch.arange(n_pos, device=real.device)[:, None]
-    key = torch.arange(n_pos, device=real.device)[None, :]
-    allowed = torch.ones(n_pos, n_pos, dtype=torch.bool, device=real.device)
-    if causal:
-        allowed &= key <= query
-    if window is not None:
-        allowed &= (query - key).abs() < window
-    seen = (allowed & real[:, None, :]) | ((query == key) & ~real[:, :, None])
-    return rearrange(seen, "batch query key -> batch 1 query key")

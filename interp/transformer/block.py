@@ -10,7 +10,7 @@ from interp.transformer.attention import Attention
 from interp.transformer.config import Config
 from interp.transformer.hooks import NO_HOOKS, Hooks
 from interp.transformer.mlp import MLP
-from interp.transformer.norm import stream_norm
+from interp.transformer.norm import LayerNorm
 from interp.transformer.rotary import Angles
 
 
@@ -21,26 +21,26 @@ class Block(nn.Module):
     reads resid_pre, through a norm of its own.
     """
 
-    def __init__(self, config: Config, layer: int) -> None:
+    def __init__(self, config: Config, layer: int = 0) -> None:
         super().__init__()
         self.config, self.layer = config, layer
-        self.ln1 = stream_norm(config)
+        self.ln1 = LayerNorm(config)
         self.attn = Attention(config, layer)
         if config.d_mlp:
-            self.ln2 = stream_norm(config)
+            self.ln2 = LayerNorm(config)
             self.mlp = MLP(config, layer)
 
     def forward(
         self,
         resid_pre: Float[Tensor, "batch pos d_model"],
-        mask: Bool[Tensor, "#batch 1 query key"],
-        turn: Angles | None,
+        mask: Bool[Tensor, "#batch 1 query key"] | None = None,
+        rotary: Angles | None = None,
         hooks: Hooks = NO_HOOKS,
     ) -> Float[Tensor, "batch pos d_model"]:
         layer = self.layer
         resid_pre = hooks(sites.resid_pre(layer), resid_pre)
         attn_in = self.ln1(resid_pre, hooks, sites.ln1_scale(layer), sites.ln1_normalized(layer))
-        resid = resid_pre + self.attn(attn_in, mask, turn, hooks)
+        resid = resid_pre + self.attn(attn_in, mask, rotary, hooks)
         if self.config.d_mlp:
             if not self.config.parallel:
                 resid = hooks(sites.resid_mid(layer), resid)

@@ -10,6 +10,7 @@ from interp import sites
 from interp.tokenizers import Choice
 from interp.transformer.config import Config
 from interp.transformer.hooks import NO_HOOKS
+from interp.transformer.initial import DEVIATION
 from interp.transformer.model import TokenizerLoader, Transformer
 from interp.transformer.origin import Origin
 
@@ -19,7 +20,7 @@ class ClassificationHead(nn.Module):
 
     def __init__(self, d_model: int, n_labels: int) -> None:
         super().__init__()
-        self.W_C = nn.Parameter(torch.empty(d_model, n_labels))
+        self.W_C = nn.Parameter(DEVIATION * torch.randn(d_model, n_labels))
 
     def forward(self, normed: Float[Tensor, "batch d_model"]) -> Float[Tensor, "batch label"]:
         return normed @ self.W_C
@@ -69,6 +70,6 @@ def with_head(body: Transformer, labels: tuple[str, ...], seed: int) -> Classify
     drawn = torch.randn(
         body.config.d_model, len(labels), generator=torch.Generator().manual_seed(seed)
     )
-    weights["head.W_C"] = (0.02 * drawn).to(body.device, body.dtype)
+    weights["head.W_C"] = (DEVIATION * drawn).to(body.device, body.dtype)
     model.assign(weights)
     return model.eval()

@@ -131,6 +131,10 @@ class Config:
         """How many query heads read each key/value head."""
         return self.n_heads // self.n_kv_heads
 
+    def window(self, layer: int) -> int | None:
+        """How many positions back this layer's attention reaches; None for all."""
+        return self.windows[layer] if self.windows else None
+
     def to_dict(self) -> dict[str, Any]:
         """Plain data from which `from_dict` makes an equal Config."""
         return asdict(self)

@@ -1,4 +1,4 @@
-"""The MLP: what every position computes from its own stream alone."""
+"""The MLP: what every position computes from its own residual stream alone."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from torch.nn import functional
 from interp import sites
 from interp.transformer.config import Activation, Config
 from interp.transformer.hooks import NO_HOOKS, Hooks
+from interp.transformer.initial import initialise
 from interp.transformer.project import project
 
 ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
@@ -25,7 +26,7 @@ ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
 class MLP(nn.Module):
     """act(x W_in) W_out, or, gated, (act(x W_gate) * x W_in) W_out; with biases where the model has them."""
 
-    def __init__(self, config: Config, layer: int) -> None:
+    def __init__(self, config: Config, layer: int = 0) -> None:
         super().__init__()
         self.config, self.layer = config, layer
         self.act = ACTIVATIONS[config.activation]
@@ -37,21 +38,18 @@ class MLP(nn.Module):
         if config.gated:
             self.W_gate = nn.Parameter(torch.empty(config.d_model, config.d_mlp))
             self.b_gate = nn.Parameter(torch.empty(config.d_mlp)) if bias else None
+        initialise(self, config)
 
     def forward(
         self, x: Float[Tensor, "batch pos d_model"], hooks: Hooks = NO_HOOKS
     ) -> Float[Tensor, "batch pos d_model"]:
-        post = hooks(sites.mlp_post(self.layer), self.neurons(x, hooks))
-        return hooks(sites.mlp_out(self.layer), project(post, self.W_out, self.b_out))
-
-    def neurons(
-        self, x: Float[Tensor, "batch pos d_model"], hooks: Hooks = NO_HOOKS
-    ) -> Float[Tensor, "batch pos d_mlp"]:
-        """How active each neuron is."""
         layer = self.layer
         linear = project(x, self.W_in, self.b_in)
-        if not self.config.gated:
-            return self.act(hooks(sites.mlp_pre(layer), linear))
-        pre = hooks(sites.mlp_pre(layer), project(x, self.W_gate, self.b_gate))
-        gate = hooks(sites.gate(layer), self.act(pre))
-        return gate * hooks(sites.mlp_pre_linear(layer), linear)
+        if self.config.gated:
+            pre = hooks(sites.mlp_pre(layer), project(x, self.W_gate, self.b_gate))
+            gate = hooks(sites.gate(layer), self.act(pre))
+            post = gate * hooks(sites.mlp_pre_linear(layer), linear)
+        else:
+            post = self.act(hooks(sites.mlp_pre(layer), linear))
+        post = hooks(sites.mlp_post(layer), post)
+        return hooks(sites.mlp_out(layer), project(post, self.W_out, self.b_out))

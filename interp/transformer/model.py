@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, cast
 
@@ -15,15 +14,14 @@ from interp import sites
 from interp.errors import UsageError, brief
 from interp.sites import Site
 from interp.tokenizers import Bos, Choice, bos_of
-from interp.transformer.attention import attention_mask
 from interp.transformer.block import Block
 from interp.transformer.config import Config
 from interp.transformer.embed import Embed, PosEmbed, Unembed
 from interp.transformer.hooks import NO_HOOKS, Hooks
-from interp.transformer.norm import stream_norm
+from interp.transformer.mask import Surroundings, surroundings
+from interp.transformer.norm import LayerNorm
 from interp.transformer.origin import Origin
 from interp.transformer.project import flat_in_place
-from interp.transformer.rotary import Angles, angles
 from interp.transformer.run import run, run_with_cache, run_with_hooks
 from interp.transformer.text import (
     Prompts,
@@ -36,20 +34,6 @@ from interp.transformer.text import (
 from interp.visible import title
 
 TokenizerLoader = Callable[[], Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What attention knows of a batch beside its activations: the number of every token in its
-    prompt, the angles of rotary positions, and for each layer where its queries may look."""
-
-    positions: Int[Tensor, "batch pos"]
-    turn: Angles | None
-    masks: tuple[Bool[Tensor, "#batch 1 query key"], ...]
-
-    def mask(self, layer: int) -> Bool[Tensor, "#batch 1 query key"]:
-        """True where this layer's queries may look."""
-        return self.masks[layer]
 
 
 class Transformer(nn.Module):
@@ -75,7 +59,7 @@ class Transformer(nn.Module):
         if config.positions == "learned":
             self.pos_embed = PosEmbed(config)
         self.blocks = nn.ModuleList(Block(config, layer) for layer in range(config.n_layers))
-        self.ln_final = stream_norm(config)
+        self.ln_final = LayerNorm(config)
         self.unembed = Unembed(config, self.embed)
         # Fused kernels, which show less, are for whoever asks for training.
         self.eval()
@@ -204,21 +188,14 @@ class Transformer(nn.Module):
         resid = hooks(sites.embed(), self.embed(tokens))
         around = self.surroundings(real, resid)
         if config.positions == "learned":
-            resid = resid + hooks(sites.pos_embed(), self.pos_embed(around.positions))
+            resid = resid + hooks(sites.pos_embed(), self.pos_embed(tokens, around.positions))
         for layer in range(config.n_layers):
-            resid = self.block(layer)(resid, around.mask(layer), around.turn, hooks)
+            resid = self.block(layer)(resid, around.mask(layer), around.rotary, hooks)
         return resid
 
     def surroundings(self, real: Bool[Tensor, "batch pos"], like: Tensor) -> Surroundings:
-        """Positions, angles and masks of a batch. Without padding every example has the same angles
-        and masks, and one row serves them all."""
-        config = self.config
-        positions = (real.cumsum(-1) - 1).clamp(min=0)
-        rows = slice(None) if not bool(real.all()) else slice(0, 1)
-        turn = angles(config, positions[rows], like) if config.positions == "rotary" else None
-        windows = config.windows or (None,) * config.n_layers
-        masks = {window: attention_mask(real[rows], config.causal, window) for window in {*windows}}
-        return Surroundings(positions, turn, tuple(masks[window] for window in windows))
+        """Positions, angles and masks of a batch."""
+        return surroundings(self.config, real, like)
 
     def read_out(
         self,

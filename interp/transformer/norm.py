@@ -65,6 +65,9 @@ class Norm(nn.Module):
         return functional.layer_norm(x, w.shape, w, self.b.to(x.dtype), self.eps)
 
 
-def stream_norm(config: Config) -> Norm:
-    """A norm of the residual stream, as the configuration asks for it."""
-    return Norm(config.norm, config.d_model, config.norm_eps)
+class LayerNorm(Norm):
+    """The norm through which the residual stream is read, of the kind that the config says: RMSNorm
+    or none in models that have these."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__(config.norm, config.d_model, config.norm_eps)

@@ -18,7 +18,7 @@ from interp import edits, sites
 from interp.engine import options
 from interp.errors import UsageError
 from interp.metrics import KLToBase, LogitDifference, Loss, Metric
-from interp.transformer.project import packed, packed_weights
+from interp.transformer.packing import packed, packed_weights
 
 ROOT = Path(__file__).parent.parent.parent
 PEAK = """

@@ -7,7 +7,7 @@ import psutil
 import pytest
 import torch
 
-from interp.transformer.project import packed
+from interp.transformer.packing import packed
 
 NEEDS_ONEDNN = pytest.mark.skipif(
     not torch.backends.mkldnn.is_available(), reason="this PyTorch has no oneDNN"
