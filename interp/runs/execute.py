@@ -22,7 +22,7 @@ from interp.runs import naming, provenance
 from interp.runs.costs import Rehearsal
 from interp.runs.inputs import shown
 from interp.runs.order import Order, unless_taken
-from interp.study.declaration import declaration_of
+from interp.study import declaration
 from interp.study.progress import Watch, reach, watching
 from interp.visible import one_line, placeless, title
 from interp.weights.folders import cache_folder
@@ -175,11 +175,8 @@ def _report(order: Order, why_not: str, watch: Watch) -> Report:
 
     watch.step("importing the study")
     function = order.study.load()
-    declared = declaration_of(function)
-    if declared and declared.applies and (reason := declared.applies(order.model)):
+    if reason := declaration.why_not(function, order.model) or why_not:
         raise NotApplicable(reason)
-    if why_not:
-        raise NotApplicable(why_not)
     watch.step("running the study")
     _seed(order.request.seed)
     notes: list[str] = []

@@ -111,3 +111,9 @@ def declaration_of(function: Any) -> Declaration | None:
     """What `@study` noted on this object, or None if it is no study."""
     found = getattr(function, _MARK, None)
     return found if isinstance(found, Declaration) else None
+
+
+def why_not(function: Any, model: Any) -> str:
+    """Why this study has nothing to say about the model; empty where it has."""
+    declared = declaration_of(function)
+    return (declared and declared.applies and declared.applies(model)) or ""

@@ -59,7 +59,7 @@ COLUMNS = {
 
 
 def study(name):
-    return registry.read(ROOT / "experiments" / f"{name}.py").load()[0]
+    return registry.read(ROOT / "experiments" / f"{name}.py").load()
 
 
 def tables(report):

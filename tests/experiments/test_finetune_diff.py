@@ -26,7 +26,7 @@ def changed(name):
 
 
 def run(model, **settings):
-    function, _ = discover().studies["finetune_diff"].load()
+    function = discover().studies["finetune_diff"].load()
     return function(model, tasks.build("ioi", model.tokenizer, n=8, seed=0), **settings)
 
 

@@ -81,7 +81,7 @@ def stored():
 
 
 def test_the_classifier_that_nobody_asked_for_may_be_absent():
-    function, _ = STUDY.load()
+    function = STUDY.load()
     assert STUDY.settings[0].default == HHEM
     report = function(Absent(Origin(HHEM, "none", ""), "the hub is out of reach"), None)
     assert isinstance(report, Report)

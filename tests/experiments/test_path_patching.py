@@ -19,7 +19,7 @@ COLUMNS = [
 def test_paths_agree_with_whole_runs_in_a_valid_report(name):
     model = interp.load(name)
     task = tasks.build("ioi", model.tokenizer, n=8, seed=0)
-    study, _ = registry.read(ROOT / "experiments" / "path_patching.py").load()
+    study = registry.read(ROOT / "experiments" / "path_patching.py").load()
     report = study(model, task, receivers=2, top=4)
     assert all(check.passed for check in report.checks)
     found = {table.name: table.frame for table in report.tables}

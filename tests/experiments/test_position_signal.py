@@ -16,7 +16,7 @@ CORRUPTIONS = {"position": "swap", "token": "flip_swap", "both": "flip"}
 
 @pytest.fixture(scope="module")
 def study():
-    return registry.read(ROOT / "experiments" / "position_signal.py").load()[0]
+    return registry.read(ROOT / "experiments" / "position_signal.py").load()
 
 
 @pytest.fixture(scope="module")

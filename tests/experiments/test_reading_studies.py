@@ -15,6 +15,7 @@ import interp
 from interp import tasks
 from interp.errors import NotApplicable
 from interp.report import Report
+from interp.study.declaration import why_not
 from interp.study.registry import discover
 from interp.training.initial import fresh
 
@@ -81,9 +82,8 @@ def model(request):
 
 def run(name, model, task=None, **settings):
     """The study's report, or the reason why it does not apply."""
-    study = STUDIES[name]
-    function, declared = study.load()
-    if declared.applies is not None and (reason := declared.applies(model)):
+    function = STUDIES[name].load()
+    if reason := why_not(function, model):
         return reason
     torch.manual_seed(0)
     try:

@@ -9,7 +9,7 @@ from interp.training.repeats import Repeats
 
 
 def study(name, **settings):
-    function, _ = discover().studies[name].load()
+    function = discover().studies[name].load()
     return function(interp.load("tiny-gpt2"), None, **settings)
 
 

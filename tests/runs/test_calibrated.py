@@ -48,7 +48,7 @@ def test_all_components_are_measured_on_the_screen_and_on_fresh_prompts(name, mo
 def test_the_choice_and_the_effects_are_those_of_the_study(model, task):
     infers = calibrated.SELECTIONS["head_ablation"]
     stored = infers.measure(model, task, TOP)
-    function, _ = discover().studies["head_ablation"].load()
+    function = discover().studies["head_ablation"].load()
     report = function(model, task, top=TOP)
     confirmed = next(table.frame for table in report.tables if table.name == "confirmed")
     chosen = confirmed["layer"] * model.config.n_heads + confirmed["head"]
