@@ -85,7 +85,7 @@ def training_dynamics(
     turned = float(last.turned.median())
     best_fixed = float(control[-1].mean("induction").max())
     twice, unmatched = 2 * float(last.chance["previous_token"][0]), max(0.2, 3 * chance)
-    length = float(score.high - score.low)
+    length = rules.longest(score)
     return Report(
         answer=f"{circuit.follower} becomes an induction head ({float(score.value):.2f} at the end, chance "
         f"{chance:.2f}), most of it between steps {began} and {ended}; the second copy then costs "

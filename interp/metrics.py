@@ -223,9 +223,13 @@ class Loss(Metric):
             )
         return torch.arange(self.start, real.shape[1] - 1).expand(len(real), -1)
 
-    def __call__(self, logits: Tensor, examples: Tensor) -> Tensor:
+    def each(self, logits: Tensor, examples: Tensor) -> Float[Tensor, "example step"]:
+        """The loss of every token after `start`."""
         following = self.tokens.to(examples.device)[examples, self.start + 1 :]
-        each = -logits.log_softmax(-1).gather(-1, following[..., None])[..., 0]
+        return -logits.log_softmax(-1).gather(-1, following[..., None])[..., 0]
+
+    def __call__(self, logits: Tensor, examples: Tensor) -> Tensor:
+        each = self.each(logits, examples)
         if self.real is None:
             return each.mean(-1)
         counted = self._counted(self.real.to(examples.device)[examples]).to(each.dtype)

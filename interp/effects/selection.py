@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float, Int
 
 from interp import stats
 from interp.effects.effects import Effects, layers
+from interp.stats.selection import matched
 from interp.tasks import Task
 
 if TYPE_CHECKING:
@@ -65,13 +66,7 @@ class Selection:
     def matched(self, seed: int) -> Int[np.ndarray, " label"]:
         """For every chosen component the row of a random one of its stratum that was not chosen, to be
         shown beside it; fewer where a stratum has no more."""
-        random = np.random.default_rng(seed)
-        found: list[int] = []
-        for row in self.rows:
-            alike = np.flatnonzero(self.strata == self.strata[row])
-            left = np.setdiff1d(alike, [*self.rows, *found])
-            found += random.permutation(left)[:1].tolist()
-        return np.array(found, dtype=np.int64)
+        return matched(self.rows, self.strata, seed)
 
     def upwards(self) -> Selection:
         """The same choice, whose effects count as positive ones whichever way they went."""

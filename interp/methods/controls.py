@@ -31,6 +31,7 @@ from interp.methods.moves import WAYS, Bank, Direction, Moves
 from interp.methods.patch import position
 from interp.methods.writing import change_written
 from interp.metrics import Metric, logit_difference
+from interp.stats.selection import matched
 from interp.tasks import Task
 from interp.tasks.batches import PromptBatch, aligned, by_length, gathered
 from interp.transformer import Transformer
@@ -53,6 +54,15 @@ class Fresh:
         """What is left, of effects and controls alike, when those of the other are taken away."""
         controls = {name: each - other.controls[name] for name, each in self.controls.items()}
         return Fresh(self.effects - other.effects, controls, self.gap)
+
+
+def beside_others(
+    components: Sequence[Component], every: Sequence[Component], seed: int = 0
+) -> list[Component]:
+    """These components, and after them for each a random other one of its layer, where there is one."""
+    rows = np.array([every.index(each) for each in components])
+    layers = np.array([each.layer for each in every])
+    return [*components, *(every[row] for row in matched(rows, layers, seed))]
 
 
 @torch.no_grad()

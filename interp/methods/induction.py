@@ -4,31 +4,31 @@ Method  Random tokens, repeated after the task's BOS, leave nothing to go by but
         head's score is its mean attention, over the queries that count, on the one key (or the keys)
         that such a head would attend to. A perfect head scores 1; one that spreads its attention evenly
         over what it may see scores `chance`.
-Units   Attention in shares of 1; loss in nats per token.
+Units   Attention in shares of 1.
 Source  Olsson et al. 2022, In-context Learning and Induction Heads, arXiv:2209.11895 (prefix matching
         and copying: see `repeats` and `copying`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
+import pandas as pd
 import torch
 from fancy_einsum import einsum
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from interp import sites
+from interp import sites, stats
+from interp.components import Head
 from interp.errors import UsageError
-from interp.tasks.reader import Reader
+from interp.methods.repetition import Repetition, runs
+from interp.stats import Estimate
 from interp.transformer import Run, Transformer
-from interp.transformer.packing import packed
 
 # (queries, keys): attention from each query to each key of the same column counts.
 Stripe = tuple[Int[Tensor, " step"], Int[Tensor, "component step"]]
-# Sequences run at once: their patterns and logits are what takes memory.
-_BATCH = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,44 +39,37 @@ class Scores:
     values: dict[str, Float[Tensor, "layer head example"]]
     chance: dict[str, Float[Tensor, " layer"]]
 
+    def __or__(self, other: Scores) -> Scores:
+        """These scores and those of the other."""
+        return Scores(self.values | other.values, self.chance | other.chance)
 
-@dataclass(frozen=True, slots=True)
-class Repetition:
-    """Random tokens, `length` of them, repeated `copies` times after `begin` tokens of BOS."""
+    def of(self, name: str, head: Head) -> Float[np.ndarray, " example"]:
+        """One head's score of this name on every sequence."""
+        return self.values[name][head.layer, head.index].double().cpu().numpy()
 
-    tokens: Int[Tensor, "example pos"]
-    begin: int
-    length: int
-    copies: int
+    def estimates(self, seed: int = 0) -> dict[str, Estimate]:
+        """Every score of every head `[layer head]`, with its interval over sequences."""
+        return {
+            name: stats.mean(each.double().cpu().numpy(), seed=seed)
+            for name, each in self.values.items()
+        }
 
+    def means(self) -> dict[str, Float[np.ndarray, "layer head"]]:
+        """Every score of every head, mean over sequences."""
+        return {name: each.double().mean(-1).cpu().numpy() for name, each in self.values.items()}
 
-def longest(model: Transformer) -> int:
-    """How many random tokens that are not special, none twice, fit twice into the context."""
-    reader = Reader(model.tokenizer)
-    usual = len(set(range(reader.size)) - reader.special)
-    return min(usual, (model.config.n_ctx - len(reader.begin([]))) // 2)
+    def frame(self) -> pd.DataFrame:
+        """layer, head, and every score, mean over sequences: one row a head."""
+        means = self.means()
+        layer, head = np.indices(next(iter(means.values())).shape)
+        columns = {name: each.ravel() for name, each in means.items()}
+        return pd.DataFrame({"layer": layer.ravel(), "head": head.ravel()} | columns)
 
-
-def repetition(
-    model: Transformer, *, length: int, copies: int, count: int, seed: int
-) -> Repetition:
-    """`count` sequences of random tokens that are not special, none twice in a sequence.
-
-    Raises  UsageError where the vocabulary or the context is too small.
-    """
-    reader = Reader(model.tokenizer, model.bos_choice)
-    usual = torch.tensor(sorted(set(range(reader.size)) - reader.special))
-    begin = len(reader.begin([]))
-    if len(usual) < length or begin + length * copies > model.config.n_ctx:
-        raise UsageError(
-            f"{length} random tokens, {copies} times, need as many usual tokens and a context of "
-            f"{begin + length * copies}; {model.name} has {len(usual)} and {model.config.n_ctx}"
-        )
-    generator = torch.Generator().manual_seed(seed)
-    drawn = [usual[torch.randperm(len(usual), generator=generator)[:length]] for _ in range(count)]
-    bos = torch.tensor(reader.begin([]), dtype=torch.long).expand(count, -1)
-    tokens = torch.cat([bos, *[torch.stack(drawn)] * copies], dim=1)
-    return Repetition(tokens.to(model.device), begin, length, copies)
+    def ranked(self, name: str, below: int | None = None) -> list[Head]:
+        """The heads, of the layers before `below`, by this score, the highest first."""
+        found = self.values[name][:below].double().mean(-1).flatten()
+        rows = found.argsort(descending=True, stable=True).tolist()
+        return [Head(*divmod(row, self.values[name].shape[1])) for row in rows]
 
 
 def stripes(of: Repetition) -> dict[str, Stripe]:
@@ -122,30 +115,18 @@ def chance(model: Transformer, of: Repetition, stripe: Stripe) -> Float[Tensor, 
     return torch.stack(rows)
 
 
-def runs(
-    model: Transformer, of: Repetition, keep: tuple[str, ...], logits_at: int | None = None
-) -> Iterator[Run]:
-    """The model on a few sequences at a time, keeping these kinds of sites of every layer."""
-    with packed(model):
-        for tokens in of.tokens.split(_BATCH):
-            yield model.run(tokens, keep=lambda site: site.kind in keep, logits_at=logits_at)
-
-
 @torch.no_grad()
-def head_scores(model: Transformer, of: Repetition) -> tuple[Scores, Float[Tensor, "example pos"]]:
-    """The five positional scores of every head, and the loss on every token after the first."""
+def head_scores(model: Transformer, of: Repetition) -> Scores:
+    """The five positional scores of every head."""
     wanted = stripes(of)
     values: dict[str, list[Tensor]] = {name: [] for name in wanted}
-    losses = []
-    for run in runs(model, of, ("pattern",)):
+    for run in runs(model, of, ("pattern",), logits_at=-1):
         patterns = run.cache.stack("pattern")
         for name, stripe in wanted.items():
             values[name].append(score(patterns, stripe))
-        following = run.tokens[:, 1:, None]
-        losses.append(-run.logits[:, :-1].log_softmax(-1).gather(-1, following)[..., 0])
     by_name = {name: torch.cat(each, dim=1).movedim(1, -1) for name, each in values.items()}
     likely = {name: chance(model, of, stripe) for name, stripe in wanted.items()}
-    return Scores(by_name, likely), torch.cat(losses)
+    return Scores(by_name, likely)
 
 
 @torch.no_grad()

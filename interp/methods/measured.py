@@ -13,6 +13,8 @@ from interp.metrics import LogitDifference, Metric
 from interp.tasks.batches import PromptBatch
 from interp.transformer import Transformer
 
+# Logits taken to float64 at a time, where a metric can be measured on some prompts after the others.
+_AT_ONCE = 2**25
 # A metric knows the answers of its prompts, so methods are given what makes one of each batch.
 Measure = Callable[[PromptBatch], Metric]
 
@@ -34,10 +36,28 @@ def value(
     """The metric of every prompt of one run, in float64; the base run is that of `base`, by default of
     the same tokens, without edits."""
     at = metric.positions(torch.ones_like(tokens, dtype=torch.bool))
-    before = model.run(tokens if base is None else base, logits_at=at).logits.double()
-    metric = metric.bound(before)
-    logits = model.run(tokens, edits, logits_at=at).logits.double()
+    before = model.run(tokens if base is None else base, logits_at=at).logits
+    logits = model.run(tokens, edits, logits_at=at).logits
+    return torch.cat(
+        [
+            _of_logits(
+                metric.only(some) if metric.divisible else metric, before[some], logits[some]
+            )
+            for some in _pieces(metric, logits)
+        ]
+    )
+
+
+def _pieces(metric: Metric, logits: Tensor) -> list[slice]:
+    rows, size = len(logits), len(logits)
+    if metric.divisible:
+        size = max(1, _AT_ONCE * rows // max(1, logits.numel()))
+    return [slice(first, first + size) for first in range(0, rows, size)]
+
+
+def _of_logits(metric: Metric, before: Tensor, logits: Tensor) -> Float[Tensor, " batch"]:
+    metric, logits = metric.bound(before.double()), logits.double()
     if (columns := metric.columns) is not None:
         wanted = columns.to(logits.device)[:, None].expand(-1, logits.shape[1], -1)
         logits = logits.gather(-1, wanted)
-    return metric(logits, torch.arange(len(tokens), device=logits.device))
+    return metric(logits, torch.arange(len(logits), device=logits.device))

@@ -138,6 +138,20 @@ def count_sets(chosen: Int[np.ndarray, " label"], strata: Int[np.ndarray, " comp
     return prod(comb(len(members), k) for members, k in _strata(chosen, strata))
 
 
+def matched(
+    chosen: Int[np.ndarray, " label"], strata: Int[np.ndarray, " component"], seed: int = 0
+) -> Int[np.ndarray, " draw"]:
+    """For every chosen component a random one of its stratum that was not chosen; fewer where a stratum
+    has no more."""
+    random = np.random.default_rng(seed)
+    found: list[int] = []
+    for row in chosen:
+        alike = np.flatnonzero(strata == strata[row])
+        left = np.setdiff1d(alike, [*chosen, *found])
+        found += random.permutation(left)[:1].tolist()
+    return np.array(found, dtype=np.int64)
+
+
 def random_sets(
     chosen: Int[np.ndarray, " label"], strata: Int[np.ndarray, " component"], draws: int, seed: int
 ) -> Int[np.ndarray, "draw label"]:

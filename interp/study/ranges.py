@@ -33,9 +33,9 @@ SIZES: dict[str, Callable[[Any, Any], int | None]] = {
 
 
 def _repeatable(model: Any) -> int:
-    from interp.methods import induction
+    from interp.methods import repetition
 
-    return induction.longest(model)
+    return repetition.longest(model)
 
 
 _KINDS = {"int": "an int", "float": "a number"}

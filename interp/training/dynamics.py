@@ -18,7 +18,7 @@ from torch import Tensor
 
 from interp.components import Head
 from interp.methods import composition, induction
-from interp.methods.induction import Repetition
+from interp.methods.repetition import Repetition, losses
 from interp.training.loop import optimizer, train
 from interp.training.recipe import Recipe
 from interp.training.repeats import Repeats
@@ -32,8 +32,8 @@ class Moment:
     later heads' keys, `turned` that of random pairs with the stream turned between them."""
 
     step: int
-    first: Float[Tensor, " example"]
-    second: Float[Tensor, " example"]
+    first: Float[np.ndarray, " example"]
+    second: Float[np.ndarray, " example"]
     scores: dict[str, Float[Tensor, "layer head example"]]
     chance: dict[str, Float[Tensor, " layer"]]
     composition: Float[Tensor, "layer head layer head"]
@@ -42,7 +42,7 @@ class Moment:
     @property
     def gained(self) -> Float[np.ndarray, " example"]:
         """How much less the second copy of each sequence costs than the first."""
-        return (self.first - self.second).double().numpy()
+        return self.first - self.second
 
     def mean(self, name: str) -> Float[np.ndarray, "layer head"]:
         """Every head's score of this name, mean over sequences."""
@@ -157,9 +157,8 @@ def probe(source: Repeats, count: int, seed: int) -> Repetition:
 
 def measure(model: Transformer, of: Repetition, step: int) -> Moment:
     """The model as it is now."""
-    scores, loss = induction.head_scores(model, of)
-    # The loss has no column for the beginning; the first token of either copy is left out.
-    first, second = loss[:, 1 : of.length].mean(-1), loss[:, of.length + 1 :].mean(-1)
+    scores = induction.head_scores(model, of)
+    first, second = (each.mean(-1) for each in of.by_copy(losses(model, of)))
     fed = composition.compositions(model, "K")
     return Moment(step, first, second, scores.values, scores.chance, fed.scores, fed.baseline)
 

@@ -10,6 +10,7 @@ import pandas as pd
 
 from interp.effects import Effects
 from interp.report import Chart, Series
+from interp.stats import Estimate
 
 
 def lines(
@@ -23,6 +24,11 @@ def lines(
     places = list(x)
     series = [Series(name, places, list(y)) for name, y in columns.items()]
     return Chart(title, "line", series, x_label, y_label)
+
+
+def band(name: str, x: Iterable[Any], estimate: Estimate) -> Series:
+    """One line of values with their intervals."""
+    return Series(name, list(x), estimate.value, estimate.low, estimate.high)
 
 
 def grouped(

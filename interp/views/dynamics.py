@@ -32,11 +32,7 @@ def learning(moments: Sequence[Moment], circuit: Circuit) -> list[Chart]:
 def before_and_after(moments: Sequence[Moment]) -> Maps:
     """Every head's scores before the first step and after the last."""
     sides = (moments[0], "before"), (moments[-1], "after")
-    shown = {
-        f"{name.replace('_', ' ').capitalize()}, {when}": each.mean(name)
-        for name in KINDS
-        for each, when in sides
-    }
+    shown = {f"{name}, {when}": each.mean(name) for name in KINDS for each, when in sides}
     return scores.maps(shown, "Mean over sequences.")
 
 

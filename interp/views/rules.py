@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from interp.report import Check, Text
 from interp.report.blocks import Verdict
 from interp.stats import Estimate
 from interp.stats.verdict import POWER, Confirmation, smallest_effect, together
 
-__all__ = ["against", "least", "rule", "together"]
+__all__ = ["against", "identities", "least", "longest", "rule", "said", "together"]
 
 
 def rule(null: str, population: str, power: str) -> Text:
@@ -39,3 +39,17 @@ def least(estimate: Estimate) -> str:
     """The smallest mean that an interval like this one's would tell from zero 8 times in 10, in words."""
     found = smallest_effect(Confirmation(estimate, {}, {}))
     return f"the smallest mean found {POWER * 10:.0f} times in 10 is {found:.3g}"
+
+
+def said(estimates: Mapping[str, Estimate]) -> str:
+    """Every estimate with its interval, in words."""
+    return ", ".join(
+        f"{name} {float(each.value):.2f} [{float(each.low):.2f}, {float(each.high):.2f}]"
+        for name, each in estimates.items()
+    )
+
+
+def longest(*estimates: Estimate) -> float:
+    """The length of the longest interval, which is how far beyond a threshold a value is sure to be told from
+    it."""
+    return max(float(each.high - each.low) for each in estimates)

@@ -3,10 +3,9 @@
 import pytest
 import torch
 
-import interp
-from interp.errors import UsageError
+from interp.components import Head
 from interp.methods import induction
-from interp.methods.induction import Repetition
+from interp.methods.repetition import Repetition
 from interp.transformer import Config, Transformer
 
 V, POSITIONS, LENGTH = 23, 24, 8
@@ -66,7 +65,7 @@ def random_repetition(copies=2, length=LENGTH, count=3):
 
 def test_the_planted_heads_are_named_and_no_others():
     model, of = planted(), random_repetition()
-    scores, loss = induction.head_scores(model, of)
+    scores = induction.head_scores(model, of)
     wanted = {
         "induction": (1, 2),
         "previous_token": (0, 1),
@@ -80,8 +79,13 @@ def test_the_planted_heads_are_named_and_no_others():
     # The heads without weights look evenly, and score just what chance is.
     for name, values in scores.values.items():
         assert values[0, 0].mean() == pytest.approx(float(scores.chance[name][0]), abs=1e-6)
-    first, second = loss[:, 1:LENGTH], loss[:, LENGTH + 1 :]
-    assert float(second.mean()) < 1e-3 < float(first.mean())
+    for name, head in wanted.items():
+        assert scores.ranked(name)[0] == Head(*head)
+        assert scores.of(name, Head(*head)).min() > 0.99
+        assert float(scores.estimates()[name].value[head]) == pytest.approx(1, abs=0.01)
+        row = scores.frame().set_index(["layer", "head"]).loc[head]
+        assert row[name] == scores.means()[name][head]
+    assert all(head.layer == 0 for head in scores.ranked("first_token", below=1))
 
 
 def test_prefix_matching_and_copying_find_the_planted_induction_head():
@@ -137,18 +141,3 @@ def test_chance_knows_what_a_window_hides():
     narrow, wide = induction.chance(model, of, stripe).tolist()
     assert narrow == 0
     assert wide == pytest.approx(sum(1 / (1 + q) for q in stripe[0].tolist()) / LENGTH)
-
-
-def test_random_tokens_are_not_special_and_begin_with_the_tasks_bos():
-    model = interp.load("tiny-gpt2")
-    of = induction.repetition(model, length=20, copies=3, count=4, seed=5)
-    special = set(model.tokenizer.all_special_ids)
-    assert of.begin == 1
-    assert set(of.tokens[:, 0].tolist()) <= special
-    assert not special & set(of.tokens[:, 1:].flatten().tolist())
-    first = of.tokens[:, 1:21]
-    assert torch.equal(of.tokens[:, 21:41], first)
-    assert torch.equal(of.tokens[:, 41:], first)
-    assert all(len(set(row.tolist())) == 20 for row in first)
-    with pytest.raises(UsageError, match="context"):
-        induction.repetition(model, length=100, copies=2, count=1, seed=0)

@@ -1,5 +1,6 @@
 """What grows in a training: the circuit that is picked, its course and its composition, by hand."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -20,7 +21,7 @@ def moment(step, *, strong, loss=1.0, composition=0.1):
     pairs = torch.full((2, 3, 2, 3), torch.nan)
     pairs[0, :, 1] = 0.05
     pairs[0, 1, 1, 2] = composition
-    first = torch.tensor([3.0, 3.0, 3.0, 3.0])
+    first = np.full(4, 3.0)
     chance = {name: torch.tensor([0.2, 0.25]) for name in scores}
     return Moment(
         step, first, first - loss, scores, chance, pairs, torch.tensor([0.01, 0.03, 0.08])

@@ -47,6 +47,8 @@ def test_every_component_is_one_point_and_the_chosen_stand_apart(chosen):
 
 
 def test_maps_of_scores_share_the_scale_from_0_to_1():
-    [one, two] = scores.maps({"a": np.eye(2), "b": np.ones((2, 2)) / 2}, "Means.").heatmaps
+    values = {"previous_token, before": np.eye(2), "b": np.ones((2, 2)) / 2}
+    [one, two] = scores.maps(values, "Means.").heatmaps
+    assert one.title == "Previous token, before"
     assert (one.low, one.high, one.scale) == (two.low, two.high, two.scale) == (0, 1, "sequential")
     assert one.by_head
