@@ -16,15 +16,14 @@ Limits  One head at a time: heads that stand in for each other look unimportant.
         the model to where it has never been, and depends on where biases are kept.
 """
 
-import numpy as np
-
 from interp import components
 from interp.methods import controls
 from interp.methods.ablate import ablate
 from interp.methods.offsets import offsets
-from interp.report import Chart, Check, Formula, Headline, Maps, Section, Series, Table
+from interp.report import Section, Table
 from interp.study import Count, Heads, Report, study
-from interp.views import ablations, effects, tests, tolerance
+from interp.views import ablations, charts, chosen, effects
+from interp.views import offsets as after
 
 
 @study(
@@ -35,21 +34,14 @@ from interp.views import ablations, effects, tests, tolerance
     sweeps=True,
 )
 def head_ablation(model, task, *, top: Heads = 10, draws: Count = 1, seed: int = 0) -> Report:
-    heads = components.heads(model)
-    done = ablate(model, task, heads)
+    done = ablate(model, task, components.heads(model))
     resample = done.effects["resample"]
     strongest = resample.select(top)
-    fresh = controls.on_fresh_prompts(
-        model, task.confirmation, strongest.components, draws=draws, seed=seed
-    )
-    test = strongest.test(fresh.effects, fresh.controls, seed=seed)
+    test = controls.confirm(model, strongest, draws=draws, seed=seed)
     split = offsets(model, task, strongest.components, "resample")
-    clean, first = float(done.clean.mean()), test.first
     return Report.of(
         test,
-        f"Of {len(heads)} heads of {model.name}, {test.labels[0]} matters most to {task.name}: with its "
-        f"value on the corrupted prompt the logit difference of {clean:.2f} changes by "
-        f"{first.effect:+.2f} on {test.fresh.task.n} held-out prompts. {tests.sentence(test)}",
+        ablations.answer(model, test, done),
         [
             Section(
                 "Every head, removed in different ways",
@@ -60,21 +52,8 @@ def head_ablation(model, task, *, top: Heads = 10, draws: Count = 1, seed: int =
                 ],
                 intro="Red: the model does worse without the head. Each map has its own scale.",
             ),
-            Section(
-                "The strongest heads",
-                [
-                    tests.confirmed(test),
-                    tests.per_prompt(test, "Resample ablation, prompt by prompt"),
-                    effects.held_out(
-                        strongest,
-                        "top_heads",
-                        "The same heads on the held-out half of the screen",
-                        seed,
-                    ),
-                    effects.halves(done.effects, strongest),
-                ],
-            ),
-            directly(done, split, strongest),
+            Section("The strongest heads", chosen.blocks(test, "top_heads", done.effects)),
+            directly(resample, done.direct["resample"], split, strongest),
             Section(
                 "Order by order",
                 [
@@ -84,53 +63,34 @@ def head_ablation(model, task, *, top: Heads = 10, draws: Count = 1, seed: int =
                 intro="The same effects for the prompts of each order by themselves.",
             ),
         ],
-        headlines=[Headline("clean logit difference", clean, "logits", n=task.n)],
-        checks=[
-            *ablations.checks(model, task, done, seed),
-            Check(
-                "direct + later heads + later MLPs + rescaling − total, logits",
-                split.error,
-                tolerance.logits(model, task),
-            ),
-        ],
+        headlines=[ablations.clean(done)],
+        checks=[*ablations.checks(model, task, done, seed), after.adds_up(model, task, split)],
         not_run=ablations.not_run(task),
     )
 
 
-def directly(done, split, strongest) -> Section:
+def directly(total, direct, split, strongest) -> Section:
     """Direct effect beside total effect, and where the difference comes from for the top heads."""
-    total, direct = done.effects["resample"].mean(), done.direct["resample"].mean()
-    n_layers = strongest.screen.names["layer"].nunique()
-    terms = {
-        name: getattr(split, name)[:, strongest.held_out].mean(-1)
-        for name in ("total", "direct", "later_heads", "later_mlps", "rescaling", "offset")
-    }
-    repaired = (terms["offset"] > 0) & (terms["direct"] < 0)
-    terms["self_repair"] = np.where(repaired, terms["offset"], np.nan)
-    maps = [
-        effects.head_map(title, values, n_layers, "logits")
-        for title, values in (("direct", direct), ("total − direct", total - direct))
-    ]
     return Section(
         "Direct effect, and what comes after",
         [
-            Formula("total = direct + later heads + later MLPs + rescaling by the final norm"),
-            Maps(maps, note="Resample ablation, as in its map above."),
-            Chart(
+            after.formula(),
+            effects.maps({"direct": direct, "total − direct": total - direct}),
+            charts.scatter(
                 "Direct and total effect of every head",
-                "scatter",
-                [Series("heads", direct, total)],
-                "direct effect, logits",
-                "total effect, logits",
-                note="On the diagonal a head acts on the logits alone; above it, what comes after "
-                "raises the logit difference again.",
+                direct,
+                total,
+                ["direct effect, logits", "total effect, logits"],
+                strongest.rows,
             ),
             Table(
                 "offsets",
-                strongest.names.assign(**terms),
+                split.frame(strongest.held_out),
                 title="The strongest heads of the discovery half, on the screen's other half",
                 note="self_repair is the offset where the head helped directly and what comes after "
                 "makes up for it; elsewhere there is nothing to repair.",
             ),
         ],
+        intro="Resample ablation. On the chart's diagonal a head acts on the logits alone; above it, what "
+        "comes after raises the logit difference again.",
     )

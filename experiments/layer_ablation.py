@@ -23,9 +23,9 @@ import pandas as pd
 from interp import components
 from interp.methods import controls
 from interp.methods.ablate import ablate
-from interp.report import Headline, Heatmap, Maps, Section, Table
+from interp.report import Section
 from interp.study import Count, Layers, Report, study
-from interp.views import ablations, effects, tests
+from interp.views import ablations, chosen, effects
 
 
 @study(
@@ -37,103 +37,46 @@ from interp.views import ablations, effects, tests
     default=False,
 )
 def layer_ablation(model, task, *, top: Layers = 5, draws: Count = 1, seed: int = 0) -> Report:
-    parts = {
-        "attention": components.attention_layers(model),
-        "block": components.layers(model),
-        **({"mlp": components.mlps(model)} if model.config.d_mlp else {}),
-    }
-    done = named(ablate(model, task, [each for some in parts.values() for each in some]), parts)
-    number = len(parts["attention"])
-    resample = done.effects["resample"].only(slice(number)).of_any_layer()
+    attention = components.attention_layers(model)
+    mlps = components.mlps(model) if model.config.d_mlp else []
+    parts = [*attention, *components.layers(model), *mlps]
+    names = pd.DataFrame([[each.layer, each.kind] for each in parts], columns=["layer", "part"])
+    done = ablate(model, task, parts)
+    named = {kind: replace(each, named=names) for kind, each in done.effects.items()}
+    done = replace(done, effects=named)
+    resample = named["resample"].only(slice(len(attention))).of_any_layer()
     strongest = resample.select(top)
-    fresh = controls.on_fresh_prompts(
-        model, task.confirmation, strongest.components, draws=draws, seed=seed
-    )
-    test = strongest.test(
-        fresh.effects, fresh.controls, what="attention layers", matched="of any layer", seed=seed
-    )
-    table, clean = layers_table(done, parts, seed), float(done.clean.mean())
+    test = controls.confirm(model, strongest, draws=draws, seed=seed)
+    every = ablations.every(done, "layers", "Every layer and part", within="part", seed=seed)
+    groups = ablate(model, task, components.kv_heads(model))
     return Report.of(
         test,
-        f"Of {number} attention layers of {model.name}, layer {strongest.rows[0]} matters most to "
-        f"{task.name}: with its value on the corrupted prompt the logit difference of {clean:.2f} changes "
-        f"by {test.first.effect:+.2f} on {test.fresh.task.n} held-out prompts. {tests.sentence(test)}",
+        ablations.answer(model, test, done, f"layer {strongest.components[0].layer}"),
         [
             Section(
                 "Every layer, removed in different ways",
                 [
                     *(
                         effects.by_layer(some, "part", f"{kind} ablation")
-                        for kind, some in table.groupby("ablation", sort=False)
+                        for kind, some in every.frame.groupby("ablation", sort=False)
                     ),
-                    Table(
-                        "layers",
-                        table,
-                        title="Every layer and part",
-                        note=effects.p_note(task, number),
-                    ),
+                    every,
                     effects.agreement(done.effects),
                 ],
                 intro=f"Below zero: the model does worse without it. {ablations.mean_note(task)}",
             ),
             Section(
                 "The strongest attention layers",
-                [
-                    tests.confirmed(test),
-                    tests.per_prompt(test, "Resample ablation, prompt by prompt"),
-                    effects.held_out(
-                        strongest,
-                        "top_layers",
-                        "The same layers on the held-out half of the screen",
-                        seed,
-                    ),
-                    effects.halves({"resample": resample}, strongest),
-                ],
+                chosen.blocks(test, "top_layers", {"resample": resample}),
             ),
-            groups_section(model, task, seed),
             Section(
-                "Order by order", [effects.by_variant(done.effects, "layers_by_order", seed=seed)]
+                "Groups of heads",
+                [effects.maps(groups.effects), ablations.every(groups, "head_groups", seed=seed)],
+                intro=f"The {model.config.group} query heads that share a key/value head, together.",
             ),
+            Section("Order by order", [effects.by_variant(named, "layers_by_order", seed=seed)]),
         ],
-        headlines=[Headline("clean logit difference", clean, "logits", n=task.n)],
+        headlines=[ablations.clean(done)],
         checks=ablations.checks(model, task, done, seed),
         not_run=ablations.not_run(task),
-    )
-
-
-def named(done, parts):
-    """The same ablation, its rows named by layer and part."""
-    rows = [(each.layer, part) for part, some in parts.items() for each in some]
-    names = pd.DataFrame(rows, columns=["layer", "part"])
-    return replace(
-        done, effects={kind: replace(each, named=names) for kind, each in done.effects.items()}
-    )
-
-
-def layers_table(done, parts, seed: int) -> pd.DataFrame:
-    """layers.csv: one row a layer, part and ablation; p corrected within part and ablation."""
-    frames = []
-    for kind, every in done.effects.items():
-        first = 0
-        for some in parts.values():
-            rows = slice(first, first + len(some))
-            frame, direct = every.only(rows).frame(seed), done.direct[kind].only(rows)
-            frame.insert(2, "ablation", kind)
-            frames.append(frame.assign(direct_effect=direct.mean()))
-            first = rows.stop
-    estimate = ["effect", "ci_low", "ci_high", "p_corrected", "direct_effect"]
-    return pd.concat(frames, ignore_index=True)[["layer", "part", "ablation", *estimate]]
-
-
-def groups_section(model, task, seed: int) -> Section:
-    """The query heads of one key/value head, removed together."""
-    done, n_layers = ablate(model, task, components.kv_heads(model)), model.config.n_layers
-    maps = [
-        Heatmap(kind, each.mean().reshape(n_layers, -1), "layer", "kv_head", unit="logits")
-        for kind, each in done.effects.items()
-    ]
-    return Section(
-        "Groups of heads",
-        [Maps(maps), replace(ablations.every(done, "head_groups", seed=seed), note="")],
-        intro=f"The {model.config.group} query heads that share a key/value head, together.",
     )

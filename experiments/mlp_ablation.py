@@ -16,16 +16,17 @@ Limits  One part at a time. Zero ablation of an early MLP takes the model to whe
         a large effect there says that the model breaks, not that the layer knows the answer.
 """
 
-import numpy as np
-import pandas as pd
+from dataclasses import replace
 
-from interp import components, stats
+import numpy as np
+
+from interp import components
 from interp.methods import controls
 from interp.methods.ablate import ablate
 from interp.methods.first_order import neuron_effects
-from interp.report import Chart, Headline, Section, Series, Table
+from interp.report import Section
 from interp.study import Count, Layers, Neurons, Report, study
-from interp.views import ablations, effects, tests
+from interp.views import ablations, audits, chosen, effects
 
 
 @study(
@@ -39,22 +40,13 @@ from interp.views import ablations, effects, tests
 def mlp_ablation(
     model, task, *, top: Layers = 5, neurons: Neurons = 20, draws: Count = 1, seed: int = 0
 ) -> Report:
-    mlps = components.mlps(model)
-    done = ablate(model, task, mlps)
+    done = ablate(model, task, components.mlps(model))
     strongest = done.effects["resample"].of_any_layer().select(top)
-    fresh = controls.on_fresh_prompts(
-        model, task.confirmation, strongest.components, draws=draws, seed=seed
-    )
-    test = strongest.test(
-        fresh.effects, fresh.controls, what="MLPs", matched="of any layer", seed=seed
-    )
+    test = controls.confirm(model, strongest, draws=draws, seed=seed)
     every = ablations.every(done, "mlps", "Every MLP", seed=seed)
-    clean = float(done.clean.mean())
     return Report.of(
         test,
-        f"Of {len(mlps)} MLPs of {model.name}, that of layer {strongest.rows[0]} matters most to "
-        f"{task.name}: with its value on the corrupted prompt the logit difference of {clean:.2f} changes "
-        f"by {test.first.effect:+.2f} on {test.fresh.task.n} held-out prompts. {tests.sentence(test)}",
+        ablations.answer(model, test, done, f"that of layer {strongest.components[0].layer}"),
         [
             Section(
                 "Every MLP, removed in different ways",
@@ -65,26 +57,13 @@ def mlp_ablation(
                 ],
                 intro=f"Below zero: the model does worse without it. {ablations.mean_note(task)}",
             ),
-            Section(
-                "The strongest MLPs",
-                [
-                    tests.confirmed(test),
-                    tests.per_prompt(test, "Resample ablation, prompt by prompt"),
-                    effects.held_out(
-                        strongest,
-                        "top_mlps",
-                        "The same MLPs on the held-out half of the screen",
-                        seed,
-                    ),
-                    effects.halves(done.effects, strongest),
-                ],
-            ),
+            Section("The strongest MLPs", chosen.blocks(test, "top_mlps", done.effects)),
             neuron_section(model, task, neurons, seed),
             Section(
                 "Order by order", [effects.by_variant(done.effects, "mlps_by_order", seed=seed)]
             ),
         ],
-        headlines=[Headline("clean logit difference", clean, "logits", n=task.n)],
+        headlines=[ablations.clean(done)],
         checks=ablations.checks(model, task, done, seed),
         not_run=ablations.not_run(task),
     )
@@ -94,57 +73,33 @@ def neuron_section(model, task, top: int, seed: int) -> Section:
     """The neurons that the first-order estimate picks, each ablated on fresh prompts; and random ones
     beside them, under resample ablation alone."""
     estimated, fresh = neuron_effects(model, task, "resample"), task.confirmation
-    picked = estimated.select(top)
-    matched = picked.matched(seed)
+    picked, again = estimated.select(top), neuron_effects(model, fresh, "resample")
     done = ablate(model, fresh, picked.components)
-    again = neuron_effects(model, fresh, "resample")
+    points = {"picked": (again.only(picked.rows), done.effects["resample"])}
+    if len(rows := picked.matched(seed)):
+        beside = ablate(model, fresh, [estimated.components[row] for row in rows], ("resample",))
+        name = "random neurons of the same layers"
+        points[name] = (again.only(rows), beside.effects["resample"])
+    table = ablations.every(done, "neurons", "Picked, then ablated on fresh prompts", seed=seed)
     screened = estimated.only(picked.rows).where(picked.discovery).mean()
-    guessed = again.only(picked.rows).mean()
-
-    def row(kind: str) -> pd.DataFrame:
-        each = done.effects[kind]
-        found = stats.table(each.values, fresh.clusters, fresh.items, seed=seed)
-        found = found[["effect", "ci_low", "ci_high", "p_corrected"]].assign(n=found["n"])
-        found.insert(0, "discovery_effect", screened)
-        found.insert(0, "first_order", guessed if kind == "resample" else np.nan)
-        found.insert(0, "ablation", kind)
-        found.insert(7, "direct_effect", done.direct[kind].mean())
-        return each.beside(found)
-
-    points = {"picked": (guessed, done.effects["resample"].mean())}
-    if len(matched):
-        beside = [estimated.components[each] for each in matched]
-        exact = ablate(model, fresh, beside, ("resample",)).effects["resample"].mean()
-        points["random neurons of the same layers"] = again.only(matched).mean(), exact
+    columns = {
+        "first_order": [
+            value if kind == "resample" else np.nan
+            for kind in done.effects
+            for value in points["picked"][0].mean()
+        ],
+        "discovery_effect": np.tile(screened, len(done.effects)),
+    }
     return Section(
         "Neurons",
         [
-            Table(
-                "neurons",
-                pd.concat(map(row, done.effects), ignore_index=True),
-                title="Picked, then ablated on fresh prompts",
+            replace(
+                table,
+                frame=table.frame.assign(**columns, n=fresh.n),
                 note="discovery_effect: the first-order estimate that picked them.",
             ),
-            estimate_chart(points, fresh.n),
+            audits.first_order(points, f"Resample ablation, {fresh.n} held-out prompts."),
         ],
         intro=f"{len(picked)} of {len(estimated):,} neurons, picked by the estimate on the discovery "
         "half. The verdict is about MLPs; neurons are shown beside it.",
-    )
-
-
-def estimate_chart(points, n: int) -> Chart:
-    """The first-order estimate of each neuron beside its measured effect."""
-    guessed, exact = (np.concatenate(each) for each in zip(*points.values(), strict=True))
-    rank = stats.rank_correlation(guessed, exact)
-    square = float((guessed**2).sum())
-    slope = float((guessed * exact).sum()) / square if square else float("nan")
-    return Chart(
-        "First-order estimate and measured effect",
-        "scatter",
-        [Series(name, *each) for name, each in points.items()],
-        "first-order estimate, logits",
-        "measured effect, logits",
-        note=f"Resample ablation, {n} held-out prompts. Rank correlation {float(rank.value):.2f} "
-        f"[{float(rank.low):.2f}, {float(rank.high):.2f}]; measured effect for each unit of the estimate "
-        f"{slope:.2f}.",
     )

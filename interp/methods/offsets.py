@@ -18,9 +18,10 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
+import pandas as pd
 import torch
 from fancy_einsum import einsum
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from interp import edits, sites
@@ -40,6 +41,7 @@ from interp.transformer.packing import packed
 
 # Tokens that go through the model at once: a tall product, and not much to keep.
 _TOKENS = 1024
+TERMS = ("total", "direct", "later_heads", "later_mlps", "rescaling", "offset")
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,21 @@ class Offsets:
         """The largest |direct + later heads + later MLPs + rescaling − total|."""
         parts = self.direct + self.later_heads + self.later_mlps + self.rescaling
         return float(np.abs(parts - self.total).max())
+
+    def frame(self, prompts: Bool[np.ndarray, " example"]) -> pd.DataFrame:
+        """Means over these prompts, one row a component: its columns, total, the terms of it, offset and
+        self_repair."""
+        named = pd.DataFrame([each.columns() for each in self.components])
+        terms = {name: getattr(self, name)[:, prompts].mean(-1) for name in TERMS}
+        repair = repaired(terms["offset"], terms["direct"])
+        return named.assign(**terms, self_repair=repair)
+
+
+def repaired(
+    offset: Float[np.ndarray, " component"], direct: Float[np.ndarray, " component"]
+) -> Float[np.ndarray, " component"]:
+    """The offset where the component helped directly and what comes after makes up for it, else NaN."""
+    return np.where((offset > 0) & (direct < 0), offset, np.nan)
 
 
 @torch.no_grad()

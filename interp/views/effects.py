@@ -70,17 +70,14 @@ def head_map(title: str, means: np.ndarray, n_layers: int, unit: str = "") -> He
 
 
 def maps(effects: Kinds, *, note: str = "") -> Maps:
-    """Mean effects of heads as maps of layer by head, beside each other, with the prompts behind each
-    cell."""
+    """Mean effects of heads, or of groups of heads, as maps of layer by head, beside each other, with the
+    prompts behind each cell."""
     shown = []
     for title, each in effects.items():
-        n_layers = each.names["layer"].nunique()
+        n_layers, column = each.names["layer"].nunique(), str(each.names.columns[-1])
+        one = head_map(title or "all prompts", each.mean(), n_layers, each.unit)
         samples = each.values.reshape(n_layers, -1, each.task.n)
-        shown.append(
-            replace(
-                head_map(title or "all prompts", each.mean(), n_layers, each.unit), samples=samples
-            )
-        )
+        shown.append(replace(one, column_axis=column, samples=samples))
     cells = "Cells are means over prompts; tables weigh templates alike."
     return Maps(shown, note=f"{note} {cells}".strip())
 

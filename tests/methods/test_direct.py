@@ -10,7 +10,7 @@ from interp.components import Head, Neuron
 from interp.errors import UsageError
 from interp.methods.ablate import KINDS, Values, ablate
 from interp.methods.direct import readout
-from interp.methods.offsets import offsets
+from interp.methods.offsets import offsets, repaired
 from interp.metrics import logit_difference
 from interp.tasks.batches import by_length
 
@@ -97,3 +97,20 @@ def test_nothing_comes_after_the_last_mlp_but_the_norm():
 def test_a_whole_layer_cannot_be_told_from_what_reacts_to_it(model, task):
     with pytest.raises(UsageError, match="expected heads, an MLP or neurons"):
         offsets(model, task, [components.attention_layers(model)[0]], "mean")
+
+
+def test_the_table_of_offsets_has_means_over_some_prompts_and_repair_where_a_loss_is_made_up_for():
+    model = interp.load("tiny-gpt2", dtype=torch.float64)
+    task = tasks.build("ioi", model.tokenizer, n=8, seed=1)
+    split = offsets(model, task, components.heads(model)[:4], "resample")
+    some = np.arange(task.n) < 3
+    frame = split.frame(some)
+    assert list(frame) == [
+        *("layer", "head", "total", "direct", "later_heads", "later_mlps", "rescaling", "offset"),
+        "self_repair",
+    ]
+    np.testing.assert_allclose(frame["later_heads"], split.later_heads[:, some].mean(-1))
+    np.testing.assert_allclose(frame["offset"], frame["total"] - frame["direct"], atol=1e-12)
+    # A gain that goes on, a loss that gets worse and no offset at all are no repair.
+    offset, direct = np.array([1.0, 1.0, -1.0, 0.0]), np.array([-2.0, 2.0, -2.0, -2.0])
+    np.testing.assert_array_equal(repaired(offset, direct), [1.0, np.nan, np.nan, np.nan])
