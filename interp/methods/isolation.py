@@ -26,6 +26,7 @@ class Isolation:
     free: Float[Tensor, "layer pos"]
     frozen: Float[Tensor, "layer pos"]
     position: int
+    replacement: int
 
     @property
     def leak(self) -> float:
@@ -39,14 +40,22 @@ class Isolation:
 
 
 def isolation(
-    model: Transformer, tokens: Int[Tensor, "batch pos"], position: int, replacement: int
+    model: Transformer,
+    tokens: Int[Tensor, "batch pos"],
+    position: int,
+    replacement: int | None = None,
 ) -> Isolation:
-    """What changes in the stream of one prompt when the token at `position` is replaced.
+    """What changes in the residual stream of one prompt when the token at `position` is replaced: by this
+    one, or else by the nearest other token of the prompt before it, or after, or by the next of the
+    vocabulary.
 
     Raises  UsageError if there is more than one prompt, or the replacement is the token itself.
     """
     if len(tokens) != 1 or tokens.shape[1] < 2:
         raise UsageError(f"expected one prompt of at least two tokens, got {list(tokens.shape)}")
+    position %= tokens.shape[1]
+    if replacement is None:
+        replacement = _another(tokens[0].tolist(), position, model.config.d_vocab)
     if int(tokens[0, position]) == replacement:
         raise UsageError(f"position {position} already holds token {replacement}; name another")
     layers = range(model.config.n_layers)
@@ -65,8 +74,15 @@ def isolation(
     return Isolation(
         free=(free.stack("resid_post")[:, 0] - before).norm(dim=-1) / length,
         frozen=(frozen.stack("resid_post")[:, 0] - before).norm(dim=-1) / length,
-        position=position % tokens.shape[1],
+        position=position,
+        replacement=replacement,
     )
+
+
+def _another(tokens: list[int], position: int, d_vocab: int) -> int:
+    before, after = tokens[:position][::-1], tokens[position + 1 :]
+    others = [each for each in [*before, *after] if each != tokens[position]]
+    return others[0] if others else (tokens[position] + 1) % d_vocab
 
 
 def _without(change: Float[Tensor, "layer pos"], position: int) -> Tensor:
