@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -28,7 +29,9 @@ def write_comparison(first: Path, second: Path, out: Path) -> tuple[Path, str]:
     one, other = store.load(first), store.load(second)
     result = _comparison(one, other, [_below(first, out), _below(second, out)])
     names = (re.sub(r"[^A-Za-z0-9.]+", "-", name) for name in comparison.labels(one, other))
-    mark = checksum("\n".join([str(first.resolve()), str(second.resolve())]).encode())[:8]
+    # The same comparison has the same name wherever the reports lie.
+    places = [os.path.relpath(each.resolve(), out.resolve()) for each in (first, second)]
+    mark = checksum("\n".join(places).encode())[:8]
     target = (
         out / COMPARISONS / folder_name(one.experiment) / folder_name(f"{'-'.join(names)}-{mark}")
     )

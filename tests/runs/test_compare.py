@@ -1,6 +1,7 @@
 """Two runs beside each other: planted differences are found, what does not match is refused."""
 
 import json
+import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -217,3 +218,12 @@ def test_a_wrong_run_is_one_sentence_and_writes_nothing(stored, capsys, words, s
     assert said in error
     assert error.count("\n") == 1
     assert not Path("reports", "comparisons").exists()
+
+
+def test_a_comparison_has_the_same_name_wherever_its_reports_lie(stored, tmp_path):
+    reports = tmp_path / "reports"
+    moved = tmp_path / "elsewhere" / "all"
+    shutil.copytree(reports, moved)
+    runs = ["one/ioi/head_ablation", "two/ioi/head_ablation"]
+    pages = [write_comparison(*(out / run for run in runs), out)[0] for out in (reports, moved)]
+    assert pages[0].relative_to(reports) == pages[1].relative_to(moved)
