@@ -27,7 +27,8 @@ class Effects:
 
     `strata` says within which components are alike (by default their layers): what a random choice is
     matched by. `named` has the columns that name the components in tables, where they are not the
-    components' own.
+    components' own. Where effects are not `signed` (a divergence, which no edit makes less than 0), zero is
+    no null of theirs: they have no p-value against it.
 
     Units   `unit`; edited minus base run.
     Raises  UsageError for values of another shape than components and prompts, and for NaN among them.
@@ -39,6 +40,7 @@ class Effects:
     unit: str = "logits"
     strata: Int[np.ndarray, " component"] | None = None
     named: pd.DataFrame | None = None
+    signed: bool = True
 
     def __post_init__(self) -> None:
         expected = (len(self.components), self.task.n)
@@ -55,7 +57,7 @@ class Effects:
 
     def __sub__(self, other: Effects) -> Effects:
         """The effects that are left when those of the other are taken away, component by component."""
-        return replace(self, values=self.values - other.values)
+        return replace(self, values=self.values - other.values, signed=True)
 
     @cached_property
     def names(self) -> pd.DataFrame:
@@ -71,13 +73,16 @@ class Effects:
         return mean
 
     def interval(self, seed: int = 0) -> Estimate:
-        """The mean of clusters' means of every component, with its interval and p-value."""
-        return stats.mean(self.values, self.task.clusters, self.task.items, seed=seed)
+        """The mean of clusters' means of every component, with its interval and, where effects are
+        signed, its p-value."""
+        found = stats.mean(self.values, self.task.clusters, self.task.items, seed=seed)
+        return found if self.signed else replace(found, p=None)
 
     def frame(self, seed: int = 0) -> pd.DataFrame:
         """names, effect, ci_low, ci_high, p_corrected (for all rows together), and pooled where
         templates have unequally many prompts."""
-        found = stats.table(self.values, self.task.clusters, self.task.items, seed=seed)
+        task = self.task
+        found = stats.table(self.values, task.clusters, task.items, signed=self.signed, seed=seed)
         return self.beside(found.drop(columns=["p", "n"]))
 
     def beside(self, found: pd.DataFrame) -> pd.DataFrame:

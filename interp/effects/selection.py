@@ -59,7 +59,7 @@ class Selection:
         and pooled, where templates have unequally many prompts, on the held-out half of the screen."""
         chosen = self.screen.only(self.rows)
         there, half = chosen.where(self.held_out), chosen.where(self.discovery)
-        found = stats.table(there.values, there.task.clusters, seed=seed)
+        found = stats.table(there.values, there.task.clusters, signed=there.signed, seed=seed)
         found.insert(0, "discovery_effect", half.mean())
         return chosen.beside(found)
 

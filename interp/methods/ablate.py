@@ -30,7 +30,7 @@ from interp.engine import sweep
 from interp.errors import UsageError
 from interp.methods.direct import readout
 from interp.methods.means import no_means, template_means
-from interp.methods.measured import Measure, read_off_the_stream, value
+from interp.methods.measured import Measure, counts, read_off_the_stream, value
 from interp.methods.writing import change_written
 from interp.metrics import LogitDifference, Metric, logit_difference
 from interp.sites import Site
@@ -149,14 +149,13 @@ def ablate(
     """
     kinds = kinds_of(task) if kinds is None else kinds
     total, direct, clean = [], [], []
-    unit = "logits"
+    measure: Metric | None = None
     # Once for all lengths: to pack the weights takes as long as a short run.
     with packed(model, unembedding=False):
         for batch in by_length(task, model.device):
             values = Values(model, task, batch, sites_of(components, model))
             interventions = [edits_of(each, kind, values) for kind in kinds for each in components]
             measure = metric(batch)
-            unit = measure.unit
             total.append((batch, sweep(model, batch.clean, interventions, measure)))
             if read_off_the_stream(measure):
                 directly = [_direct(model, components, kind, values) for kind in kinds]
@@ -166,7 +165,7 @@ def ablate(
     def by_kind(parts: list[tuple[PromptBatch, Tensor]]) -> dict[Kind, Effects]:
         each = gathered(task, parts).reshape(len(kinds), len(components), task.n)
         return {
-            kind: Effects(one, components, task, unit)
+            kind: Effects(one, components, task, **counts(measure))
             for kind, one in zip(kinds, each, strict=True)
         }
 

@@ -26,7 +26,7 @@ from interp.edits import Edit
 from interp.effects import Effects, Selection, Test
 from interp.engine import sweep
 from interp.methods.direct import readout
-from interp.methods.measured import Measure, read_off_the_stream, value
+from interp.methods.measured import Measure, counts, read_off_the_stream, value
 from interp.methods.moves import WAYS, Bank, Direction, Moves
 from interp.methods.patch import position
 from interp.methods.writing import change_written
@@ -85,7 +85,7 @@ def on_fresh_prompts(
     batches = by_length(fresh, model.device) if at is None else aligned(fresh, model.device)
     runs = [Moves(model, batch, sites_of(components, model), direction) for batch in batches]
     bank = Bank(runs)
-    found, gaps, unit = [], [], "logits"
+    found, gaps, measure = [], [], None
     with packed(model, unembedding=False):
         for run in runs:
             where = None if at is None else [position(at, run.batch)]
@@ -93,10 +93,9 @@ def on_fresh_prompts(
             ways += [run.moved(bank, way, draw, seed) for way in WAYS for draw in range(draws)]
             interventions = [_edits(model, each, new, where) for new in ways for each in components]
             measure = metric(run.batch)
-            unit = measure.unit
             found.append((run.batch, sweep(model, run.base_tokens, interventions, measure)))
             gaps.append((run.batch, _gap(model, run, measure)[None]))
-    return _fresh(fresh, found, gaps, components, draws, unit)
+    return _fresh(fresh, found, gaps, components, draws, measure)
 
 
 def confirm(
@@ -154,13 +153,15 @@ def _fresh(
     gaps: Sequence[tuple[PromptBatch, Float[Tensor, "intervention batch"]]],
     components: Sequence[Component],
     draws: int,
-    unit: str = "logits",
+    metric: Metric | None = None,
 ) -> Fresh:
     size = len(components)
     each = gathered(fresh, found).reshape(1 + len(WAYS) * draws, size, fresh.n)
     drawn = each[1:].reshape(len(WAYS), draws, size, fresh.n).mean(1)
     gap = gathered(fresh, gaps)[0]
-    own, *others = (Effects(values, components, fresh, unit) for values in (each[0], *drawn))
+    own, *others = (
+        Effects(values, components, fresh, **counts(metric)) for values in (each[0], *drawn)
+    )
     return Fresh(own, dict(zip(WAYS.values(), others, strict=True)), gap)
 
 

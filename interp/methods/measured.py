@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -23,6 +24,11 @@ def read_off_the_stream(metric: Metric) -> bool:
     """Whether it is the logit difference at each prompt's end, the only metric with direct effects."""
     at = metric.at if type(metric) is LogitDifference else None
     return isinstance(at, int) and at == -1
+
+
+def counts(metric: Metric | None) -> dict[str, Any]:
+    """What `Effects` of this metric say of their numbers; without one they are logits."""
+    return {} if metric is None else {"unit": metric.unit, "signed": not metric.never_negative}
 
 
 @torch.no_grad()

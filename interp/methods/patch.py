@@ -29,7 +29,7 @@ from interp.edits import Edit
 from interp.effects import Effects
 from interp.engine import plan, sweep
 from interp.methods.direct import readout
-from interp.methods.measured import Measure, read_off_the_stream, value
+from interp.methods.measured import Measure, counts, read_off_the_stream, value
 from interp.methods.moves import Direction
 from interp.metrics import LogitDifference, Metric, logit_difference
 from interp.tasks import Task
@@ -119,7 +119,8 @@ def patch(
             (batch, _patched(model, batch, patches, direction, each)) for batch, each in measured
         ]
     base, source, *values = gathered(task, found)
-    effects = Effects(np.reshape(values, (-1, task.n)), list(patches), task, measured[0][1].unit)
+    values = np.reshape(values, (-1, task.n))
+    effects = Effects(values, list(patches), task, **counts(measured[0][1]))
     return Patched(effects, base, source, metric)
 
 

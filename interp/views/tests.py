@@ -17,6 +17,8 @@ def confirmed(test: Test, name: str = "confirmed") -> Table:
     """Every chosen component, estimated on the fresh prompts."""
     found = test.each
     note = f"Interval: {found.method}; p inverts it."
+    if not test.fresh.signed:
+        note = f"Interval: {found.method}; no p, since the effects cannot be negative."
     if not test.confirmation.enough:
         note = too_few(found.clusters)
     elif test.skewed:
@@ -188,7 +190,16 @@ def _words(each: Test, several: bool) -> str:
 
 
 def _lines(each: Test) -> list[str]:
-    return [_null(each), _population(each), _power(each)]
+    unsigned = (
+        f"**Zero** is no null: effects in {each.fresh.unit} are never negative, so that the verdict rests "
+        "on the rank and on the directional controls."
+    )
+    return [
+        _null(each),
+        _population(each),
+        _power(each),
+        *([] if each.fresh.signed else [unsigned]),
+    ]
 
 
 def _null(each: Test) -> str:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import interp
-from interp import tasks
+from interp import tasks, views
 from interp.effects import Effects, verdict_of
 from interp.errors import NotApplicable, UsageError
 from interp.stats.selection import random_sets
@@ -227,3 +227,27 @@ def test_a_task_that_holds_nothing_out_is_not_run(task):
     one = replace(one, source=None, whole=())
     with pytest.raises(NotApplicable):
         Effects(np.zeros((len(PARTS), one.n)), PARTS, one).select(2)
+
+
+def test_effects_that_are_never_negative_have_no_p_against_zero(task):
+    """Every component of noise is above zero here, and none is therefore found."""
+    random = np.random.default_rng(9)
+    own = np.abs(random.normal(size=(len(PARTS), 1)))
+
+    def divergence(rows, about):
+        return np.abs(own[rows] + 0.1 * random.normal(size=(len(rows), about.n)))
+
+    everything = np.arange(len(PARTS))
+    noise = Effects(divergence(everything, task), PARTS, task, "nats", signed=False)
+    assert noise.frame()["p_corrected"].isna().all()
+    assert noise.frame()["ci_low"].gt(0).all()
+    assert noise.interval().p is None
+    chosen = noise.select(6)
+    assert chosen.frame()["p_corrected"].isna().all()
+    fresh = replace(fresh_of(chosen, lambda about: divergence(chosen.rows, about)), signed=False)
+    test = chosen.test(fresh, {"elsewhere": fresh})
+    assert test.frame["p"].isna().all()
+    # Its difference from a control that does as much is zero, however far from zero both are.
+    assert test.verdict == "inconclusive"
+    assert any("Zero" in line for line in views.tests.controls([test])[0].text.splitlines())
+    assert (noise - noise).signed

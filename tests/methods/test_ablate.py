@@ -157,7 +157,7 @@ def test_any_metric_of_any_kind_is_that_of_whole_runs(model, task, metric):
             before, after = (measured(measure, each, batch.real) for each in (base, other))
             index = list(batch.indices)
             found = done.effects[halved]
-            assert found.unit == measure.unit
+            assert (found.unit, found.signed) == (measure.unit, not measure.never_negative)
             np.testing.assert_allclose(found.values[row, index], after - before, atol=1e-10)
             np.testing.assert_allclose(done.clean[index], before, atol=1e-10)
 
