@@ -13,7 +13,7 @@ from interp.metrics import Metric
 from interp.sites import Site
 from interp.transformer import Transformer
 from interp.transformer.hooks import NO_HOOKS, RunHooks
-from interp.transformer.mask import Surroundings
+from interp.transformer.surroundings import Surroundings
 
 
 @dataclass(frozen=True, eq=False)

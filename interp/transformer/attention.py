@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import torch
-from einops import rearrange
-from jaxtyping import Bool, Float
-from torch import Tensor, nn
-from torch.nn import functional
+from torch import nn
 
 from interp import sites
+from interp.transformer import fused
 from interp.transformer.config import Config
 from interp.transformer.contract import einsum
 from interp.transformer.hooks import NO_HOOKS, Hooks
 from interp.transformer.initial import initialise
+from interp.transformer.layout import reading_heads
 from interp.transformer.mask import attention_mask
 from interp.transformer.norm import Norm, at_least_float32
-from interp.transformer.project import read_heads, reading_heads, write_heads
+from interp.transformer.project import read_heads, write_heads
 from interp.transformer.rotary import Angles, first_angles, rotate
+from interp.transformer.shapes import Keys, Mask, Mixed, Queries, Resid
 
 
 class Attention(nn.Module):
@@ -50,32 +50,24 @@ class Attention(nn.Module):
 
     def forward(
         self,
-        x: Float[Tensor, "batch pos d_model"],
-        mask: Bool[Tensor, "#batch 1 query key"] | None = None,
+        x: Resid,
+        mask: Mask | None = None,
         rotary: Angles | None = None,
         hooks: Hooks = NO_HOOKS,
-    ) -> Float[Tensor, "batch pos d_model"]:
+    ) -> Resid:
         q = self.queries(x, rotary, hooks)
         k = self.keys(x, rotary, hooks)
         v = self.values(x, hooks)
         z = self.mix(q, k, v, mask, hooks)
         return hooks(sites.attn_out(self.layer), self.write(z, hooks))
 
-    def queries(
-        self,
-        x: Float[Tensor, "batch pos d_model"],
-        rotary: Angles | None = None,
-        hooks: Hooks = NO_HOOKS,
-    ) -> Float[Tensor, "batch pos head d_head"]:
+    def queries(self, x: Resid, rotary: Angles | None = None, hooks: Hooks = NO_HOOKS) -> Queries:
         """What each head looks for at every position."""
         return self.place_queries(read_heads(x, self.W_Q, self.b_Q), rotary, hooks)
 
     def place_queries(
-        self,
-        q: Float[Tensor, "batch pos head d_head"],
-        rotary: Angles | None = None,
-        hooks: Hooks = NO_HOOKS,
-    ) -> Float[Tensor, "batch pos head d_head"]:
+        self, q: Queries, rotary: Angles | None = None, hooks: Hooks = NO_HOOKS
+    ) -> Queries:
         """Queries normed and rotated, as they are compared."""
         q = hooks(sites.q(self.layer), q)
         if self.config.qk_norm:
@@ -84,21 +76,11 @@ class Attention(nn.Module):
             return q
         return hooks(sites.rot_q(self.layer), rotate(q, rotary or first_angles(self.config, q)))
 
-    def keys(
-        self,
-        x: Float[Tensor, "batch pos d_model"],
-        rotary: Angles | None = None,
-        hooks: Hooks = NO_HOOKS,
-    ) -> Float[Tensor, "batch pos kv_head d_head"]:
+    def keys(self, x: Resid, rotary: Angles | None = None, hooks: Hooks = NO_HOOKS) -> Keys:
         """What every position offers to be found by."""
         return self.place_keys(read_heads(x, self.W_K, self.b_K), rotary, hooks)
 
-    def place_keys(
-        self,
-        k: Float[Tensor, "batch pos kv_head d_head"],
-        rotary: Angles | None = None,
-        hooks: Hooks = NO_HOOKS,
-    ) -> Float[Tensor, "batch pos kv_head d_head"]:
+    def place_keys(self, k: Keys, rotary: Angles | None = None, hooks: Hooks = NO_HOOKS) -> Keys:
         """Keys normed and rotated, as they are compared."""
         k = hooks(sites.k(self.layer), k)
         if self.config.qk_norm:
@@ -107,26 +89,20 @@ class Attention(nn.Module):
             return k
         return hooks(sites.rot_k(self.layer), rotate(k, rotary or first_angles(self.config, k)))
 
-    def values(
-        self, x: Float[Tensor, "batch pos d_model"], hooks: Hooks = NO_HOOKS
-    ) -> Float[Tensor, "batch pos kv_head d_head"]:
+    def values(self, x: Resid, hooks: Hooks = NO_HOOKS) -> Keys:
         """What every position gives to whoever attends to it."""
         return hooks(sites.v(self.layer), read_heads(x, self.W_V, self.b_V))
 
     def mix(
-        self,
-        q: Float[Tensor, "batch query head d_head"],
-        k: Float[Tensor, "batch key kv_head d_head"],
-        v: Float[Tensor, "batch key kv_head d_head"],
-        mask: Bool[Tensor, "#batch 1 query key"] | None = None,
-        hooks: Hooks = NO_HOOKS,
-    ) -> Float[Tensor, "batch query head d_head"]:
+        self, q: Queries, k: Keys, v: Keys, mask: Mask | None = None, hooks: Hooks = NO_HOOKS
+    ) -> Queries:
         """z: every head's values, averaged over the keys by its pattern."""
         if mask is None:
             real = k.new_ones(1, k.shape[1], dtype=torch.bool)
             mask = attention_mask(real, self.config.causal, self.config.window(self.layer))
-        if self.training and torch.is_grad_enabled() and not self._watched(hooks):
-            return hooks(sites.z(self.layer), self._mix_fused(q, k, v, mask))
+        inside = (sites.scores(self.layer), sites.pattern(self.layer))
+        if self.training and torch.is_grad_enabled() and not any(map(hooks.wants, inside)):
+            return hooks(sites.z(self.layer), fused.mixed(q, k, v, mask, self.scale))
         groups = (self.config.n_kv_heads, self.config.group)
         scores = einsum(
             "batch query kv_head group d_head, batch key kv_head d_head"
@@ -146,48 +122,13 @@ class Attention(nn.Module):
         ).flatten(2, 3)
         return hooks(sites.z(self.layer), z)
 
-    def _watched(self, hooks: Hooks = NO_HOOKS) -> bool:
-        """Whether anybody looks at what the fused kernel never writes down."""
-        return hooks.wants(sites.scores(self.layer)) or hooks.wants(sites.pattern(self.layer))
-
-    def _mix_fused(
-        self,
-        q: Float[Tensor, "batch query head d_head"],
-        k: Float[Tensor, "batch key kv_head d_head"],
-        v: Float[Tensor, "batch key kv_head d_head"],
-        mask: Bool[Tensor, "#batch 1 query key"],
-    ) -> Float[Tensor, "batch query head d_head"]:
-        """The same z by PyTorch's fused kernel: what training uses, since it is faster and keeps no
-        pattern for the backward pass. It cannot be differentiated twice."""
-        q, k, v = (
-            rearrange(each, "batch pos head d_head -> batch head pos d_head") for each in (q, k, v)
-        )
-        # Told so, the kernel leaves out the half that a plain causal mask hides.
-        causal = torch.equal(mask[0, 0], torch.ones_like(mask[0, 0]).tril()) and len(mask) == 1
-        z = functional.scaled_dot_product_attention(
-            *(q, k, v),
-            attn_mask=None if causal else mask,
-            is_causal=causal,
-            scale=1 / self.scale,
-            enable_gqa=self.config.group > 1,
-        )
-        return rearrange(z, "batch head pos d_head -> batch pos head d_head")
-
-    def write(
-        self, z: Float[Tensor, "batch pos head d_head"], hooks: Hooks = NO_HOOKS
-    ) -> Float[Tensor, "batch pos d_model"]:
+    def write(self, z: Mixed, hooks: Hooks = NO_HOOKS) -> Resid:
         """What the layer adds to the stream: concatenating the heads and projecting is the same as
         summing what each head writes, and costs no [head d_model] per position."""
         site = sites.head_out(self.layer)
         if hooks.wants(site):
-            head_out = hooks(
-                site,
-                einsum(
-                    "batch pos head d_head, head d_head d_model -> batch pos head d_model",
-                    z,
-                    self.W_O,
-                ),
-            )
+            each = "batch pos head d_head, head d_head d_model -> batch pos head d_model"
+            head_out = hooks(site, einsum(each, z, self.W_O))
             # Gradients too have to pass through what was kept.
             if hooks.edits(site) or head_out.requires_grad:
                 return head_out.sum(-2) if self.b_O is None else head_out.sum(-2) + self.b_O

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from jaxtyping import Bool, Float
-from torch import Tensor, nn
+from torch import nn
 
 from interp import sites
 from interp.transformer.attention import Attention
@@ -12,6 +11,7 @@ from interp.transformer.hooks import NO_HOOKS, Hooks
 from interp.transformer.mlp import MLP
 from interp.transformer.norm import LayerNorm
 from interp.transformer.rotary import Angles
+from interp.transformer.shapes import Mask, Resid
 
 
 class Block(nn.Module):
@@ -32,11 +32,11 @@ class Block(nn.Module):
 
     def forward(
         self,
-        resid_pre: Float[Tensor, "batch pos d_model"],
-        mask: Bool[Tensor, "#batch 1 query key"] | None = None,
+        resid_pre: Resid,
+        mask: Mask | None = None,
         rotary: Angles | None = None,
         hooks: Hooks = NO_HOOKS,
-    ) -> Float[Tensor, "batch pos d_model"]:
+    ) -> Resid:
         layer = self.layer
         resid_pre = hooks(sites.resid_pre(layer), resid_pre)
         attn_in = self.ln1(resid_pre, hooks, sites.ln1_scale(layer), sites.ln1_normalized(layer))

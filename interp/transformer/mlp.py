@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -14,6 +13,7 @@ from interp.transformer.config import Activation, Config
 from interp.transformer.hooks import NO_HOOKS, Hooks
 from interp.transformer.initial import initialise
 from interp.transformer.project import project
+from interp.transformer.shapes import Resid
 
 ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
     "gelu": functional.gelu,
@@ -40,9 +40,7 @@ class MLP(nn.Module):
             self.b_gate = nn.Parameter(torch.empty(config.d_mlp)) if bias else None
         initialise(self, config)
 
-    def forward(
-        self, x: Float[Tensor, "batch pos d_model"], hooks: Hooks = NO_HOOKS
-    ) -> Float[Tensor, "batch pos d_model"]:
+    def forward(self, x: Resid, hooks: Hooks = NO_HOOKS) -> Resid:
         layer = self.layer
         linear = project(x, self.W_in, self.b_in)
         if self.config.gated:

@@ -18,11 +18,11 @@ from interp.transformer.block import Block
 from interp.transformer.config import Config
 from interp.transformer.embed import Embed, PosEmbed, Unembed
 from interp.transformer.hooks import NO_HOOKS, Hooks
-from interp.transformer.mask import Surroundings, surroundings
+from interp.transformer.layout import flat_in_place
 from interp.transformer.norm import LayerNorm
 from interp.transformer.origin import Origin
-from interp.transformer.project import flat_in_place
 from interp.transformer.run import run, run_with_cache, run_with_hooks
+from interp.transformer.surroundings import Surroundings, surroundings
 from interp.transformer.text import (
     Prompts,
     to_batch,

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn import functional
 
 from interp.sites import Site
+from interp.transformer import fused
 from interp.transformer.config import Config
 from interp.transformer.config import Norm as Kind
 from interp.transformer.hooks import NO_HOOKS, Hooks
@@ -45,7 +45,7 @@ class Norm(nn.Module):
         dtype, x = x.dtype, at_least_float32(x)
         watched = any(site and hooks.wants(site) for site in (scale_site, normalized_site))
         if self.training and torch.is_grad_enabled() and not watched:
-            return self._fused(x).to(dtype)
+            return fused.normed(x, self.w, self._parameters.get("b"), self.eps).to(dtype)
         if self.kind == "layernorm":
             x = x - x.mean(-1, keepdim=True)
         scale = (x.pow(2).mean(-1, keepdim=True) + self.eps).sqrt()
@@ -56,13 +56,6 @@ class Norm(nn.Module):
             x = hooks(normalized_site, x)
         x = x * self.w
         return (x + self.b if self.kind == "layernorm" else x).to(dtype)
-
-    def _fused(self, x: Float[Tensor, "*batch d_model"]) -> Float[Tensor, "*batch d_model"]:
-        """The same by PyTorch's fused kernels, which training uses: one pass instead of eight."""
-        w = self.w.to(x.dtype)
-        if self.kind == "rmsnorm":
-            return functional.rms_norm(x, w.shape, w, self.eps)
-        return functional.layer_norm(x, w.shape, w, self.b.to(x.dtype), self.eps)
 
 
 class LayerNorm(Norm):

@@ -14,7 +14,7 @@ from contextvars import ContextVar
 import torch
 from torch import Tensor, nn
 
-from interp.transformer.project import PACKED, flat_reading, flat_writing
+from interp.transformer.layout import PACKED, flat_reading, flat_writing
 
 _room: ContextVar[int | None] = ContextVar("interp_room_for_packed_weights", default=None)
 Flat = Callable[[Tensor], Tensor]

@@ -5,7 +5,8 @@ import torch
 from einops import rearrange
 from fancy_einsum import einsum
 
-from interp.transformer.project import flat_in_place, project, read_heads, write_heads
+from interp.transformer.layout import flat_in_place
+from interp.transformer.project import project, read_heads, write_heads
 
 BATCH, POS, HEAD, D_MODEL, D_HEAD, D_MLP = 5, 7, 6, 20, 8, 28
 
