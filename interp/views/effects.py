@@ -69,6 +69,15 @@ def head_map(title: str, means: np.ndarray, n_layers: int, unit: str = "") -> He
     return Heatmap(title, means.reshape(n_layers, -1), "layer", "head", unit=unit)
 
 
+def of_heads(effects: Kinds) -> dict[Any, Effects]:
+    """Of effects of several kinds of component, those of the heads."""
+    rows = {
+        title: np.flatnonzero([component.kind == "head" for component in each.components])
+        for title, each in effects.items()
+    }
+    return {title: each.only(rows[title]) for title, each in effects.items()}
+
+
 def maps(effects: Kinds, *, note: str = "") -> Maps:
     """Mean effects of heads, or of groups of heads, as maps of layer by head, beside each other, with the
     prompts behind each cell."""

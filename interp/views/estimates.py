@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 
@@ -10,7 +11,7 @@ from interp.stats import Estimate
 
 
 def frame(
-    estimates: Mapping[Hashable, Estimate], names: Sequence[str] = (), value: str = "value"
+    estimates: Mapping[Any, Estimate], names: Sequence[str] = (), value: str = "value"
 ) -> pd.DataFrame:
     """One row an estimate: what its key names, the value under this name, ci_low, ci_high and n. Of
     several `names` a key is a tuple of as many."""

@@ -29,6 +29,7 @@ class Report(report.Report):
         checks: Sequence[Check] = (),
         not_run: Sequence[NotRun] = (),
         limits: Sequence[str] = (),
+        warnings: Sequence[str] = (),
         files: Mapping[str, pd.DataFrame] | None = None,
     ) -> Report:
         """The report of one test, or of several that have to hold together: verdict, controls, the
@@ -47,5 +48,6 @@ class Report(report.Report):
             checks=checks,
             not_run=[*shown.not_run(several), *not_run],
             limits=limits,
+            warnings=warnings,
             files={**shown.files(several), **(files or {})},
         )
