@@ -46,7 +46,7 @@ LENGTH = "The length of the change of each part's weights, as a share of their l
     gated=False,
 )
 def finetune_diff(model, task, *, before: str = "", top: Components = 8, seed: int = 0) -> Report:
-    models = {"before": two_models.beginning(model, before), "after": model}
+    models = {"before": two_models.model_before(model, before), "after": model}
     everything = [*components.heads(model), *(components.mlps(model) if model.config.d_mlp else [])]
     names = pd.DataFrame({"part": map(str, everything), "layer": [it.layer for it in everything]})
 

@@ -22,7 +22,7 @@ from interp.transformer import Transformer
 from interp.weights import load
 
 
-def beginning(model: Transformer, name: str) -> Transformer:
+def model_before(model: Transformer, name: str) -> Transformer:
     """The model of this name, which training began with, as this one is loaded.
 
     Raises  UsageError if it is not named, or reads other tokens.
