@@ -42,7 +42,7 @@ LADDER = (
 )
 RANK = {room: rank for rank, row in enumerate(LADDER) for room in row}
 # What a page is drawn with; torch and models are not among it.
-REPORT_LIBRARIES = {"numpy", "pandas", "jinja2", "markupsafe", "pydantic", "plotly", "safetensors"}
+REPORT_LIBRARIES = {"numpy", "pandas", "jinja2", "markupsafe", "plotly", "safetensors"}
 AXES = {
     *("batch", "pos", "query", "key", "head", "kv_head", "group", "layer", "component", "neuron"),
     *(

@@ -119,8 +119,8 @@ def patch(
             (batch, _patched(model, batch, patches, direction, each)) for batch, each in measured
         ]
     base, source, *values = gathered(task, found)
-    values = np.reshape(values, (-1, task.n))
-    effects = Effects(values, list(patches), task, **counts(measured[0][1]))
+    moved = np.reshape(values, (-1, task.n))
+    effects = Effects(moved, list(patches), task, **counts(measured[0][1]))
     return Patched(effects, base, source, metric)
 
 

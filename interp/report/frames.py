@@ -80,6 +80,7 @@ def kinds(frame: Frame) -> dict[str, str]:
 def to_csv(frame: Frame) -> str:
     """A tidy frame as CSV text: floats exact, integers without decimals, missing empty. Text that a
     spreadsheet would compute has an apostrophe before it; `from_csv` takes it away."""
+    # pandas' own writer leaves a lone carriage return without quotes, and no reader takes that back.
     columns = [[_written(value) for value in frame[name]] for name in frame.columns]
     rows = [[cell(str(name)) for name in frame.columns], *map(list, zip(*columns, strict=True))]
     alone = len(columns) == 1
