@@ -8,7 +8,6 @@ import random
 import shutil
 import tempfile
 import time
-import traceback
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,9 +16,10 @@ from typing import TYPE_CHECKING, Any
 from interp import files
 from interp.errors import InterpError, NotApplicable, UnavailableError, UsageError
 from interp.report import Report, Text, store
-from interp.report.result import Failure, ModelFacts, Result, TaskFacts
+from interp.report.result import ModelFacts, Result, TaskFacts
 from interp.runs import naming, provenance
 from interp.runs.costs import Rehearsal
+from interp.runs.failure import failure
 from interp.runs.inputs import shown
 from interp.runs.order import Order, unless_taken
 from interp.study import declaration
@@ -34,8 +34,6 @@ if TYPE_CHECKING:
 
 PROMPTS = "prompts"
 _TRIES = 3
-# Of a failure's message and of its traceback as the page shows them.
-_LONGEST_MESSAGE, _LONGEST_TRACEBACK = 2000, 12_000
 
 
 def execute(order: Order, why_not: str = "", label: str = "", usual: bool = False) -> Result:
@@ -48,7 +46,7 @@ def execute(order: Order, why_not: str = "", label: str = "", usual: bool = Fals
     started = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     provenance.reset_peak_memory()
     clock = time.perf_counter()
-    report, failure = None, None
+    report, failed = None, None
     with watching(label or order.study.name) as watch:
         try:
             report = _report(order, why_not, watch)
@@ -60,7 +58,7 @@ def execute(order: Order, why_not: str = "", label: str = "", usual: bool = Fals
             report = _not_run(reason)
         # A study may end in any way, and each is a failed run.
         except BaseException as error:
-            failure = _failure(order, watch.doing, error)
+            failed = failure(order, watch.doing, error)
     seconds = round(time.perf_counter() - clock, 2)
     return Result(
         experiment=order.study.name,
@@ -72,9 +70,9 @@ def execute(order: Order, why_not: str = "", label: str = "", usual: bool = Fals
         settings={name: _shown(value) for name, value in order.settings.items()},
         seed=order.request.seed,
         versions=provenance.versions(),
-        status="failed" if failure else "ok",
+        status="failed" if failed else "ok",
         report=report and _complete(order, report),
-        error=failure,
+        error=failed,
         seconds=seconds,
         peak_memory_mb=provenance.peak_memory_mb(),
         started=started,
@@ -140,8 +138,8 @@ def _fill(folder: Path, order: Order, result: Result) -> Result:
             raise
         for made in folder.iterdir():
             shutil.rmtree(made) if made.is_dir() else made.unlink()
-        failure = _failure(order, "writing the report", error)
-        result = replace(result, status="failed", report=None, settings={}, error=failure)
+        failed = failure(order, "writing the report", error)
+        result = replace(result, status="failed", report=None, settings={}, error=failed)
         store.save(folder, result)
     order.key.save(folder)
     return result
@@ -200,6 +198,8 @@ def _report(order: Order, why_not: str, watch: Watch) -> Report:
             0,
             f"Run with --ungated: {order.ungated}. What follows is about a task that the model fails.",
         )
+    if order.instead:
+        notes.insert(0, one_line(f"{order.instead}.", 600))
     return replace(report, warnings=[*report.warnings, *notes])
 
 
@@ -270,31 +270,6 @@ def _seed(seed: int) -> None:
     random.seed(seed)
     numpy.random.seed(seed)
     torch.manual_seed(seed)
-
-
-def _failure(order: Order, step: str, error: BaseException) -> Failure:
-    message = _message(error)
-    if not isinstance(error, InterpError):
-        message = f"{message}\n\n{_traceback(error)}"
-    kind = type(error).__name__
-    return Failure(kind, placeless(message), step=placeless(step), resume=order.command)
-
-
-def _message(error: BaseException) -> str:
-    try:
-        text = str(error)
-    except Exception:
-        text = one_line(error)
-    return text if len(text) <= _LONGEST_MESSAGE else f"{text[:_LONGEST_MESSAGE]}…"
-
-
-def _traceback(error: BaseException) -> str:
-    """How it came to the error; of a long one both ends."""
-    lines = "".join(traceback.TracebackException.from_exception(error, limit=-30).format())
-    if len(lines) > _LONGEST_TRACEBACK:
-        half = _LONGEST_TRACEBACK // 2
-        lines = f"{lines[:half]}\n…\n{lines[-half:]}"
-    return lines
 
 
 def _model_facts(order: Order) -> ModelFacts:

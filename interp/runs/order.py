@@ -47,7 +47,8 @@ class Order:
 
     `reason` says why it runs; where it is empty, nothing changed since `unchanged_since`. The run
     goes to `target` and takes the place of the one in `replaces`. `ungated` is why the gate refuses
-    the task, where the study runs all the same.
+    the task, where the study runs all the same, and `instead` why the task is not the study's usual one,
+    where nobody asked for another.
     """
 
     study: Study
@@ -61,6 +62,7 @@ class Order:
     reason: str
     unchanged_since: str = ""
     ungated: str = ""
+    instead: str = ""
 
     @property
     def arguments(self) -> dict[str, Any]:
@@ -100,8 +102,9 @@ def order(
     settings: Mapping[str, Any],
     request: Request,
     ungated: str = "",
+    instead: str = "",
 ) -> Order:
-    """What running this study now would mean; `ungated` as in `Order`."""
+    """What running this study now would mean; `ungated` and `instead` as in `Order`."""
     mark = naming.file_mark(request.task, request.out) if task else ""
     parts = _parts(model, task, settings, request)
     # A run that the gate let through is the same with the option and without.
@@ -114,7 +117,8 @@ def order(
     target = place / (study.name if usual else f"{study.name}--{key.digest[:8]}")
     last = target if usual else _last(place, study, settings)
     reason, since = ("forced", "") if request.force else _why(last, key)
-    return Order(study, model, task, settings, request, key, target, last, reason, since, ungated)
+    said = {"unchanged_since": since, "ungated": ungated, "instead": instead}
+    return Order(study, model, task, settings, request, key, target, last, reason, **said)
 
 
 def unless_taken(order: Order) -> Order:

@@ -61,6 +61,7 @@ def run(
                 settings[study.name],
                 request,
                 choice.refusal(study, task, model) if request.ungated and task is not None else "",
+                choice.left(study, task),
             )
             for study in those
             for task in choice.tasks.get(study.name, [None])

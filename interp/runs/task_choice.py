@@ -20,10 +20,11 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class TaskChoice:
-    """Every study's tasks by the study's name, or why it has none; and what the gates said so far, by
-    the task's."""
+    """Every study's tasks by the study's name, or why it has none, and why it is not its usual one; and
+    what the gates said so far, by the task's."""
 
     tasks: dict[str, list[Task]] = field(default_factory=dict)
+    instead: dict[str, str] = field(default_factory=dict)
     without: dict[str, str] = field(default_factory=dict)
     gates: dict[str, Gate] = field(default_factory=dict)
 
@@ -34,6 +35,11 @@ class TaskChoice:
         if order.task is None or not order.study.gated or order.ungated:
             return ""
         return _refused(order.task, cast("Transformer", order.model), self.gates) or ""
+
+    def left(self, study: Study, task: Task | None) -> str:
+        """Why this task, which nobody asked for, is not the study's usual one; empty where it is."""
+        first = self.tasks.get(study.name, [None])[0]
+        return self.instead.get(study.name, "") if task is first else ""
 
     def refusal(self, study: Study, task: Task | None, model: Any) -> str:
         """Why the gate refuses this study's task; empty where it lets it through, is not asked, or has
@@ -64,12 +70,13 @@ def choose(
         else:
             gated = not request.ungated and any(study.gated for study in those)
             try:
-                task = _within_reach(usual, gated, model, request, found.gates)
+                task, why = _within_reach(usual, gated, model, request, found.gates)
             except UsageError as error:
                 if not whole or request.n is not None:
                     raise
                 found.without |= {study.name: str(error) for study in those}
                 continue
+            found.instead |= {study.name: why for study in those if why}
         found.tasks |= {study.name: [task] for study in those}
     if whole and request.task is None:
         for second in dict.fromkeys(study.also for study in studies if study.also):
@@ -103,7 +110,8 @@ def _add(
 
 def _within_reach(
     usual: str, gated: bool, model: Transformer, request: Request, gates: dict[str, Gate]
-) -> Task:
+) -> tuple[Task, str]:
+    """The usual task or another in its place, and why it is another."""
     built: Task | UsageError
     try:
         built = _build(usual, model, request)
@@ -111,16 +119,17 @@ def _within_reach(
     except UsageError as error:
         built, reason = error, str(error)
     if not reason:
-        return cast("Task", built)
+        return cast("Task", built), ""
     others = list(_others(usual, model, request))
     able = next((each for each in others if not _refused(each, model, gates)), None)
     if able is None and not isinstance(built, UsageError):
-        return built
+        return built, ""
     if able is None and not others:
         raise cast("UsageError", built)
     found, can = (able, "do") if able else (others[0], "read")
-    print(f"{usual}: {reason}\n{usual} is left for {found.name}, which it can {can}", flush=True)
-    return found
+    why = f"{usual} is left for {found.name}, which it can {can}"
+    print(f"{usual}: {reason}\n{why}", flush=True)
+    return found, f"{usual}, the usual task, is left for {found.name}: {reason}"
 
 
 def _others(usual: str, model: Transformer, request: Request) -> Iterator[Task]:

@@ -76,6 +76,7 @@ def test_a_model_that_cannot_do_the_usual_task_is_asked_one_that_it_can(place, w
         Path("reports", "books-gpt2", "gendered_pronoun", "gated", "result.json").read_text()
     )
     assert stored["verdict"] == "supported"
+    assert "ioi, the usual task, is left for gendered_pronoun: " in stored["warnings"][0]
     # A task that is named is that task.
     assert interp("run", "gated", "--model", "books-gpt2", "--task", "ioi")[0] == 0
     stored = json.loads(Path("reports", "books-gpt2", "ioi", "gated", "result.json").read_text())
