@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float, Int
 from interp import stats
 from interp.errors import UsageError
 from interp.stats import Estimate
-from interp.tasks import Task
+from interp.tasks.examples import Examples
 
 if TYPE_CHECKING:
     from interp.effects.selection import Selection
@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Effects:
-    """`values` of every component on every kept prompt of the task. A component, or whatever else a row is
-    of (a cell of a patching grid, a path), has a `columns()` that begin its row of a table.
+    """`values` of every component on every kept prompt of the task, or on other examples. A component, or
+    whatever else a row is of (a cell of a patching grid, a path), has a `columns()` that begin its row of a
+    table.
 
     `strata` says within which components are alike (by default their layers): what a random choice is
     matched by. `named` has the columns that name the components in tables, where they are not the
@@ -36,7 +37,7 @@ class Effects:
 
     values: Float[np.ndarray, "component example"]
     components: Sequence[Any]
-    task: Task
+    task: Examples[Any]
     unit: str = "logits"
     strata: Int[np.ndarray, " component"] | None = None
     named: pd.DataFrame | None = None

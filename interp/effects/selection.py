@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float, Int
 from interp import stats
 from interp.effects.effects import Effects, layers
 from interp.stats.selection import matched
-from interp.tasks import Task
+from interp.tasks.examples import Examples
 
 if TYPE_CHECKING:
     from interp.effects.test import Test
@@ -119,7 +119,7 @@ def select(effects: Effects, top: int) -> Selection:
     return Selection(effects, rows, np.sign(means), discovery)
 
 
-def on_discovery(task: Task) -> Bool[np.ndarray, " example"]:
+def on_discovery(task: Examples[Any]) -> Bool[np.ndarray, " example"]:
     """The discovery half of a screen, once it is sure that there are a held-out half and fresh prompts.
 
     Raises  NotApplicable, with the reason and the way out, if there are not.

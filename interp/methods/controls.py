@@ -33,6 +33,7 @@ from interp.methods.writing import change_written
 from interp.metrics import Metric, logit_difference
 from interp.stats.selection import matched
 from interp.tasks import Task
+from interp.tasks.base import task_of
 from interp.tasks.batches import PromptBatch, aligned, by_length, gathered
 from interp.transformer import Transformer
 from interp.transformer.packing import packed
@@ -107,7 +108,7 @@ def confirm(
     seed: int = 0,
 ) -> Test:
     """The chosen components of a screen, put to the test on its task's fresh prompts."""
-    fresh, chosen = selection.screen.task.confirmation, selection.components
+    fresh, chosen = task_of(selection.screen.task.confirmation), selection.components
     done = on_fresh_prompts(model, fresh, chosen, direction, draws=draws, seed=seed)
     return selection.test(done.effects, done.controls, seed=seed)
 

@@ -9,6 +9,7 @@ import pandas as pd
 from interp.components import Head, Slice
 from interp.methods.patch import At, Patched, n_heads_at
 from interp.sites import Site
+from interp.tasks.base import task_of
 from interp.tasks.batches import FIRST, labels
 from interp.transformer import Transformer
 
@@ -27,7 +28,8 @@ def cell_table(done: Patched) -> pd.DataFrame:
     several places."""
     effects, kept = done.effects, done.effects.task.kept
     where = {FIRST: {0}} | {
-        name: {prompt.positions[name] for prompt in kept} for name in labels(effects.task)[1:]
+        name: {prompt.positions[name] for prompt in kept}
+        for name in labels(task_of(effects.task))[1:]
     }
     frame = effects.names[["layer", "label"]]
     numbers = [min(where[name]) if len(where[name]) == 1 else pd.NA for name in frame["label"]]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from interp.errors import UsageError, nearest
+from interp.tasks.examples import Examples, Half
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
 # So many reasons, and places of each, are told; `prompts.csv` has all of them.
 _SAID = 3
-Half = Literal["discovery", "held_out"]
 # The three disjoint parts of a built-in task; a prompt of a file is of none.
 Part = Literal["", "discovery", "held_out", "confirmation"]
 Pool = Mapping[Hashable, tuple[tuple[int, ...], ...]]
@@ -73,7 +73,7 @@ class Prompt:
 
 
 @dataclass(frozen=True)
-class Task:
+class Task(Examples[Prompt]):
     """A question put to a model in prompts: all of them, the unfit ones with their reason.
 
     `bos` is the token put before every prompt, or None if the tokenizer has none to put. `shared`
@@ -90,16 +90,6 @@ class Task:
     source: BuiltIn | None = field(default=None, repr=False, compare=False)
     corruption: str = ""
     whole: tuple[Prompt, ...] = field(default=(), repr=False, compare=False)
-
-    @cached_property
-    def kept(self) -> tuple[Prompt, ...]:
-        """The prompts that run, in order."""
-        return tuple(prompt for prompt in self.prompts if prompt.kept)
-
-    @property
-    def n(self) -> int:
-        """How many prompts run."""
-        return len(self.kept)
 
     @property
     def dropped(self) -> int:
@@ -129,23 +119,6 @@ class Task:
         return "; ".join(said)
 
     @cached_property
-    def clusters(self) -> np.ndarray:
-        """For each kept prompt the number of its cluster, which statistics resample whole."""
-        import numpy as np
-
-        return np.array(_numbered([prompt.cluster for prompt in self.kept]), dtype=np.int64)
-
-    @cached_property
-    def items(self) -> np.ndarray | None:
-        """For each kept prompt the number of its item, or None if no prompt has one."""
-        import numpy as np
-
-        if not any(prompt.item for prompt in self.kept):
-            return None
-        names = [prompt.item or index for index, prompt in enumerate(self.kept)]
-        return np.array(_numbered(names), dtype=np.int64)
-
-    @cached_property
     def confirmation(self) -> Task:
         """The prompts on which components chosen on this task's are confirmed: fresh ones of a
         built-in task, those of the held-out half of a file.
@@ -165,26 +138,9 @@ class Task:
 
         return pools.pool(self)
 
-    def where(
-        self, *, half: Half | None = None, order: str | None = None, template: str | None = None
-    ) -> np.ndarray:
-        """For each kept prompt whether it is of this half, order and template."""
-        import numpy as np
-
-        return np.array(
-            [
-                (half is None or prompt.half == half)
-                and (order is None or prompt.order == order)
-                and (template is None or prompt.template == template)
-                for prompt in self.kept
-            ],
-            dtype=bool,
-        )
-
     def only(self, where: np.ndarray) -> Task:
         """The same task with those of its kept prompts for which `where` is true."""
-        some = tuple(prompt for prompt, wanted in zip(self.kept, where, strict=True) if wanted)
-        return replace(self, prompts=some, whole=self.whole or self.prompts)
+        return replace(super().only(where), whole=self.whole or self.prompts)
 
     def corrupted_by(self, name: str) -> Task:
         """The same prompts with another corruption of theirs; the task's name says so.
@@ -240,6 +196,13 @@ class Task:
         )
 
 
-def _numbered(names: Sequence[Hashable]) -> list[int]:
-    number = {name: rank for rank, name in enumerate(dict.fromkeys(names))}
-    return [number[name] for name in names]
+def task_of(examples: Examples[Any]) -> Task:
+    """The examples, if they are the prompts of a task.
+
+    Raises  UsageError for others, which have no tokens and answers to run a model on.
+    """
+    if isinstance(examples, Task):
+        return examples
+    raise UsageError(
+        f"expected the prompts of a task, got {examples.name}, which are {examples.called}"
+    )

@@ -16,7 +16,8 @@ from random import Random
 from typing import Any
 
 from interp.errors import NotApplicable, UsageError
-from interp.tasks.base import Half, Part, Prompt, Task
+from interp.tasks.base import Part, Prompt, Task
+from interp.tasks.examples import Half
 from interp.tasks.pairs import enough
 from interp.tasks.recipe import Pick, Recipe, Vocabulary, capacity, make
 

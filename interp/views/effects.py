@@ -15,6 +15,7 @@ from interp.effects import Effects, Selection
 from interp.report import Chart, Check, Heatmap, Maps, Series, Table
 from interp.stats.intervals import LEAST_CLUSTERS
 from interp.tasks import Task
+from interp.tasks.examples import Examples
 
 # What a scoring of components is called: a kind of ablation, a site, the state of the MLPs.
 Kinds = Mapping[Any, Effects]
@@ -157,7 +158,7 @@ def splits(task: Task) -> Check:
     return Check("templates in both halves of the prompts", len(shared), 0)
 
 
-def p_note(task: Task, rows: int) -> str:
+def p_note(task: Examples[Any], rows: int) -> str:
     """What a table of p-values over all prompts of the screen, corrected for so many rows, says."""
     clusters = len(np.unique(task.clusters))
     said = (

@@ -221,8 +221,8 @@ def _null(each: Test) -> str:
 def _population(each: Test) -> str:
     fresh = each.fresh.task
     said = (
-        f"**Population**: prompts like the {fresh.n} held-out ones, of {len(np.unique(fresh.clusters))} "
-        "independent groups (templates) held out from the choice"
+        f"**Population**: {fresh.called} like the {fresh.n} held-out ones, of "
+        f"{len(np.unique(fresh.clusters))} independent groups ({fresh.groups}) held out from the choice"
     )
     if fresh.items is not None:
         said += f", about {len(np.unique(fresh.items))} different items"
@@ -234,8 +234,8 @@ def _power(each: Test) -> str:
     confirmation = each.confirmation
     if not confirmation.enough:
         return (
-            f"**Power**: none; {confirmation.chosen.clusters} independent groups of prompts are too few "
-            "for an interval, so the verdict is inconclusive whatever the effect."
+            f"**Power**: none; {confirmation.chosen.clusters} independent groups of {each.fresh.task.called} are "
+            "too few for an interval, so the verdict is inconclusive whatever the effect."
         )
     least = smallest_effect(confirmation)
     return (
