@@ -56,7 +56,7 @@ class Checker:
             # Of one prompt, since an activation of all of them may be large.
             axes = edit.site.axes
             one = torch.zeros(()).expand([1, *(self._sizes[axis] for axis in axes[1:])])
-            part = one[for_prompts(replace(edit, value=Zero()), slice(0, 1))._index(one)]
+            part = one[for_prompts(replace(edit, value=Zero()), slice(0, 1)).index(one)]
             try:
                 edit.value.check((self.n_examples, *part.shape[1:]), axes)
             except UsageError as error:

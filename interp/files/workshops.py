@@ -1,0 +1,118 @@
+"""The locked folders in which files lie until they are whole."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import re
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+_WORKSHOP = re.compile(r"\.interp-[0-9a-f]{16}")
+TRIES = 3
+
+
+@contextmanager
+def opened(parent: Path) -> Iterator[Path]:
+    """A folder in `parent`, which is made where it is not there; locked, and gone afterwards."""
+    tried: list[Path] = []
+    lock = None
+    try:
+        while lock is None:
+            if len(tried) == TRIES:
+                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(parent))
+            tried.append(parent / f".interp-{secrets.token_hex(8)}")
+            lock = _open(tried[-1])
+        yield tried[-1]
+    finally:
+        for place in tried:
+            _gone(place)
+        if lock is not None:
+            os.close(lock)
+
+
+def _open(place: Path) -> int | None:
+    """Makes and locks a workshop; None if it was removed before that could be done."""
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        clear(place.parent)
+        place.mkdir()
+        lock = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    # Nobody else locks what is so young, but for the moment in which it is taken for a left-over.
+    if _locked(lock) is not False and place.exists():
+        return lock
+    os.close(lock)
+    return None
+
+
+def _gone(place: Path) -> None:
+    try:
+        shutil.rmtree(place, ignore_errors=True)
+    except KeyboardInterrupt:
+        shutil.rmtree(place, ignore_errors=True)
+        raise
+
+
+def _locked(lock: int) -> bool | None:
+    """Whether the lock was free and is now ours; None where there are no locks."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return None
+    return True
+
+
+def _clear(workshop: Path) -> None:
+    lock = os.open(workshop, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        if _locked(lock):
+            put_back(workshop / "old", workshop.parent)
+            shutil.rmtree(workshop, ignore_errors=True)
+    finally:
+        os.close(lock)
+
+
+def put_back(old: Path, parent: Path) -> None:
+    """Moves what was moved aside to its place, where nothing has taken it."""
+    if old.is_dir():
+        for name in os.listdir(old):
+            if not os.path.lexists(parent / name):
+                os.rename(old / name, parent / name)
+
+
+def clear(place: Path) -> None:
+    """Removes from a folder what killed processes left in it; what they had moved aside and not yet
+    replaced goes back to its place."""
+    with ignored():
+        for name in os.listdir(place):
+            if _WORKSHOP.fullmatch(name):
+                with ignored():
+                    _clear(place / name)
+
+
+def flush(place: Path) -> None:
+    """Has the disk hold what was written: some systems say only now that there is no room."""
+    for path in [place, *place.rglob("*")] if place.is_dir() else [place]:
+        if path.is_file():
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+
+
+@contextmanager
+def ignored() -> Iterator[None]:
+    """Inside, what the system refuses ends the block and nothing more."""
+    try:
+        yield
+    except OSError:
+        return
