@@ -19,33 +19,28 @@ Limits  What one head changes by itself. A head that copies the answer's name tu
 
 from dataclasses import replace
 
-import numpy as np
 import pandas as pd
-import torch
 
-from interp import components, sites, stats
-from interp.components import Head, Slice
+from interp import components, sites
+from interp.components import Slice
 from interp.errors import NotApplicable, UsageError
 from interp.methods import controls
 from interp.methods.patch import At, patch_groups, worst_error
-from interp.report import (
-    Chart,
-    Check,
-    Headline,
-    Maps,
-    Section,
-    Series,
-    Table,
-    Text,
-    TokenStrip,
-)
+from interp.report import Check, Headline, Section, Table
 from interp.study import Count, Heads, Report, study
 from interp.tasks.batches import labels
-from interp.views import effects, figures, tests, tolerance
+from interp.views import charts, corruptions, effects, figures, pictures, tests, tolerance
 
 # Which corruption of the task turns round which signal.
 SIGNALS = {"position": "swap", "token": "flip_swap", "both": "flip"}
 PLACES = ("S2", "END")
+WHOLE = (
+    "Answer minus wrong as the clean prompt has them: the position alone keeps the answer, the others turn "
+    "it round."
+)
+SCREENED = "The same heads on the held-out half of the screen"
+DIRECTION = "in the direction of both"
+STREAM = "resid_pre at one position from the corrupted run, all else clean."
 
 
 @study(
@@ -58,92 +53,84 @@ PLACES = ("S2", "END")
     default=False,
 )
 def position_signal(model, task, *, top: Heads = 10, draws: Count = 1, seed: int = 0) -> Report:
-    tasks = _signals(task)
-    config = model.config
-    places = [name for name in PLACES if name in labels(task)]
-    heads = components.heads(model)
-    at_end = [At(head, "END") for head in heads]
-    stream = {
-        place: [At(Slice(sites.resid_pre(layer)), place) for layer in range(config.n_layers)]
-        for place in places
+    try:
+        tasks = {name: task.corrupted_by(each) for name, each in SIGNALS.items()}
+    except UsageError as error:
+        raise NotApplicable(f"{error}; ioi has what this asks for") from None
+    heads, n_layers = components.heads(model), model.config.n_layers
+    groups = {"z": [At(head, "END") for head in heads]} | {
+        place: [At(Slice(sites.resid_pre(layer)), place) for layer in range(n_layers)]
+        for place in PLACES
+        if place in labels(task)
     }
-    done = {
-        name: patch_groups(model, each, {"z": at_end, **stream}, "noise")
-        for name, each in tasks.items()
-    }
-    signals = {name: replace(each["z"].effects, components=heads) for name, each in done.items()}
-    chosen = signals["both"].select(top)
-    held, mean = {}, {}
+    done = {name: patch_groups(model, each, groups, "noise") for name, each in tasks.items()}
+    error = max(
+        worst_error(model, tasks[name], each, "noise", seed)
+        for name, parts in done.items()
+        for each in parts.values()
+    )
+    z = {name: parts.pop("z") for name, parts in done.items()}
+    signals = {name: replace(each.effects, components=heads) for name, each in z.items()}
+    chosen, both = signals["both"].select(top), signals["both"]
+    held = {}
     for name, each in tasks.items():
         fresh = controls.on_fresh_prompts(
             model, each.confirmation, chosen.components, at="END", draws=draws, seed=seed
         )
         # Each signal alone is held against random heads in the direction that both had together.
         held[name] = replace(chosen, screen=signals[name]).test(
-            fresh.effects,
-            fresh.controls,
-            what=f"heads, {name}",
-            directed=signals["both"],
-            seed=seed,
+            fresh.effects, fresh.controls, what=f"heads, {name}", directed=both, seed=seed
         )
-        mean[name] = held[name].confirmation.chosen
-    table = _table(held, chosen)
-    most = {name: table.iloc[_most(signals[name], chosen)] for name in ("position", "token")}
+    lacking = held["both"].fresh - held["position"].fresh - held["token"].fresh
+    table = tests.beside({**held, "rest": replace(held["both"], fresh=lacking)})
+    # The one of the chosen that lowers the logit difference most where they were chosen.
+    found = {name: each.only(chosen.rows).where(chosen.discovery) for name, each in signals.items()}
+    most = {name: int(found[name].mean().argmin()) for name in ("position", "token")}
+    maps = {name: each.mean().reshape(n_layers, -1) for name, each in signals.items()}
+    axes = ("position, logits", "token, logits")
+    sides = (signals["position"], signals["token"])
+    confirmed = table.drop(columns="rest_p_corrected")
+    screened = [each.selection.frame(seed).assign(signal=name) for name, each in held.items()]
+    together = {name: each.confirmation.chosen for name, each in held.items()}
     return Report.of(
-        [held[name] for name in ("position", "token")],
-        _answer(model, most, mean, len(chosen)),
+        [held[name] for name in most],
+        answer(model, most, held, table, together),
         [
-            _whole_prompts(done, task, seed),
-            _stream(done, places, config.n_layers),
+            Section("The prompts themselves", [corruptions.whole_prompts(z, seed)], intro=WHOLE),
+            Section("Where the signals stand", corruptions.stream(done), intro=STREAM),
             Section(
                 "Every head's z at END",
                 [
-                    Maps(
-                        [
-                            effects.head_map(name, each.mean(), config.n_layers)
-                            for name, each in signals.items()
-                        ],
-                        note="Red: the answer suffers.",
-                    ),
-                    _scatter(signals, chosen),
+                    pictures.maps(maps, note="Red: the answer suffers."),
+                    charts.scatter("Token beside position", *sides, axes, chosen.rows),
                     effects.every(signals, "heads", "Every head", column="signal", seed=seed),
                 ],
             ),
             Section(
                 "The heads that matter most",
                 [
-                    Table("confirmed", table, title="The chosen heads on held-out prompts"),
-                    Table(
-                        "top_heads",
-                        _screened(signals, chosen, seed),
-                        title="The same heads on the held-out half of the screen",
-                    ),
-                    *(
-                        tests.per_prompt(held[name], f"{name}, prompt by prompt")
-                        for name in SIGNALS
-                    ),
+                    Table("confirmed", confirmed, title="The chosen heads on held-out prompts"),
+                    Table("top_heads", pd.concat(screened), title=SCREENED),
+                    *(tests.per_prompt(held[name], f"{name}, prompt by prompt") for name in held),
                 ],
             ),
         ],
         headlines=[
-            *(_headline(most[name], name) for name in most),
             *(
-                figures.headline(
-                    f"{name}, {len(chosen)} heads", each, "logits", note="in the direction of both"
-                )
-                for name, each in mean.items()
+                headline(table.iloc[row], name, held[name].labels[row])
+                for name, row in most.items()
+            ),
+            *(
+                figures.headline(f"{name}, {len(chosen)} heads", each, "logits", note=DIRECTION)
+                for name, each in together.items()
             ),
         ],
-        inputs=_inputs(model, tasks),
+        inputs=corruptions.forms(model, tasks),
         files={"confirmation_prompts": held["both"].fresh.task.frame()},
         checks=[
             Check(
                 "sweep and whole forward pass, random patches, logits",
-                max(
-                    worst_error(model, tasks[name], each, "noise", seed)
-                    for name, groups in done.items()
-                    for each in groups.values()
-                ),
+                error,
                 tolerance.logits(model, task),
             ),
             effects.splits(task),
@@ -151,130 +138,23 @@ def position_signal(model, task, *, top: Heads = 10, draws: Count = 1, seed: int
     )
 
 
-def _answer(model, most, mean, count: int) -> str:
-    position, token = most["position"], most["token"]
+def answer(model, most, held, table, together) -> str:
+    """Which head says most about either signal, and how the chosen did together."""
+    position, token = (table.iloc[row] for row in most.values())
+    first, second = (held["both"].labels[row] for row in most.values())
+    moved = {name: float(each.value) for name, each in together.items()}
     return (
-        f"In {model.name} {_head(position)} says most about the position: z at END from a prompt that turns "
+        f"In {model.name} {first} says most about the position: z at END from a prompt that turns "
         f"it round changes the logit difference by {position.position_effect:+.2f} "
-        f"({position.token_effect:+.2f} for the token). {_head(token)} says most about the token: "
-        f"{token.token_effect:+.2f} ({token.position_effect:+.2f} for the position). The {count} heads that "
-        f"matter most move it by {float(mean['position'].value):.2f} each for the position and by "
-        f"{float(mean['token'].value):.2f} for the token, the way they went for both where they were chosen."
+        f"({position.token_effect:+.2f} for the token). {second} says most about the token: "
+        f"{token.token_effect:+.2f} ({token.position_effect:+.2f} for the position). The {len(table)} heads "
+        f"that matter most move it by {moved['position']:.2f} each for the position and by "
+        f"{moved['token']:.2f} for the token, the way they went for both where they were chosen."
     )
 
 
-def _signals(task) -> dict:
-    try:
-        return {name: task.corrupted_by(corruption) for name, corruption in SIGNALS.items()}
-    except UsageError as error:
-        raise NotApplicable(f"{error}; ioi has what this asks for") from None
-
-
-def _most(signal, chosen) -> int:
-    """Which of the chosen heads lowers the logit difference most where they were chosen."""
-    return int(signal.only(chosen.rows).where(chosen.discovery).mean().argmin())
-
-
-def _headline(row: pd.Series, name: str) -> Headline:
+def headline(row, name: str, head) -> Headline:
     value, low, high = (float(row[f"{name}_{which}"]) for which in ("effect", "low", "high"))
-    ends = {} if np.isnan(low) else {"low": low, "high": high}
-    return Headline(
-        f"{_head(row)}, {name}", value, "logits", note="chosen on the discovery half", **ends
-    )
-
-
-def _inputs(model, tasks) -> list[Text | TokenStrip]:
-    """One prompt as it is and with each signal turned round."""
-    (first, *_) = tasks["both"].kept
-    words = {"clean": first.clean_tokens} | {
-        f"{name} turned round": each.kept[0].corrupted_tokens for name, each in tasks.items()
-    }
-    said = (
-        f"**{tasks['both'].n} prompts**, each in four forms. The answer here is {first.answer!r}, not "
-        f"{first.wrong!r}."
-    )
-    strips = [
-        TokenStrip(model.to_str_tokens(torch.tensor(ids)), title=title.capitalize())
-        for title, ids in words.items()
-    ]
-    return [Text(said), *strips]
-
-
-def _head(row: pd.Series) -> str:
-    return str(Head(int(row.layer), int(row["head"])))
-
-
-def _whole_prompts(done, task, seed: int) -> Section:
-    """What the model says to the prompts themselves."""
-    rows = []
-    kinds = {"clean": done["both"]["z"].base} | {
-        name: each["z"].source for name, each in done.items()
-    }
-    for name, values in kinds.items():
-        each = stats.mean(values, task.clusters, seed=seed)
-        rows.append([name, *map(float, (each.value, each.low, each.high)), each.n])
-    frame = pd.DataFrame(
-        rows, columns=["turned round", "logit_difference", "ci_low", "ci_high", "n"]
-    )
-    return Section(
-        "The prompts themselves",
-        [Table("prompts_whole", frame, title="What the model says")],
-        intro="Answer minus wrong as the clean prompt has them: the position alone keeps the answer, the "
-        "others turn it round.",
-    )
-
-
-def _stream(done, places, n_layers: int) -> Section:
-    """Where in depth each signal stands at S2 and at END."""
-    charts, frames = [], []
-    for place in places:
-        series = []
-        for name, each in done.items():
-            effect = each[place].effects.mean()
-            series.append(Series(name, range(n_layers), effect))
-            frames.append(
-                pd.DataFrame(
-                    {"label": place, "signal": name, "layer": range(n_layers), "effect": effect}
-                )
-            )
-        charts.append(Chart(f"The stream at {place}", "line", series, "layer", "logits"))
-    return Section(
-        "Where the signals stand",
-        [*charts, Table("stream", pd.concat(frames, ignore_index=True))],
-        intro="resid_pre at one position from the corrupted run, all else clean.",
-    )  # fmt: skip
-
-
-def _table(held, chosen) -> pd.DataFrame:
-    """The chosen heads on fresh prompts: each signal's effect, and what the two lack of both."""
-    found = chosen.names
-    fresh = {name: test.fresh for name, test in held.items()}
-    fresh["rest"] = fresh["both"] - fresh["position"] - fresh["token"]
-    for name, each in fresh.items():
-        frame = replace(held["both"], fresh=each).frame
-        found[f"{name}_effect"], found[f"{name}_low"], found[f"{name}_high"] = (
-            frame[column].to_numpy() for column in ("effect", "ci_low", "ci_high")
-        )
-        if name != "rest":
-            found[f"{name}_p_corrected"] = frame["p_corrected"].to_numpy()
-    return found
-
-
-def _screened(signals, chosen, seed: int) -> pd.DataFrame:
-    """The same on the held-out half of the screen, one row a head and signal."""
-    frames = [
-        replace(chosen, screen=each).frame(seed).assign(signal=name)
-        for name, each in signals.items()
-    ]
-    return pd.concat(frames, ignore_index=True)
-
-
-def _scatter(signals, chosen) -> Chart:
-    x, y = signals["position"].mean(), signals["token"].mean()
-    rest = np.setdiff1d(np.arange(len(x)), chosen.rows)
-    series = [
-        Series(name, x[rows], y[rows])
-        for name, rows in (("chosen", chosen.rows), ("others", rest))
-        if len(rows)
-    ]
-    return Chart("Token beside position", "scatter", series, "position, logits", "token, logits")
+    ends = {} if pd.isna(low) else {"low": low, "high": high}
+    note = "chosen on the discovery half"
+    return Headline(f"{head}, {name}", value, "logits", note=note, **ends)

@@ -35,6 +35,18 @@ def confirmed(test: Test, name: str = "confirmed") -> Table:
     )
 
 
+def beside(tests: Mapping[str, Test]) -> pd.DataFrame:
+    """names, and of each test of the same components NAME_effect, NAME_low, NAME_high and
+    NAME_p_corrected on its fresh prompts."""
+    first = next(iter(tests.values()))
+    columns = {
+        f"{name}_{column.removeprefix('ci_')}": test.frame[column].to_numpy()
+        for name, test in tests.items()
+        for column in ("effect", "ci_low", "ci_high", "p_corrected")
+    }
+    return first.selection.names.assign(**columns)
+
+
 def sentence(test: Test, does: str = "move it by") -> str:
     """How the chosen did together, beside their directional controls, and their rank."""
     chosen = test.confirmation.chosen
