@@ -2,29 +2,53 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from interp import lazy
 
 __version__ = "0.1.0"
-__all__ = ["components", "edits", "load", "metrics", "plan", "sites", "sweep", "tasks"]
+__all__ = [
+    "classifiers",
+    "components",
+    "edits",
+    "effects",
+    "load",
+    "methods",
+    "metrics",
+    "plan",
+    "report",
+    "sites",
+    "study",
+    "sweep",
+    "tasks",
+    "tokenizers",
+    "training",
+    "transformer",
+    "views",
+    "weights",
+]
 
 if TYPE_CHECKING:
-    from interp import components, edits, metrics, sites, tasks
+    from interp import (
+        classifiers,
+        components,
+        edits,
+        effects,
+        methods,
+        metrics,
+        report,
+        sites,
+        study,
+        tasks,
+        tokenizers,
+        training,
+        transformer,
+        views,
+        weights,
+    )
     from interp.engine.plan import plan
     from interp.engine.sweep import sweep
     from interp.weights import load
 
-# Names are imported when they are first used, so that `interp --help` needs no torch.
-_LAZY = {"load": "interp.weights", "sweep": "interp.engine", "plan": "interp.engine"}
-
-
-def __getattr__(name: str) -> Any:
-    if name in _LAZY:
-        return getattr(import_module(_LAZY[name]), name)
-    if name in __all__:
-        return import_module(f"{__name__}.{name}")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted({*__all__, "__version__"})
+_HELD = {"load": "interp.weights", "sweep": "interp.engine", "plan": "interp.engine"}
+__getattr__, __dir__ = lazy.names(__name__, _HELD, set(__all__) - set(_HELD))

@@ -11,7 +11,9 @@ from interp.errors import UsageError
 
 def test_names_of_the_package_are_listed_and_lead_to_what_they_name():
     assert {"load", "sweep", "plan", "edits", "sites", "tasks", "metrics"} <= set(dir(package))
-    for module in (package, package.tasks, package.weights):
+    assert {"ablate", "attribute", "patch", "paths"} <= set(dir(package.methods))
+    rooms = (package.methods, package.views, package.training, package.classifiers, package.study)
+    for module in (package, package.tasks, package.weights, *rooms):
         assert set(module.__all__) <= set(dir(module))
         for name in module.__all__:
             assert getattr(module, name) is not None

@@ -4,3 +4,7 @@ The clean transformer reads in one direction or both, but classifiers come in to
 rewritten; here Hugging Face's own modules run, and what is changed is changed by hooks that last for
 one call.
 """
+
+from interp import lazy
+
+__all__, __getattr__, __dir__ = lazy.every(__name__)

@@ -1,8 +1,8 @@
 """Where studies are registered, run and kept: what a file in experiments/ imports."""
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from interp import lazy
 from interp.study.declaration import experiment, study
 from interp.study.progress import meter, progress
 from interp.study.ranges import (
@@ -46,12 +46,5 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    # Statistics and tables, which the list of studies needs none of.
-    if name == "Report":
-        return import_module("interp.views.report").Report
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+# Statistics and tables, which the list of studies needs none of.
+__getattr__, __dir__ = lazy.names(__name__, {"Report": "interp.views.report"})

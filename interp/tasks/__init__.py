@@ -10,6 +10,7 @@ from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any
 
+from interp import lazy
 from interp.errors import UsageError, brief, named, nearest
 from interp.rows import KINDS
 from interp.tasks.base import Prompt, Task
@@ -46,18 +47,15 @@ _TASKS = (
     "colored_objects",
 )
 DEFAULT_N = 16
-_WITH_TORCH = {"Gate": "validity", "gate": "validity", "PromptBatch": "batches"}
-
-
-def __getattr__(name: str) -> Any:
-    # Tensors need torch, and so does the gate, which runs a model; to list the tasks does not.
-    if name in _WITH_TORCH:
-        return getattr(import_module(f"interp.tasks.{_WITH_TORCH[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+# Tensors need torch, and so does the gate, which runs a model; to list the tasks does not.
+__getattr__, __dir__ = lazy.names(
+    __name__,
+    {
+        "Gate": "interp.tasks.validity",
+        "gate": "interp.tasks.validity",
+        "PromptBatch": "interp.tasks.batches",
+    },
+)
 
 
 def names() -> dict[str, str]:

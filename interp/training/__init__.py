@@ -1,1 +1,5 @@
 """Make your own: from a text to a tokenizer and a trained model, step by step."""
+
+from interp import lazy
+
+__all__, __getattr__, __dir__ = lazy.every(__name__)

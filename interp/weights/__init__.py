@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from interp import lazy
 
 __all__ = ["Comparison", "check", "load"]
 
@@ -12,14 +13,11 @@ if TYPE_CHECKING:
     from interp.weights.loading import load
 
 # Imported when first used, so that listing the short names needs no torch.
-_LAZY = {"load": "loading", "check": "comparison", "Comparison": "comparison"}
-
-
-def __getattr__(name: str) -> Any:
-    if name in _LAZY:
-        return getattr(import_module(f"interp.weights.{_LAZY[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazy.names(
+    __name__,
+    {
+        "load": "interp.weights.loading",
+        "check": "interp.weights.comparison",
+        "Comparison": "interp.weights.comparison",
+    },
+)
