@@ -35,7 +35,7 @@ def test_sums_of_rounded_terms_lie_within_and_ten_roundings_more_do_not(dtype, t
 @pytest.mark.parametrize("dtype", FORMATS, ids=str)
 @pytest.mark.parametrize("name", [*IDENTITIES, *ON_TASKS])
 def test_what_holds_passes_in_every_format(name, dtype):
-    function, _ = STUDIES[name].load()
+    function = STUDIES[name].load()
     model = MODEL[dtype]
     task = tasks.build("ioi", model.tokenizer, n=8) if name in ON_TASKS else None
     small = {"length": 12, "sequences": 3} if name == "induction_heads" else {}

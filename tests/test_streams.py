@@ -11,7 +11,7 @@ import pytest
 from interp.cli.main import main
 from interp.streams import Stream, guarded
 
-ROOT = Path(__file__).parent.parent.parent
+ROOT = Path(__file__).parent.parent
 
 
 def shell(line, **variables):
