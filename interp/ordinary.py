@@ -6,7 +6,7 @@ import os
 import stat
 from pathlib import Path
 
-from interp.errors import UsageError, named
+from interp.errors import UnavailableError, UsageError, named, reason
 
 MB = 1 << 20
 _KINDS = {
@@ -27,6 +27,23 @@ _FORMS = {
     b"\xfe\xff": "UTF-16",
     b"%PDF": "a PDF",
 }
+
+
+def ordinary_file(path: Path, why: str = "") -> Path:
+    """This path, if an ordinary file is there.
+
+    Raises  UnavailableError for a missing one, and for a folder, a pipe or a device.
+    """
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        raise UnavailableError(f"{named(path)} is missing{why}") from None
+    except (OSError, ValueError) as error:  # a loop of links, a name that no file can have
+        raise UnavailableError(f"{named(path)} cannot be opened: {reason(error)}") from None
+    if not stat.S_ISREG(mode):
+        kind = "a folder" if stat.S_ISDIR(mode) else "a pipe or a device"
+        raise UnavailableError(f"{named(path)} must be an ordinary file, and is {kind}")
+    return path
 
 
 def data(path: Path, most: int) -> bytes:

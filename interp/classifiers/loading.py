@@ -14,9 +14,10 @@ from interp.classifiers import length, packaged, sizes
 from interp.classifiers.classifier import Classifier, label_number, labels
 from interp.classifiers.names import SHORT_NAMES, parted
 from interp.errors import UnavailableError, UsageError, brief, named, reason
+from interp.ordinary import ordinary_file
 from interp.transformer import Origin
 from interp.weights import checksum, hub
-from interp.weights.files import ordinary_file, read_json, weight_files
+from interp.weights.files import read_json, weight_files
 
 _OF_TOKENIZERS = (
     *("tokenizer", "vocab", "merges", "spiece", "spm", "sentencepiece", "special_tokens", "added"),

@@ -1,4 +1,5 @@
-"""Text to tokens and back: which BOS stands before a prompt, what a token's text is. Needs no torch."""
+"""Text to tokens and back: which BOS stands before a prompt, what a token's text is, and tokenizers of
+one's own. Needs no torch."""
 
 from interp.tokenizers.bos import CHOICES, Bos, Choice, bos_of
 from interp.tokenizers.encode import encode

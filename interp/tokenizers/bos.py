@@ -90,9 +90,16 @@ def bos_of(tokenizer: Any, choice: Choice = "auto") -> Bos:
     return Bos(choice, token, text, why, own)
 
 
-def separator(tokenizer: Any) -> int | None:
-    """The token that stands before a document in training: what `yes` puts, None if there is none."""
-    return _first(tokenizer, _own(tokenizer))
+def begin(tokenizer: Any) -> int:
+    """The token that stands before a document: what the tokenizer puts there itself, or else
+    `<|endoftext|>`, its BOS or its EOS, the first that there is.
+
+    Raises  UsageError for a tokenizer that has neither.
+    """
+    found = _first(tokenizer, _own(tokenizer))
+    if found is None:
+        raise UsageError(f"the tokenizer has no {END} and no BOS to put before a text")
+    return found
 
 
 def _trained_with(tokenizer: Any, own: tuple[int, ...]) -> tuple[int | None, str]:

@@ -12,14 +12,18 @@ import numpy as np
 
 from interp import files
 from interp.errors import UnavailableError, UsageError, named, reason
-from interp.training import bpe, corpus, letters
+from interp.ordinary import ordinary_file
+from interp.tokenizers import bpe, letters
+from interp.tokenizers.bos import begin
+from interp.tokenizers.template import begun
+from interp.training import corpus
 from interp.training.labelled import Line, Lines, checksum, prepared
 from interp.training.labelled import split as split_lines
 from interp.training.objective import NEXT_TOKEN, Label, NextToken, Objective
 from interp.training.repeats import Repeats
 from interp.training.state import AGAIN
 from interp.training.stream import Stream, split
-from interp.weights.files import ordinary_file, read_json
+from interp.weights.files import read_json
 
 _TOKENS, _TOKENIZER, _IDENTITY = "tokens.npy", "tokenizer", "data.json"
 
@@ -65,7 +69,7 @@ def from_text(
         raise UsageError(
             f"{named(kept)} is damaged: {reason(error)}; remove it and repeat the command"
         ) from None
-    stream = split(tokens, bpe.begin(tokenizer), n_ctx, seed, repeated)
+    stream = split(tokens, begin(tokenizer), n_ctx, seed, repeated)
     return _of_stream(stream, tokenizer, identity | {"repeated": repeated})
 
 
@@ -75,10 +79,10 @@ def of_texts(texts: Sequence[str], tokenizer: Any, *, n_ctx: int, seed: int) -> 
 
     Raises  UsageError for texts that are too small for the context.
     """
-    tokenizer = bpe.begun(tokenizer)
+    tokenizer = begun(tokenizer)
     identity = {"text": corpus.checksum(texts), "documents": len(texts)}
     tokens = bpe.encode(tokenizer, bpe.shuffled(texts, seed=0))
-    return _of_stream(split(tokens, bpe.begin(tokenizer), n_ctx, seed), tokenizer, identity)
+    return _of_stream(split(tokens, begin(tokenizer), n_ctx, seed), tokenizer, identity)
 
 
 def of_lines(

@@ -7,9 +7,9 @@ import math
 
 import torch
 
+from interp.tokenizers.loading import TokenizerLoader
 from interp.transformer import Config, Origin, Transformer
 from interp.transformer.initial import DEVIATION, initialise
-from interp.transformer.model import TokenizerLoader
 
 _AT_WIDTH = 768
 

@@ -17,7 +17,8 @@ from torch import Tensor
 
 from interp.errors import UsageError, brief, nearest
 from interp.rows import Row, rows
-from interp.training.bpe import begin
+from interp.tokenizers import template
+from interp.tokenizers.bos import begin
 
 _SINGLE, _PAIR, _LABEL = ("text",), ("premise", "hypothesis"), "label"
 _HELD_OUT_SHARE = 0.1
@@ -98,20 +99,13 @@ def prepared(tokenizer: Any, d_vocab: int) -> Any:
 
     Raises  UsageError for a tokenizer that has neither.
     """
-    from tokenizers.processors import TemplateProcessing
-
     # Hugging Face's library embeds padding too, and cannot build a model whose padding has no row.
     if tokenizer.pad_token is None or tokenizer.pad_token_id >= d_vocab:
         tokenizer.pad_token = tokenizer.convert_ids_to_tokens(begin(tokenizer))
     # Where it stands before a text, positions are counted from it there, and not in training.
     tokenizer.padding_side = "right"
-    if tokenizer.num_special_tokens_to_add(pair=True):
-        return tokenizer
-    number = begin(tokenizer)
-    mark = tokenizer.convert_ids_to_tokens(number)
-    tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
-        single=f"{mark} $A", pair=f"{mark} $A {mark} $B:1", special_tokens=[(mark, number)]
-    )
+    if not tokenizer.num_special_tokens_to_add(pair=True):
+        template.put(tokenizer, between=True)
     return tokenizer
 
 

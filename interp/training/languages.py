@@ -17,7 +17,8 @@ import torch
 from jaxtyping import Float
 
 from interp.errors import UsageError, nearest
-from interp.training import bpe, corpus
+from interp.tokenizers.bos import begin
+from interp.training import corpus
 from interp.training.objective import NEXT_TOKEN
 from interp.transformer import Transformer
 
@@ -92,13 +93,13 @@ def bits_per_byte(
     """What the model needs, in bits, for each byte of each block of lines: every token is read after
     those of its window, and every window begins with what stands before a document. The tokenizer's
     own count of tokens cancels out, so that models with different ones can be compared."""
-    begin, found = bpe.begin(model.tokenizer), []
+    bos, found = begin(model.tokenizer), []
     for block in blocks:
         joined = "\n".join(block)
         tokens = model.tokenizer(joined, add_special_tokens=False, verbose=False)["input_ids"]
         nats = 0.0
         for start in range(0, len(tokens), n_ctx):
-            row = torch.tensor([[begin, *tokens[start : start + n_ctx]]], device=model.device)
+            row = torch.tensor([[bos, *tokens[start : start + n_ctx]]], device=model.device)
             nats += float(NEXT_TOKEN.losses(model, row).double().sum())
         found.append(nats / math.log(2) / len(joined.encode()))
     return np.array(found)

@@ -15,8 +15,8 @@ from torch import Tensor
 
 from interp import files
 from interp.errors import UnavailableError, brief, named, reason
+from interp.ordinary import ordinary_file
 from interp.transformer import Transformer
-from interp.weights.files import ordinary_file
 
 _MOMENTS = ("exp_avg", "exp_avg_sq")
 # What to do where a training could not write something.

@@ -8,10 +8,11 @@ from torch import Tensor, nn
 
 from interp import sites
 from interp.tokenizers import Choice
+from interp.tokenizers.loading import TokenizerLoader
 from interp.transformer.config import Config
 from interp.transformer.hooks import NO_HOOKS
 from interp.transformer.initial import DEVIATION
-from interp.transformer.model import TokenizerLoader, Transformer
+from interp.transformer.model import Transformer
 from interp.transformer.origin import Origin
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, cast
 
@@ -14,6 +14,7 @@ from interp import sites
 from interp.errors import UsageError, brief
 from interp.sites import Site
 from interp.tokenizers import Bos, Choice, bos_of
+from interp.tokenizers.loading import TokenizerLoader
 from interp.transformer.block import Block
 from interp.transformer.config import Config
 from interp.transformer.embed import Embed, PosEmbed, Unembed
@@ -32,8 +33,6 @@ from interp.transformer.text import (
     to_tokens,
 )
 from interp.visible import title
-
-TokenizerLoader = Callable[[], Any]
 
 
 class Transformer(nn.Module):

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from interp import files
-from interp.weights.files import ordinary_file
+from interp.ordinary import ordinary_file
 from interp.weights.folders import cache_folder
 
 # The coarsest clocks of file systems tick every two seconds: what changes twice within a tick looks

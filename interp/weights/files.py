@@ -6,7 +6,6 @@ import json
 import os
 import pickle
 import re
-import stat
 import warnings
 import zipfile
 from collections.abc import Mapping
@@ -18,6 +17,7 @@ from torch import Tensor
 
 from interp import ordinary
 from interp.errors import UnavailableError, UsageError, brief, named, reason
+from interp.ordinary import ordinary_file
 
 SAFE, SAFE_INDEX = "model.safetensors", "model.safetensors.index.json"
 PICKLED, PICKLED_INDEX = "pytorch_model.bin", "pytorch_model.bin.index.json"
@@ -65,23 +65,6 @@ def weight_files(folder: Path) -> list[Path]:
         f"{named(folder)} holds no weights: expected {SAFE}, {SAFE_INDEX}, {PICKLED} or "
         f"{PICKLED_INDEX}"
     )
-
-
-def ordinary_file(path: Path, why: str = "") -> Path:
-    """This path, if an ordinary file is there.
-
-    Raises  UnavailableError for a missing one, and for a folder, a pipe or a device.
-    """
-    try:
-        mode = path.stat().st_mode
-    except FileNotFoundError:
-        raise UnavailableError(f"{named(path)} is missing{why}") from None
-    except (OSError, ValueError) as error:  # a loop of links, a name that no file can have
-        raise UnavailableError(f"{named(path)} cannot be opened: {reason(error)}") from None
-    if not stat.S_ISREG(mode):
-        kind = "a folder" if stat.S_ISDIR(mode) else "a pipe or a device"
-        raise UnavailableError(f"{named(path)} must be an ordinary file, and is {kind}")
-    return path
 
 
 def parts(index: Path) -> list[str]:

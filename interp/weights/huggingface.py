@@ -9,10 +9,11 @@ from typing import Any
 import torch
 
 from interp.errors import UnavailableError, UsageError, brief, named, reason
+from interp.tokenizers.loading import tokenizer_in
 from interp.transformer import Config, Origin, bounds
 from interp.weights import checksum
 from interp.weights.architectures import SHAPES
-from interp.weights.checkpoint import Checkpoint, Named, check_shapes, tokenizer_in
+from interp.weights.checkpoint import Checkpoint, Named, check_shapes
 from interp.weights.families import FAMILIES
 from interp.weights.files import open_tensors, read_json, weight_files
 from interp.weights.reader import Reader

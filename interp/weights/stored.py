@@ -16,11 +16,13 @@ import torch
 from torch import Tensor
 
 from interp.errors import InterpError, UnavailableError, UsageError, brief, named
+from interp.ordinary import ordinary_file
+from interp.tokenizers.loading import tokenizer_in, tokenizer_of
 from interp.transformer import Config, Origin, Transformer
 from interp.weights import checksum
-from interp.weights.checkpoint import Checkpoint, Named, check_shapes, tokenizer_in, tokenizer_of
+from interp.weights.checkpoint import Checkpoint, Named, check_shapes
 from interp.weights.families import FAMILIES
-from interp.weights.files import SAFE, open_tensors, ordinary_file, read_json
+from interp.weights.files import SAFE, open_tensors, read_json
 from interp.weights.reader import Reader
 
 DESCRIPTION = "interp.json"

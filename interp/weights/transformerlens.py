@@ -16,10 +16,12 @@ import torch
 from torch import Tensor
 
 from interp.errors import UnavailableError, UsageError, named
+from interp.ordinary import ordinary_file
+from interp.tokenizers.loading import tokenizer_of
 from interp.transformer import Config, Origin, RotaryScaling
 from interp.weights import checksum
-from interp.weights.checkpoint import Checkpoint, Named, check_shapes, tokenizer_of
-from interp.weights.files import open_tensors, ordinary_file, read_json
+from interp.weights.checkpoint import Checkpoint, Named, check_shapes
+from interp.weights.files import open_tensors, read_json
 from interp.weights.reader import Reader
 from interp.weights.settings import Settings
 

@@ -12,7 +12,6 @@ from transformers import AutoModelForCausalLM
 
 from interp.classifiers import loading as classifiers
 from interp.classifiers.pairs import Pair
-from interp.training import letters
 from interp.training.loop import Step
 
 ROOT = Path(__file__).parent.parent.parent
@@ -64,17 +63,6 @@ def test_the_corpus_without_data_trains_a_model_that_is_asked_what_it_has_tokens
     assert code == 2
     assert "attention without MLPs" in complaint
     assert not (place / "theirs").exists()
-
-
-@pytest.mark.parametrize("size", [3, 65, 300])
-def test_letters_are_a_token_each_and_come_out_as_they_went_in(size):
-    tokenizer = letters.tokenizer(size)
-    assert len(tokenizer) == size
-    ids = list(range(1, size))
-    text = tokenizer.decode(ids)
-    assert len(set(text)) == len(text) == size - 1
-    assert tokenizer(text)["input_ids"] == ids
-    assert tokenizer("! ")["input_ids"] == [0, 0]
 
 
 @pytest.mark.parametrize(

@@ -67,47 +67,9 @@ def test_a_missing_path_and_a_folder_without_text_are_refused(tmp_path):
             corpus.documents(path)
 
 
-@pytest.fixture(scope="module")
-def tokenizer():
-    return bpe.learn([STORY], 300)
-
-
-@pytest.mark.parametrize("text", [STORY, "naïve café 日本 🙂", "<s>\t\x07  two  spaces\r\n", "fox"])
-def test_a_learnt_tokenizer_loses_nothing(tokenizer, text):
-    assert tokenizer.decode(tokenizer(text)["input_ids"]) == text
-
-
-def test_a_learnt_tokenizer_has_the_size_asked_for_and_learns_the_words(tokenizer):
-    assert len(tokenizer) == 300
-    assert len(tokenizer(" grapes fox")["input_ids"]) == 2
-    assert tokenizer.bos_token == tokenizer.eos_token == corpus.END
-
-
-@pytest.mark.parametrize(("text", "size"), [("abc", 300), (STORY, 5000), (STORY, 256)])
-def test_a_vocabulary_that_the_text_cannot_fill_is_refused(text, size):
-    with pytest.raises(UsageError, match=f"{size}|257"):
-        bpe.learn([text], size)
-
-
-def test_every_document_follows_an_end_of_text(tokenizer):
-    tokens = bpe.encode(tokenizer, [STORY, "fox", STORY])
-    assert tokens.dtype == np.uint16
-    assert (tokens == 0).sum() == 3
-    assert tokens[0] == 0
-    assert tokenizer.decode(tokens[tokens != 0].tolist()) == STORY + "fox" + STORY
-
-
-def test_a_text_that_looks_like_the_special_token_ends_no_document(tokenizer):
+def test_a_text_that_looks_like_the_special_token_ends_no_document():
     (only,) = corpus._split("a <|endoftext| > b")
-    assert (bpe.encode(tokenizer, [only]) == 0).sum() == 1
-
-
-def test_documents_are_shuffled_and_none_is_lost():
-    texts = [str(index) for index in range(20)]
-    shuffled = bpe.shuffled(texts, seed=0)
-    assert shuffled != texts
-    assert sorted(shuffled) == sorted(texts)
-    assert bpe.shuffled(texts, seed=0) == shuffled
+    assert (bpe.encode(bpe.learn([STORY], 300), [only]) == 0).sum() == 1
 
 
 @pytest.fixture

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from interp.errors import UsageError
-from interp.tokenizers.bos import bos_of, separator
+from interp.tokenizers.bos import begin
 from interp.tokenizers.wrapped import END, wrapped
 
 # The end of a document and the bytes, of which every text can be made.
@@ -45,36 +44,6 @@ def learn(texts: Sequence[str], size: int) -> Any:
             f"tokens; ask for {got} or fewer, or give more text"
         )
     return wrapped(backend)
-
-
-def begin(tokenizer: Any) -> int:
-    """The token that stands before a document: what the tokenizer puts there itself, or else
-    `<|endoftext|>`, its BOS or its EOS, the first that there is.
-
-    Raises  UsageError for a tokenizer that has neither.
-    """
-    found = separator(tokenizer)
-    if found is None:
-        raise UsageError(f"the tokenizer has no {END} and no BOS to put before a text")
-    return found
-
-
-def begun(tokenizer: Any) -> Any:
-    """The tokenizer, saying that what `begin` names stands before a text: a copy that puts it, where
-    its files would have it that nothing or something else does.
-
-    Raises  UsageError for a tokenizer that has nothing to put.
-    """
-    from tokenizers.processors import TemplateProcessing
-
-    if bos_of(tokenizer).token == (number := begin(tokenizer)):
-        return tokenizer
-    told = copy.deepcopy(tokenizer)
-    mark = told.convert_ids_to_tokens(number)
-    told.backend_tokenizer.post_processor = TemplateProcessing(
-        single=f"{mark} $A", pair=f"{mark} $A $B:1", special_tokens=[(mark, number)]
-    )
-    return told
 
 
 def encode(tokenizer: Any, texts: Sequence[str]) -> np.ndarray:
