@@ -1,11 +1,13 @@
-"""A classifier opened up on some pairs: every way of looking, as frames of numbers over the pairs.
+"""A classifier opened up on some pairs: what tokens, heads, components and terms do, as effects on the pairs.
 
-What several ways share (places, patterns, effects of heads) is computed once, when first asked for.
+What several kinds of evidence share (places, patterns, effects of heads) is computed once, when first
+asked for.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import cached_property, wraps
 from typing import Any, ParamSpec, TypeVar
 
@@ -15,26 +17,16 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from interp import stats
-from interp.classifiers import (
-    ablate,
-    attention,
-    choice,
-    disentangled,
-    moves,
-    occlude,
-    slices,
-    stream,
-)
+from interp.classifiers import ablate, attention, disentangled, moves, occlude, slices, stream
 from interp.classifiers.classifier import Classifier, Reading, told
-from interp.classifiers.pairs import Pair, premises
+from interp.classifiers.pairs import Pair, Pairs
 from interp.classifiers.places import Places, find
 from interp.components import Component, Head
+from interp.effects import Effects, Selection, Test
 from interp.errors import InterpError, NotApplicable
 
 # Shows how far a loop over pairs is.
 Watched = Callable[[Sequence[Any], str], Iterator[Any]]
-Effects = Float[np.ndarray, "component example"]
 P = ParamSpec("P")
 T = TypeVar("T")
 # Tables of these studies spell biases out.
@@ -50,7 +42,7 @@ class Opened:
     ) -> None:
         self.classifier, self.seed, self._watched = classifier, seed, watched
         self.readings = [classifier.read(pair) for pair in chosen]
-        self.clusters = premises(chosen)
+        self.pairs = Pairs.of(chosen)
 
     @cached_property
     def places(self) -> Places:
@@ -64,12 +56,9 @@ class Opened:
         return [attention.patterns(self.classifier, reading) for reading in self.readings]
 
     @cached_property
-    def heads(self) -> pd.DataFrame:
-        """layer, head: the rows of every array over heads that can be removed."""
-        return head_names(self.places.n_layers, self.places.n_heads)
-
-    def _head(self, row: int) -> Head:
-        return Head(*divmod(int(row), self.places.n_heads))
+    def heads(self) -> list[Head]:
+        """The heads that can be removed, layer by layer."""
+        return heads_of(self.places.n_layers, self.places.n_heads)
 
     @property
     def unit(self) -> str:
@@ -110,34 +99,29 @@ class Opened:
                 ablate.ablated(self.classifier, self.places, reading, value).flatten().numpy()
                 for reading in self._watched(self.readings, f"removing heads, {kind}, on pairs")
             ]
-            found[kind] = np.stack(columns, -1)
+            found[kind] = Effects(np.stack(columns, -1), self.heads, self.pairs, self.unit)
         return found
 
     def batch_error(self) -> float:
         """How far the strongest head's effect in a batch is from that in a whole run of its own."""
-        row = int(np.abs(self.removed["zero"][:, 0]).argmax())
-        zero = torch.zeros(1, dtype=torch.float64)
-        single = ablate.alone(self.classifier, self.places, self.readings[0], self._head(row), zero)
-        return abs(single - float(self.removed["zero"][row, 0]))
+        effects = self.removed["zero"].values[:, 0]
+        row, zero = int(np.abs(effects).argmax()), torch.zeros(1, dtype=torch.float64)
+        single = ablate.alone(self.classifier, self.places, self.readings[0], self.heads[row], zero)
+        return abs(single - float(effects[row]))
 
-    def contest(self, top: int) -> choice.Contest:
-        """Heads chosen on other premises, against random ones."""
-        layers = self.heads["layer"].to_numpy()
-        return choice.contest(self.removed["mean"], layers, self.clusters, top, self.seed)
+    def test(self, top: int) -> Test:
+        """The heads that move the decision most on half of the clusters, put to the test on the other
+        half, beside as long moves of their z in other directions."""
+        screen = self.removed["mean"]
+        chosen = screen.select(min(top, len(screen)))
+        fresh = screen.only(chosen.rows).where(chosen.held_out)
+        return chosen.test(fresh, self._moved(chosen, fresh), seed=self.seed)
 
-    def trial(self, top: int) -> choice.Trial:
-        """Heads chosen on one half of the clusters, put to the test on the other."""
-
-        def controls(rows: np.ndarray, pairs: np.ndarray) -> dict[str, Effects]:
-            chosen = [self._head(row) for row in rows]
-            given = [self.readings[pair] for pair in pairs]
-            clusters = self.clusters[pairs]
-            return moves.moved(
-                self.classifier, self.places, given, clusters, self.mean, chosen, self.seed
-            )
-
-        layers = self.heads["layer"].to_numpy()
-        return choice.trial(self.removed["mean"], layers, self.clusters, top, controls, self.seed)
+    def _moved(self, chosen: Selection, fresh: Effects) -> dict[str, Effects]:
+        readings = [self.readings[pair] for pair in np.flatnonzero(chosen.held_out)]
+        given = self.classifier, self.places, readings, fresh.task.clusters, self.mean
+        found = moves.moved(*given, chosen.components, self.seed)
+        return {way: replace(fresh, values=values) for way, values in found.items()}
 
     def tokens(self) -> pd.DataFrame:
         """pair, position, token, sentence, deleted and, if anything stands for nothing, masked."""
@@ -159,25 +143,11 @@ class Opened:
     def across(self) -> tuple[Effects, float]:
         """Each head's share of attention from sentence to sentence, and that of an even spread."""
         both = list(zip(self.patterns, self.readings, strict=True))
-        looks = [attention.across(pattern, reading).flatten().numpy() for pattern, reading in both]
+        shares = [attention.across(pattern, reading).flatten().numpy() for pattern, reading in both]
         chance = np.mean([attention.chance(pattern, reading) for pattern, reading in both])
-        return np.stack(looks, -1), float(chance)
-
-    def strongest(self, looks: Effects, most: int = 6) -> tuple[np.ndarray, str, str]:
-        """The rows of the heads that count most when removed, what they do, and how that goes with
-        where heads look; of those that look across most, where heads cannot be removed."""
-        try:
-            effects = np.abs(self.removed["mean"].mean(-1))
-        except Exception:  # the views of heads say what went wrong
-            effects, which = looks.mean(-1), "look across most"
-            beside = "what these heads do is not known, since they were not removed"
-        else:
-            rank, which = stats.rank_correlation(looks.mean(-1), effects), "count most"
-            beside = (
-                f"the rank correlation with the size of its effect is {float(rank.value):.2f} "
-                f"[{float(rank.low):.2f}, {float(rank.high):.2f}]"
-            )
-        return np.argsort(-effects, kind="stable")[:most], which, beside
+        n_layers, n_heads, *_ = self.patterns[0].shape
+        heads = heads_of(n_layers, n_heads)
+        return Effects(np.stack(shares, -1), heads, self.pairs, "share of attention"), float(chance)
 
     def terms(self) -> tuple[Float[np.ndarray, "component layer head"], float, float]:
         """The mean shares of the terms in the scores, how far their sum is from the scores, and the
@@ -190,21 +160,22 @@ class Opened:
         shares = torch.stack([disentangled.shares(each) for each in found]).mean(0).numpy()
         return shares, error, largest
 
-    def without_term(self, term: str) -> tuple[Float[np.ndarray, "layer example"], np.ndarray]:
-        """What the term's absence from one layer adds, and from all layers."""
+    def without_term(self, term: str) -> tuple[Effects, Effects]:
+        """What the term's absence from each layer adds, and from all layers."""
         watched = self._watched(self.readings, f"taking {term} out, pairs")
         found = [disentangled.without(self.classifier, reading, term) for reading in watched]
         layers = np.stack([each.numpy() for each, _ in found], -1)
-        return layers, np.array([everywhere for _, everywhere in found])
+        everywhere = np.array([[each for _, each in found]])
+        named = pd.DataFrame({"term": [term]})
+        return (
+            Effects(layers, list(range(len(layers))), self.pairs, self.unit),
+            Effects(everywhere, [term], self.pairs, self.unit, named=named),
+        )
 
-    def estimate(self, effects: np.ndarray) -> stats.Estimate:
-        """Means over the pairs."""
-        return stats.mean(effects, self.clusters, seed=self.seed)
-
-    def estimates(self, names: pd.DataFrame, effects: np.ndarray, what: str) -> pd.DataFrame:
-        """names, the mean (called `what`), ci_low, ci_high."""
-        found = self.estimate(effects)
-        return names.assign(**{what: found.value}, ci_low=found.low, ci_high=found.high)
+    def estimates(self, effects: Effects, what: str = "effect") -> pd.DataFrame:
+        """The names of the components, the mean over the pairs (called `what`), ci_low, ci_high."""
+        found = effects.interval(self.seed)
+        return effects.names.assign(**{what: found.value}, ci_low=found.low, ci_high=found.high)
 
 
 def isolated(look: Callable[P, T]) -> Callable[P, T]:
@@ -228,10 +199,9 @@ def isolated(look: Callable[P, T]) -> Callable[P, T]:
     return looked
 
 
-def head_names(n_layers: int, n_heads: int) -> pd.DataFrame:
-    """layer, head of so many, one row each."""
-    every = [(layer, head) for layer in range(n_layers) for head in range(n_heads)]
-    return pd.DataFrame(every, columns=["layer", "head"])
+def heads_of(n_layers: int, n_heads: int) -> list[Head]:
+    """So many heads, layer by layer."""
+    return [Head(layer, head) for layer in range(n_layers) for head in range(n_heads)]
 
 
 def part_names(names: Sequence[Component]) -> pd.DataFrame:

@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from jaxtyping import Int
 
-from interp.errors import UsageError, nearest
+from interp.errors import NotApplicable, UsageError, nearest
 from interp.rows import Row, rows
+from interp.tasks.examples import Examples, Half
 
 BUILT_IN = Path(__file__).parent / "data" / "pairs.csv"
 REQUIRED = ("premise", "hypothesis")
@@ -24,11 +27,59 @@ OPTIONAL = ("published",)
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Two sentences, and the score that somebody published for them, where there is one."""
+    """Two sentences, and the score that somebody published for them, where there is one; `cluster` and
+    `half` are what it has among others."""
 
     premise: str
     hypothesis: str
     published: float | None = None
+    cluster: str = ""
+    half: Half = "discovery"
+    item: str = ""
+    order: str = ""
+    template: str = ""
+    kept: bool = True
+
+
+@dataclass(frozen=True)
+class Pairs(Examples[Pair]):
+    """Pairs with their clusters, of which every other one is held out."""
+
+    prompts: tuple[Pair, ...]
+    name: str = "these pairs"
+    called = "pairs"
+    groups = "clusters of pairs that share sentences"
+
+    @classmethod
+    def of(cls, chosen: Sequence[Pair]) -> Pairs:
+        """These pairs, with clusters and halves."""
+        numbered = zip(chosen, premises(chosen).tolist(), strict=True)
+        halves: tuple[Half, Half] = ("discovery", "held_out")
+        return cls(
+            tuple(replace(pair, cluster=str(at), half=halves[at % 2]) for pair, at in numbered)
+        )
+
+    @cached_property
+    def confirmation(self) -> Pairs:
+        """The pairs of the held-out half.
+
+        Raises  NotApplicable where all pairs share a sentence.
+        """
+        held_out = self.where(half="held_out")
+        if not held_out.any():
+            raise NotApplicable(
+                "heads are chosen on some premises and measured on others; one is given"
+            )
+        return self.only(held_out)
+
+    def frame(self) -> pd.DataFrame:
+        """pair (a number), premise, hypothesis and, if any is known, published."""
+        columns = ["premise", "hypothesis", "published"]
+        frame = pd.DataFrame(
+            [{name: getattr(each, name) for name in columns} for each in self.prompts]
+        )
+        frame.insert(0, "pair", range(1, len(frame) + 1))
+        return frame.dropna(axis=1, how="all")
 
 
 def pairs(path: str | Path | None = None) -> list[Pair]:

@@ -88,7 +88,8 @@ def maps(effects: Kinds, *, note: str = "") -> Maps:
         one = head_map(title or "all prompts", each.mean(), n_layers, each.unit)
         samples = each.values.reshape(n_layers, -1, each.task.n)
         shown.append(replace(one, column_axis=column, samples=samples))
-    cells = "Cells are means over prompts; tables weigh templates alike."
+    on = next(iter(effects.values())).task
+    cells = f"Cells are means over {on.called}; tables weigh {on.groups} alike."
     return Maps(shown, note=f"{note} {cells}".strip())
 
 

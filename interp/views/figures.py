@@ -25,5 +25,5 @@ def headline(
     if isnan(low) or isnan(high):
         return Headline(label, value, unit, n=estimate.n, note="; ".join(said))
     if estimate.skewness is not None and abs(float(estimate.skewness[at])) > stats.SKEWED:
-        said.append("skewed over templates: the interval may be too short")
+        said.append("skewed over clusters: the interval may be too short")
     return Headline(label, value, unit, low, high, estimate.n, "; ".join(said))

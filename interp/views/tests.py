@@ -246,8 +246,9 @@ def _power(each: Test) -> str:
     confirmation = each.confirmation
     if not confirmation.enough:
         return (
-            f"**Power**: none; {confirmation.chosen.clusters} independent groups of {each.fresh.task.called} are "
-            "too few for an interval, so the verdict is inconclusive whatever the effect."
+            f"**Power**: none; {confirmation.chosen.clusters} independent groups of "
+            f"{each.fresh.task.called} are too few for an interval, so the verdict is inconclusive "
+            "whatever the effect."
         )
     least = smallest_effect(confirmation)
     return (

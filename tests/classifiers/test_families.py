@@ -1,10 +1,8 @@
 """Every family of sequence classifiers: scores as Hugging Face's pipeline gives them, and each view
 shown or left out by itself."""
 
-import sys
 import warnings
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
@@ -18,10 +16,8 @@ from interp.classifiers.opened import Opened, isolated
 from interp.classifiers.pairs import Pair
 from interp.errors import NotApplicable, UsageError
 from interp.report import Check
-from interp.study.registry import discover
+from interp.views.pairs import KINDS
 
-STUDY = discover(Path(__file__).parent.parent.parent / "experiments").studies["pair_scoring"]
-WAYS = sys.modules[STUDY.load().__module__].WAYS
 WORDS = (
     "a man is eating an apple the woman sleeps dog runs in park . no two three people play music"
 )
@@ -187,9 +183,9 @@ def differs(model, folder):
 def shown(model):
     """The first words of the views that are shown, all of whose checks pass; the rest have reasons."""
     opened, views, reasons = Opened(model, PAIRS, lambda given, what: iter(given)), [], []
-    for name, look in WAYS.items():
+    for name, kind in KINDS.items():
         try:
-            checks = look(opened, 2).checks
+            checks = kind(opened, 2).checks
         except NotApplicable as reason:
             reasons.append(str(reason))
             continue

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from interp.classifiers import ablate, attention, choice, disentangled, occlude, slices, stream
+from interp.classifiers import ablate, attention, disentangled, occlude, slices, stream
 from interp.classifiers.norms import FrozenNorm
 from interp.classifiers.places import Place, find, read_by
 from interp.components import Head
@@ -296,21 +296,3 @@ def test_attention_across_counts_what_goes_to_the_other_sentence(opened):
     looks += sum(pattern[1, 2, query, first].sum() for query in second)
     shares = attention.across(pattern, reading)
     assert float(shares[1, 2]) == pytest.approx(float(looks) / (len(first) + len(second)))
-
-
-def test_heads_are_chosen_without_the_premise_that_they_are_measured_on():
-    layers, clusters = np.repeat([0, 1], 5), np.array([0, 0, 1, 2, 3])
-    random = np.random.default_rng(0)
-    effects = 0.01 * random.normal(size=(10, 5))
-    effects[7] = -1 + 0.1 * random.normal(size=5)
-    # Large on one premise alone: chosen where that one has a say, and of no use there.
-    effects[2, :2] = 30
-    found = choice.contest(effects, layers, clusters, top=1)
-    assert found.often.tolist() == [0, 0, 3, 0, 0, 0, 0, 1, 0, 0]
-    steady = choice.contest(np.delete(effects, 2, 0), np.delete(layers, 2), clusters, top=1)
-    assert steady.often.tolist() == [0, 0, 0, 0, 0, 0, 4, 0, 0]
-    by_premise = [effects[7][clusters == each].mean() for each in range(4)]
-    assert float(steady.chosen.value) == pytest.approx(-np.mean(by_premise))
-    assert float(steady.difference.low) > 0.5
-    with pytest.raises(NotApplicable, match="one is given"):
-        choice.contest(effects, layers, np.zeros(5, dtype=np.int64), top=1)
