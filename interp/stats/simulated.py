@@ -68,3 +68,28 @@ def most_size(shape: str, clusters: int) -> float | None:
     if shape == "normal" and clusters >= 6:
         return 0.06
     return 0.09 if shape == "lognormal" and clusters >= 12 else None
+
+
+def worst_coverage(found: pd.DataFrame) -> float:
+    """The lowest coverage where something is asked of it."""
+    return float(found["coverage"][_asked(found, least_coverage).notna()].min())
+
+
+def misses(found: pd.DataFrame) -> dict[str, float]:
+    """By name, for each shape and sizes of clusters, how far the row that does worst misses what is asked of
+    its coverage and of its size: 0 where none does."""
+    named: dict[str, float] = {}
+    short = _asked(found, least_coverage) - found["coverage"]
+    over = found["size"] - _asked(found, most_size)
+    for (shape, sizes), rows in found.groupby(["shape", "sizes"], sort=False):
+        for what, each in (("coverage below", short[rows.index]), ("size above", over[rows.index])):
+            if each.notna().any():
+                clusters = rows["clusters"].iloc[int(np.nanargmax(each))]
+                name = f"{shape}, {sizes}: {what} what is asked, at worst ({clusters} clusters)"
+                named[name] = max(float(each.max()), 0.0)
+    return named
+
+
+def _asked(found: pd.DataFrame, rule: Callable[[str, int], float | None]) -> pd.Series:
+    asked = map(rule, found["shape"], found["clusters"])
+    return pd.Series(asked, index=found.index, dtype=np.float64)

@@ -6,21 +6,18 @@ prompts, with the directional controls of each: all that its choice and its verd
 
 from __future__ import annotations
 
-import json
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from hashlib import sha256
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
-from interp import components, files
+from interp import components
 from interp.components import Component
 from interp.effects import Effects
 from interp.effects.effects import layers
-from interp.errors import NotApplicable
-from interp.stats.calibration import NOT_RUN, NULLS, PLANTED, Stored, outcomes
+from interp.stats.calibration import Stored
 from interp.tasks import Task
 
 if TYPE_CHECKING:
@@ -184,60 +181,12 @@ IDENTITIES = ("anatomy", "head_decomposition", "layernorm", "parity")
 ITSELF = ("calibration",)
 
 
-def verdict_of(study: str, model: Transformer, task: Task, seed: int, **settings: Any) -> str:
-    """What a study says of a model, whatever the gate would; NOT_RUN if it cannot be run on it."""
-    import torch
-
-    from interp.study.registry import discover
-
-    found = discover().studies[study]
-    torch.manual_seed(seed)
-    try:
-        about = None if found.task is None else task
-        return str(found.load()(model, about, seed=seed, **settings).verdict)
-    except NotApplicable:
-        return NOT_RUN
-
-
-class Kept:
-    """Counts of verdicts, saved block by block beside the sweeps of a run, so that a run that was
-    interrupted goes on where it stopped."""
-
-    BLOCK = 100
-
-    def __init__(self) -> None:
-        from interp.engine.options import current
-
-        place = current().checkpoints
-        self._file = None if place is None else place / "verdicts.json"
-        self._found: dict[str, dict[str, int]] = {}
-        if self._file is not None and self._file.is_file():
-            self._found = json.loads(self._file.read_text(encoding="utf-8"))
-
-    def counts(
-        self, study: str, what: str, stored: Stored, repeats: int, seed: int
-    ) -> Counter[str]:
-        """How often each verdict came out in so many repeats."""
-        make = (NULLS | PLANTED)[what]
-        digest = _digest(stored)
-        total = Counter[str]()
-        for first in range(0, repeats, self.BLOCK):
-            last = min(first + self.BLOCK, repeats)
-            key = f"{study} {what} {digest} {seed} {first} {last}"
-            if key not in self._found:
-                self._found[key] = dict(outcomes(make, stored, first, last, seed))
-                self._save()
-            total.update(self._found[key])
-        return total
-
-    def _save(self) -> None:
-        if self._file is not None:
-            self._file.parent.mkdir(parents=True, exist_ok=True)
-            files.write_text(self._file, json.dumps(self._found))
-
-
-def _digest(stored: Stored) -> str:
-    arrays = (stored.screen, stored.fresh, *stored.controls.values())
-    return sha256(b"".join(np.ascontiguousarray(each).tobytes() for each in arrays)).hexdigest()[
-        :16
-    ]
+def listed() -> pd.DataFrame:
+    """study, verdict and planted: how each study comes to its verdict, and what is planted for it or beside
+    which it stands."""
+    of = {name: ("chooses, ranks and confirms", each.planted) for name, each in SELECTIONS.items()}
+    of |= {name: ("the same rule", like) for name, like in SAME_RULE.items()}
+    of |= {name: ("a rule of its own", rule) for name, rule in OWN_RULE.items()}
+    of |= dict.fromkeys(IDENTITIES, ("an identity, which holds or does not", ""))
+    rows = [(name, *said) for name, said in of.items()]
+    return pd.DataFrame(rows, columns=["study", "verdict", "planted"])

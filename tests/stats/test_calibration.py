@@ -4,6 +4,7 @@ from collections import Counter
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from interp.stats import calibration, simulated
@@ -128,3 +129,21 @@ def test_simulated_coverage_is_told_for_every_shape_and_size():
     assert frame["coverage"].between(0.6, 1).all()
     normal = frame[(frame["shape"] == "normal") & (frame["clusters"] >= 6)]
     assert normal["coverage"].mean() > 0.9
+
+
+def test_what_simulated_intervals_miss_is_told_of_the_row_that_does_worst():
+    rows = [
+        ("normal", "equal", 4, 0.5, 0.9),
+        ("normal", "equal", 6, 0.90, 0.05),
+        ("normal", "equal", 8, 0.92, 0.08),
+        ("lognormal", "equal", 12, 0.95, 0.05),
+        ("sparse", "equal", 12, 0.1, 0.9),
+    ]
+    found = pd.DataFrame(rows, columns=["shape", "sizes", "clusters", "coverage", "size"])
+    assert simulated.misses(found) == {
+        "normal, equal: coverage below what is asked, at worst (6 clusters)": pytest.approx(0.03),
+        "normal, equal: size above what is asked, at worst (8 clusters)": pytest.approx(0.02),
+        "lognormal, equal: coverage below what is asked, at worst (12 clusters)": 0,
+        "lognormal, equal: size above what is asked, at worst (12 clusters)": 0,
+    }
+    assert simulated.worst_coverage(found) == 0.90
