@@ -115,14 +115,15 @@ class Effects:
         """The same, with components that count as alike whatever their layer: there is one a layer."""
         return replace(self, strata=np.zeros(len(self), dtype=np.int64))
 
-    def select(self, top: int) -> Selection:
-        """The `top` components by magnitude of their mean effect on the discovery half.
+    def select(self, top: int, *, lowering: bool = False) -> Selection:
+        """The `top` components by magnitude of their mean effect on the discovery half; of those with a
+        negative one alone, which may be fewer or none, if they have to be `lowering`.
 
         Raises  NotApplicable, with the reason and the way out, if the task cannot hold prompts out.
         """
         from interp.effects.selection import select
 
-        return select(self, top)
+        return select(self, top, lowering)
 
 
 def layers(names: pd.DataFrame) -> Int[np.ndarray, " component"]:

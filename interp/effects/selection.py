@@ -23,12 +23,13 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, eq=False)
 class Selection:
     """Rows of the screen's effects, the strongest first; `signs` are the directions of all components
-    on the discovery half, where the choice was made."""
+    on the discovery half, where the choice was made. Of `one_sided` effects all count upwards."""
 
     screen: Effects
     rows: Int[np.ndarray, " label"]
     signs: Float[np.ndarray, " component"]
     discovery: Bool[np.ndarray, " example"]
+    one_sided: bool = False
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -70,7 +71,7 @@ class Selection:
 
     def upwards(self) -> Selection:
         """The same choice, whose effects count as positive ones whichever way they went."""
-        return replace(self, signs=np.ones_like(self.signs))
+        return replace(self, signs=np.ones_like(self.signs), one_sided=True)
 
     def test(
         self,
@@ -110,12 +111,14 @@ class Selection:
         return "of any layer" if given is not None and not given.any() else "of the same layers"
 
 
-def select(effects: Effects, top: int) -> Selection:
-    """The `top` components by magnitude of their mean of clusters' means on the discovery half."""
+def select(effects: Effects, top: int, lowering: bool = False) -> Selection:
+    """As `Effects.select` says, by means of clusters' means."""
     discovery = on_discovery(effects.task)
     half = effects.where(discovery)
     means = stats.cluster_means(half.values, half.task.clusters).mean(-1)
     rows = np.argsort(-np.abs(means), kind="stable")[:top]
+    if lowering:
+        rows = np.argsort(means, kind="stable")[: min(top, int((means < 0).sum()))]
     return Selection(effects, rows, np.sign(means), discovery)
 
 

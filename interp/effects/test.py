@@ -115,6 +115,9 @@ def test(
         # What the discovery prompts say of the direction is all that is taken from them.
         values = values.copy()
         values[:, selection.discovery] = directed.values[:, selection.discovery]
+    elif selection.one_sided:
+        values = values.copy()
+        values[:, selection.discovery] = 1.0
     given = values, selection.discovery, rows, selection.strata, clusters
     ranking = rank_among_random(*given, seed=seed)
     return Test(

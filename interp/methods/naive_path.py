@@ -3,19 +3,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from interp import edits, sites
 from interp.components import Component
-from interp.methods.propagation import Mlps
+from interp.methods.paths import Paths
+from interp.methods.propagation import Mlps, needed
 from interp.methods.receivers import Receiver, query_heads, read_at
 from interp.metrics import logit_difference
-from interp.tasks.batches import PromptBatch
+from interp.tasks import Task
+from interp.tasks.batches import PromptBatch, by_length
 from interp.transformer import Run, Transformer
 
 
@@ -51,6 +54,24 @@ def naive_path(
     positions = read_at(receiver, batch)
     last = edits.patch(z, wrote, heads=heads, positions=positions)
     return _difference(batch, model.run(batch.clean, edits=[last])) - before
+
+
+@torch.no_grad()
+def worst_error(model: Transformer, task: Task, done: Sequence[Paths], seed: int) -> float:
+    """The largest |effect − whole runs with everything else frozen| of a random path of each."""
+    random, worst = np.random.default_rng(seed), 0.0
+    batch = by_length(task, model.device)[0]
+    for each in done:
+        if len(possible := each.possible):
+            row = int(random.integers(len(possible)))
+            sender, receiver = possible.components[row].sender, possible.components[row].receiver
+            new = model.run(batch.corrupted, keep=needed(model, [sender])).cache
+            naive = (
+                naive_path(model, batch, sender, receiver, new, each.mlps).double().cpu().numpy()
+            )
+            found = possible.values[row, list(batch.indices)]
+            worst = max(worst, float(np.abs(naive - found).max()))
+    return worst
 
 
 def _difference(batch: PromptBatch, run: Run) -> Float[Tensor, " batch"]:

@@ -83,6 +83,41 @@ class Offsets:
         repair = repaired(terms["offset"], terms["direct"])
         return named.assign(**terms, self_repair=repair)
 
+    def responses(
+        self, prompts: Bool[np.ndarray, " example"]
+    ) -> Float[np.ndarray, "component label"]:
+        """How much more every writer contributes directly once a component is ablated, mean over these
+        prompts; a component's own change is left out."""
+        change = (self.after - self.before)[:, :, prompts].mean(-1)
+        for row, each in enumerate(self.components):
+            change[row, [writer == each for writer in self.writers]] = 0.0
+        return change
+
+    def responders(self, prompts: Bool[np.ndarray, " example"], top: int) -> pd.DataFrame:
+        """ablated, responds, layer, head, before, after and change: of the writers that come after an
+        ablated component those whose contribution changes most."""
+        before, after = (each[:, :, prompts].mean(-1) for each in (self.before, self.after))
+        rows = []
+        for row, ablated in enumerate(self.components):
+            for column in np.argsort(-np.abs(after[row] - before[row]), kind="stable"):
+                writer = self.writers[column]
+                if _comes_after(writer, ablated):
+                    named = [str(ablated), writer.kind, writer.layer, writer.index]
+                    rows.append([*named, before[row, column], after[row, column]])
+        columns = ["ablated", "responds", "layer", "head", "before", "after"]
+        frame = pd.DataFrame(rows, columns=columns).astype({"head": "Int64"})
+        strongest = frame.groupby("ablated", sort=False).head(top).reset_index(drop=True)
+        return strongest.assign(change=strongest["after"] - strongest["before"])
+
+
+def _comes_after(writer: Component, ablated: Component) -> bool:
+    """Whether it reads what the ablated component wrote; an MLP reads the heads of its layer."""
+    one, other = (
+        (-1 if each.layer is None else each.layer, each.kind in ("mlp", "neuron"))
+        for each in (writer, ablated)
+    )
+    return one > other
+
 
 def repaired(
     offset: Float[np.ndarray, " component"], direct: Float[np.ndarray, " component"]

@@ -26,12 +26,13 @@ from torch import Tensor
 from interp import components, edits, sites
 from interp.components import Component
 from interp.edits import Edit
+from interp.effects import Effects, Selection, Test
 from interp.engine import sweep
 from interp.engine.base import Base, base_run
 from interp.engine.plan import memory_budget
 from interp.methods.changed_inputs import ChangedInputs
 from interp.methods.direct import readout
-from interp.methods.moves import Bank, Moves, Way
+from interp.methods.moves import WAYS, Bank, Moves, Way
 from interp.methods.propagation import (
     Change,
     Mlps,
@@ -48,14 +49,53 @@ from interp.transformer import Transformer
 from interp.transformer.packing import packed
 
 
+@dataclass(frozen=True, slots=True)
+class Path:
+    """From what one component writes to one input of another, spelt `L2H4 → q of L3H3`."""
+
+    sender: Component
+    receiver: Receiver
+
+    def __str__(self) -> str:
+        into = "" if self.receiver.input == "logits" else f"{self.receiver.input} of "
+        return f"{self.sender} → {into}{self.receiver}"
+
+    @property
+    def possible(self) -> bool:
+        """Whether the sender comes before the receiver."""
+        last, first = self.receiver.layer, self.sender.layer
+        return last is None or (first is not None and first < last)
+
+    def columns(self) -> dict[str, Any]:
+        """What begins its row of a table."""
+        sender = {
+            "sender_kind": self.sender.kind,
+            "layer": self.sender.layer,
+            "head": self.sender.index,
+        }
+        return {"receiver": str(self.receiver), "input": self.receiver.input, **sender}
+
+
 @dataclass(frozen=True)
 class Paths:
-    """The effect of every path on every kept prompt; 0 where a sender comes after its receiver."""
+    """The effect of every path on every kept prompt, receiver by receiver; 0 where a sender comes after
+    its receiver. Alike are paths into one receiver from senders of one layer."""
 
     receivers: tuple[Receiver, ...]
     senders: tuple[Component, ...]
     mlps: Mlps
-    effects: Float[np.ndarray, "label component example"]
+    effects: Effects
+
+    def into(self, receiver: Receiver) -> Effects:
+        """Every sender's path into this one."""
+        first = self.receivers.index(receiver) * len(self.senders)
+        return self.effects.only(slice(first, first + len(self.senders)))
+
+    @property
+    def possible(self) -> Effects:
+        """The paths whose sender comes before their receiver."""
+        rows = [row for row, path in enumerate(self.effects.components) if path.possible]
+        return self.effects.only(np.array(rows, dtype=np.int64))
 
 
 def all_senders(model: Transformer) -> list[Component]:
@@ -92,8 +132,29 @@ def paths(
             new = run.other if way is None else run.moved(bank, way, 0, seed)
             effects = batch_paths(model, batch, senders, receivers, new, mlps)
             found.append((batch, effects.flatten(0, 1)))
-    shape = (len(receivers), len(senders), task.n)
-    return Paths(tuple(receivers), tuple(senders), mlps, gathered(task, found).reshape(shape))
+    every = [Path(sender, receiver) for receiver in receivers for sender in senders]
+    layers = np.array([-1 if each.layer is None else each.layer for each in senders])
+    apart = np.arange(len(receivers))[:, None] * (2 + layers.max())
+    labelled = Effects(gathered(task, found), every, task, strata=(apart + layers).ravel())
+    return Paths(tuple(receivers), tuple(senders), mlps, labelled)
+
+
+def confirm(
+    model: Transformer, chosen: Selection, what: str, mlps: Mlps = "recomputed", seed: int = 0
+) -> Test:
+    """The chosen paths of a screen, called `what`, put to the test on its task's fresh prompts, beside
+    senders that are moved as far in other directions."""
+    fresh, picked = chosen.screen.task.confirmation, chosen.components
+    senders = list(dict.fromkeys(each.sender for each in picked))
+    receivers = list(dict.fromkeys(each.receiver for each in picked))
+
+    def measured(way: Way | None = None) -> Effects:
+        effects = paths(model, fresh, senders, receivers, mlps, way, seed).effects
+        return effects.only([effects.components.index(each) for each in picked])
+
+    controls = {name: measured(way) for way, name in WAYS.items()}
+    within = "of the same layers and receivers"
+    return chosen.test(measured(), controls, what=what, matched=within, seed=seed)
 
 
 @torch.no_grad()

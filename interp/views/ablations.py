@@ -54,7 +54,7 @@ def checks(model: Transformer, task: Task, done: Ablation, seed: int) -> list[Ch
     """That the sweep equals whole forward passes, and that no template chose and was measured."""
     error = worst_error(model, task, done, seed)
     name = "sweep and whole forward pass, random parts, logits"
-    return [Check(name, error, tolerance.logits(model, task)), effects.splits(task)]
+    return [tolerance.at_logits(name, error, model, task), effects.splits(task)]
 
 
 def mean_note(task: Task) -> str:

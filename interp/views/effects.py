@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations
 from typing import Any
@@ -19,37 +19,44 @@ from interp.tasks.examples import Examples
 
 # What a scoring of components is called: a kind of ablation, a site, the state of the MLPs.
 Kinds = Mapping[Any, Effects]
+# The same where a name may come again.
+Pairs = Kinds | Sequence[tuple[Any, Effects]]
 
 
 def every(
-    effects: Effects | Kinds, name: str, title: str = "", *, column: str = "ablation", seed: int = 0
+    effects: Effects | Pairs, name: str, title: str = "", *, column: str = "ablation", seed: int = 0
 ) -> Table:
     """Every component over all kept prompts; of several kinds one below the other, in a `column`."""
-    rows = len(effects) if isinstance(effects, Effects) else len(next(iter(effects.values())))
-    some = effects if isinstance(effects, Effects) else next(iter(effects.values()))
+    several = [each for _, each in _pairs(effects)]
     frame = stacked(effects, column, lambda each: each.frame(seed))
-    return Table(name, frame, title=title, note=p_note(some.task, rows))
+    return Table(name, frame, title=title, note=p_note(several[0].task, *map(len, several)))
 
 
 def by_variant(
-    effects: Effects | Kinds, name: str, title: str = "", *, column: str = "ablation", seed: int = 0
+    effects: Effects | Pairs, name: str, title: str = "", *, column: str = "ablation", seed: int = 0
 ) -> Table:
     """names, order, effect, ci_low, ci_high, n: the prompts of every variant by themselves."""
     return Table(name, stacked(effects, column, lambda each: _by_variant(each, seed)), title=title)
 
 
 def stacked(
-    effects: Effects | Kinds, column: str, frame: Callable[[Effects], pd.DataFrame]
+    effects: Effects | Pairs, column: str, frame: Callable[[Effects], pd.DataFrame]
 ) -> pd.DataFrame:
     """The frames of every kind one below the other, the kind in a column after the names."""
     if isinstance(effects, Effects):
         return frame(effects)
     frames = []
-    for kind, each in effects.items():
+    for kind, each in _pairs(effects):
         one = frame(each)
         one.insert(len(each.names.columns), column, kind)
         frames.append(one)
     return pd.concat(frames, ignore_index=True)
+
+
+def _pairs(effects: Effects | Pairs) -> Sequence[tuple[Any, Effects]]:
+    if isinstance(effects, Effects):
+        return [("", effects)]
+    return list(effects.items()) if isinstance(effects, Mapping) else effects
 
 
 def _by_variant(effects: Effects, seed: int) -> pd.DataFrame:
@@ -159,12 +166,14 @@ def splits(task: Task) -> Check:
     return Check("templates in both halves of the prompts", len(shared), 0)
 
 
-def p_note(task: Examples[Any], rows: int) -> str:
-    """What a table of p-values over all prompts of the screen, corrected for so many rows, says."""
+def p_note(task: Examples[Any], *rows: int) -> str:
+    """What a table of p-values over all prompts of the screen, corrected for so many rows, says; for each
+    of these numbers of rows where they are of several families."""
     clusters = len(np.unique(task.clusters))
+    together = " or ".join(map(str, dict.fromkeys(rows)))
     said = (
         f"Means of {clusters} templates' means; p inverts the interval, p_corrected is for "
-        f"{rows} rows together"
+        f"{together} rows together"
     )
     if clusters < LEAST_CLUSTERS:
         return f"{said}. So few templates make long intervals: more prompts (--n) help."

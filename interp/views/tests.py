@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -61,6 +62,12 @@ def sentence(test: Test, does: str = "move it by") -> str:
     if test.ranking.ran:
         said += f". Among random sets {test.matched} they rank p = {test.ranking.p:.2g}"
     return said + "."
+
+
+def listed(several: Sequence[Any]) -> str:
+    """These as people say them: `L9H9, L9H6 and L10H0`."""
+    *others, last = map(str, several)
+    return f"{', '.join(others)} and {last}" if others else last
 
 
 def headlines(test: Test) -> list[Headline]:

@@ -57,6 +57,11 @@ def logits(model: Transformer, task: Task) -> float:
     return through(model, float(prompts.run(model).logits.abs().max()))
 
 
+def at_logits(name: str, error: float, model: Transformer, task: Task) -> Check:
+    """The check of an error that was measured at these logits."""
+    return Check(name, error, logits(model, task))
+
+
 def control(
     name: str, value: float, tolerance: float, dtype: torch.dtype, note: str = ""
 ) -> Check | NotRun:

@@ -72,6 +72,28 @@ def planted(random, task, rows, size):
     return Effects(values, PARTS, task)
 
 
+def test_only_lowering_components_are_chosen_where_they_have_to_be(task):
+    values = np.zeros((len(PARTS), task.n))
+    values[[3, 5, 9]] = [[2.0], [-1.0], [-3.0]]
+    effects = Effects(values, PARTS, task)
+    assert effects.select(10, lowering=True).rows.tolist() == [9, 5]
+    assert effects.select(1, lowering=True).rows.tolist() == [9]
+    assert not len(effects.only([3]).select(1, lowering=True))
+
+
+def test_one_sided_effects_are_ranked_upwards_whatever_they_were_on_the_discovery_half(task):
+    random = np.random.default_rng(4)
+    both = screen(random, task)
+    chosen = replace(both.select(3), screen=screen(random, task)).upwards()
+    fresh = fresh_of(chosen, lambda task: noise(random, 3, task))
+    ones = replace(both, values=np.ones_like(both.values))
+    same = replace(chosen, one_sided=False).test(fresh, {"elsewhere": fresh}, directed=ones)
+    found = chosen.test(fresh, {"elsewhere": fresh})
+    assert (found.ranking.p, found.at_random) == (same.ranking.p, same.at_random)
+    held_out = chosen.screen.where(chosen.held_out).only(chosen.rows)
+    assert found.ranking.value == pytest.approx(held_out.interval().value.mean())
+
+
 def test_the_strongest_of_the_discovery_half_are_chosen_and_nothing_else(task):
     values = np.zeros((len(PARTS), task.n))
     discovery = task.where(half="discovery")

@@ -10,7 +10,9 @@ import interp
 from interp import components, edits, sites, tasks
 from interp.components import MLP, AttentionLayer, Embedding, Head, KVHead, Logits, together
 from interp.errors import UsageError
-from interp.methods.paths import all_senders, batch_paths, paths
+from interp.methods.moves import WAYS
+from interp.methods.naive_path import worst_error
+from interp.methods.paths import Path, all_senders, batch_paths, confirm, paths
 from interp.methods.receivers import Receiver
 from interp.metrics import logit_difference
 from interp.tasks import batches
@@ -160,8 +162,9 @@ def test_a_sender_that_comes_after_reaches_nothing(model, task):
     receivers = [Receiver(Head(last, 0), which) for which in ("q", "k", "v")]
     late = [part for part in all_senders(model) if part.layer == last]
     done = paths(model, task, late, receivers)
-    assert not done.effects.any()
-    assert done.effects.shape == (3, len(late), task.n)
+    assert not done.effects.values.any()
+    assert done.effects.values.shape == (3 * len(late), task.n)
+    assert not len(done.possible)
 
 
 def test_paths_of_all_prompts_come_in_the_tasks_order(model, task):
@@ -171,7 +174,8 @@ def test_paths_of_all_prompts_come_in_the_tasks_order(model, task):
     for batch in by_length(task, model.device):
         new = model.run(batch.corrupted, keep="all").cache
         each = batch_paths(model, batch, senders, receivers, new, "recomputed")
-        np.testing.assert_allclose(done.effects[..., list(batch.indices)], each, atol=1e-12)
+        found = done.effects.values[:, list(batch.indices)]
+        np.testing.assert_allclose(found, each.flatten(0, 1), atol=1e-12)
 
 
 def test_memory_cuts_senders_into_batches_and_changes_nothing(model, batch):
@@ -193,9 +197,10 @@ def test_memory_cuts_senders_into_batches_and_changes_nothing(model, batch):
 def test_a_control_moves_senders_as_far_in_other_directions(model, task):
     senders = components.heads(model)
     ends = [Receiver(Logits(), "logits")]
-    plain = paths(model, task, senders, ends, "frozen").effects
+    plain = paths(model, task, senders, ends, "frozen").effects.values
     one, again, other = (
-        paths(model, task, senders, ends, "frozen", "random", seed).effects for seed in (1, 1, 2)
+        paths(model, task, senders, ends, "frozen", "random", seed).effects.values
+        for seed in (1, 1, 2)
     )
     assert np.array_equal(one, again)
     assert not np.allclose(one, other)
@@ -211,9 +216,55 @@ def test_a_controls_directions_do_not_depend_on_which_prompts_run_together(
         return [batches._batch(task, [index], device) for index in range(task.n)]
 
     arguments = (model, task, components.heads(model)[:2], [Receiver(Logits(), "logits")], "frozen")
-    batched = paths(*arguments, way="random", seed=1).effects
+    batched = paths(*arguments, way="random", seed=1).effects.values
     monkeypatch.setattr("interp.methods.paths.by_length", alone)
-    np.testing.assert_allclose(paths(*arguments, way="random", seed=1).effects, batched, atol=1e-12)
+    found = paths(*arguments, way="random", seed=1).effects.values
+    np.testing.assert_allclose(found, batched, atol=1e-12)
+
+
+def test_effects_of_paths_know_sender_receiver_and_which_are_alike(model, task):
+    senders = [Head(0, 0), Head(0, 1), Head(1, 0)]
+    into_q, logits = Receiver(Head(1, 1), "q", "END"), Receiver(Logits(), "logits")
+    done = paths(model, task, senders, [into_q, logits])
+    assert list(map(str, done.effects.components)) == [
+        *("L0H0 → q of L1H1", "L0H1 → q of L1H1", "L1H0 → q of L1H1"),
+        *("L0H0 → logits", "L0H1 → logits", "L1H0 → logits"),
+    ]
+    assert done.possible.components == [
+        Path(senders[0], into_q),
+        Path(senders[1], into_q),
+        *(Path(each, logits) for each in senders),
+    ]
+    _, alike = np.unique(done.effects.strata, return_inverse=True)
+    assert alike.tolist() == [0, 0, 1, 2, 2, 3]
+    assert dict(Path(MLP(0), into_q).columns()) == {
+        **{"receiver": "L1H1", "input": "q", "sender_kind": "mlp"},
+        **{"layer": 0, "head": None},
+    }
+    np.testing.assert_array_equal(done.into(logits).values, done.effects.values[3:])
+
+
+def test_the_worst_error_of_paths_is_small_and_sees_a_wrong_effect(model, task):
+    ends = [Receiver(Head(model.config.n_layers - 1, 0), "v", "END")]
+    done = paths(model, task, [Head(0, 0)], ends, "frozen")
+    assert worst_error(model, task, [done, done], seed=0) < 1e-10
+    done.effects.values[:] += 0.5
+    assert worst_error(model, task, [done], seed=0) == pytest.approx(0.5)
+
+
+def test_chosen_paths_are_confirmed_path_by_path_beside_other_directions():
+    model = interp.load("tiny-gpt2", dtype=torch.float64)
+    task = tasks.build("ioi", model.tokenizer, n=8, seed=1)
+    last = model.config.n_layers - 1
+    ends = [Receiver(Head(last, head), which, "END") for head in (0, 1) for which in "qv"]
+    chosen = paths(model, task, components.heads(model), ends).possible.select(3)
+    test = confirm(model, chosen, "paths into heads", seed=2)
+    assert test.labels == tuple(map(str, chosen.components))
+    assert set(test.confirmation.controls) == set(WAYS.values())
+    for path, values in zip(chosen.components, test.fresh.values, strict=True):
+        alone = paths(model, task.confirmation, [path.sender], [path.receiver])
+        np.testing.assert_allclose(values, alone.effects.values[0], atol=1e-10)
+    assert (test.what, test.matched) == ("paths into heads", "of the same layers and receivers")
 
 
 @pytest.mark.parametrize(
