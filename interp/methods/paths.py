@@ -44,6 +44,7 @@ from interp.methods.propagation import (
 from interp.methods.receivers import Receiver, query_heads, read_at
 from interp.metrics import logit_difference
 from interp.tasks import Task
+from interp.tasks.base import task_of
 from interp.tasks.batches import PromptBatch, by_length, gathered
 from interp.transformer import Transformer
 from interp.transformer.packing import packed
@@ -144,7 +145,7 @@ def confirm(
 ) -> Test:
     """The chosen paths of a screen, called `what`, put to the test on its task's fresh prompts, beside
     senders that are moved as far in other directions."""
-    fresh, picked = chosen.screen.task.confirmation, chosen.components
+    fresh, picked = task_of(chosen.screen.task.confirmation), chosen.components
     senders = list(dict.fromkeys(each.sender for each in picked))
     receivers = list(dict.fromkeys(each.receiver for each in picked))
 
