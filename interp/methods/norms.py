@@ -46,9 +46,17 @@ def mean_share(stream: Float[Tensor, "batch pos d_model"]) -> Float[Tensor, "bat
     return stream.mean(-1).square() / stream.square().mean(-1)
 
 
-def scales(run: Run, site: Site) -> Float[Tensor, "batch pos"]:
-    """What the norm divided by at this site."""
-    return run.cache[site][..., 0]
+def scales(run: Run, site: Site) -> dict[str, Float[Tensor, " batch"]]:
+    """What the norm of this site divided each prompt by: at its first position, at its last token, and on
+    average at those between, if every prompt has some."""
+    scale, n = run.cache[site][..., 0].double(), run.real.sum(-1)
+    rows = torch.arange(len(n), device=n.device)
+    found = {"first position": scale[:, 0], "last token": scale[rows, n - 1]}
+    if bool((n > 2).all()):
+        between = run.real.clone()
+        between[:, 0] = between[rows, n - 1] = False
+        found["between"] = scale.where(between, 0).sum(-1) / (n - 2)
+    return found
 
 
 @torch.no_grad()

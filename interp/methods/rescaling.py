@@ -20,6 +20,18 @@ from interp.transformer import Run, Transformer
 LeftOut = Literal["its scale", "its weight", "its centring"]
 
 
+def attributions(model: Transformer, run: Run, prompts: PromptBatch) -> dict[str, Attribution]:
+    """Direct effects by what of the final norm they are taken without: nothing, its scale, its weight and,
+    of a LayerNorm, its centring."""
+    parts: list[LeftOut] = ["its scale", "its weight"]
+    if model.config.norm == "layernorm":
+        parts.append("its centring")
+    return {
+        "nothing": attribute(model, run, prompts),
+        **{part: without(model, run, prompts, part) for part in parts},
+    }
+
+
 @torch.no_grad()
 def without(model: Transformer, run: Run, prompts: PromptBatch, left_out: LeftOut) -> Attribution:
     """Direct effects as they come out if a part of the final norm is forgotten; they do not add up.
