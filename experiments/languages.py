@@ -17,37 +17,24 @@ Limits  One kind of text, a few thousand tokens of it, one seed; a large model m
         no other training run.
 """
 
-from dataclasses import replace
 from typing import Annotated
 
 import numpy as np
 import pandas as pd
 
-import interp
 from interp import stats
-from interp.report import Chart, Headline, Report, Section, Series, Table
+from interp.report import Report, Section, Table
 from interp.study import Count, Range, Steps, meter, progress, study
-from interp.training import bpe
+from interp.tokenizers import bpe
 from interp.training import languages as shipped
-from interp.training.data import of_texts
-from interp.training.initial import fresh
-from interp.training.loop import optimizer, train
-from interp.training.recipe import Recipe
+from interp.training import ways
+from interp.training.ways import GIVEN, GRAFTED, OWN, TUNED
 from interp.views import figures, rules
+from interp.views import languages as shown
 
 ALL = ["swahili", "zulu", "wolof", "ewe", "latvian", "estonian", "basque", "manx"]
 TRAINED = ["swahili", "ewe"]
-N_CTX, BATCH = 128, 8
-GIVEN, BASE = "as it is", "base as it is"
-OWN, TUNED, GRAFTED = "own model", "fine-tuned", "own tokenizer on base"
-# Embeddings that begin anew take the higher rate.
-RATES = {OWN: 2e-3, TUNED: 1e-3, GRAFTED: 2e-3}
-BETWEEN = (
-    (OWN, GIVEN),
-    (TUNED, GIVEN),
-    (OWN, TUNED),
-    (GRAFTED, OWN),
-)
+BETWEEN = ((OWN, GIVEN), (TUNED, GIVEN), (OWN, TUNED), (GRAFTED, OWN))
 
 
 @study(
@@ -74,191 +61,61 @@ def languages(
     own = {
         name: bpe.learn(texts[name].learnt, vocabulary) for name in progress(texts, "tokenizers")
     }
-    fits = _fits(model.tokenizer, own, texts)
-    needs, curves, sizes = {}, [], []
-    for name in trained:
-        needs[name], curve, size = _compared(
-            model, base, own[name], texts[name], name, _when(steps, measured), seed
-        )
-        curves.append(curve)
-        sizes.append(size)
-    differences = _differences(needs, seed)
+    fits = pd.DataFrame(
+        {"language": name, **shipped.beside(model.tokenizer, own[name], texts[name].held_out)}
+        for name in progress(texts, "languages")
+    )
+    cheaper = fits.own_tokens_per_word < fits.tokens_per_word
     more = stats.mean((fits.tokens_per_word / fits.own_tokens_per_word).to_numpy(), seed=seed)
-    curve = pd.concat(curves, ignore_index=True)
+    # Spaced evenly by their logarithm.
+    when = {round(step) for step in np.geomspace(min(10, steps), steps, measured)} | {steps}
+
+    def compared(name):
+        def tick(way, total):
+            return meter(f"{name}, {way}, steps", total).advance
+
+        return ways.compare(model, base, own[name], texts[name], when, seed, tick)
+
+    found = {name: compared(name) for name in trained}
+    apart = shown.apart(found, BETWEEN, seed)
+    gained = [each for (_, _, from_), each in apart.items() if from_ == GIVEN]
+    rates = ", ".join(f"{rate} ({way})" for way, rate in ways.RATES.items())
+    note = (
+        f"{steps} steps of {ways.BATCH} × {ways.N_CTX} tokens each, at rates of {rates}; base: {base}. "
+        "Uniform bytes would cost 8."
+    )
+    costs = [
+        *shown.learning(found),
+        shown.bits(found, note, seed),
+        shown.differences(apart),
+        shown.sizes(found),
+    ]
     return Report(
         answer=f"{model.name}'s tokenizer needs {float(more.value):.1f} times the tokens that a language's "
-        f"own does. {' '.join(_said(name, needs[name], curve) for name in trained)}",
-        verdict=_verdict(fits, differences),
+        f"own does. {' '.join(shown.sentence(name, one) for name, one in found.items())}",
+        verdict=rules.together(
+            [rules.below(0.0, *gained), "supported" if cheaper.all() else "not supported"]
+        ),
         headlines=[
             figures.headline("tokens, of its own", more, "times", note="mean over languages"),
-            *(_headline(row) for row in differences.itertuples() if row.first == OWN and row.second == TUNED),
+            *shown.headlines(apart, (OWN, TUNED), "own less fine-tuned"),
         ],
         sections=[
-            Section(
-                "What a byte of held-out text costs",
-                [
-                    *(_chart(name, curve, needs[name]) for name in trained),
-                    Table("bits", _bits(needs, seed), title="Bits a byte",
-                          note=f"{steps} steps of {BATCH} × {N_CTX} tokens each, at rates of "
-                          f"{', '.join(f'{rate} ({which})' for which, rate in RATES.items())}; base: {base}. "
-                          "Uniform bytes would cost 8."),
-                    Table("differences", differences, title="Block by block",
-                          note="Below 0: the first needs fewer bits."),
-                    Table("sizes", pd.concat(sizes, ignore_index=True), title="What was trained"),
-                ],
-            ),
+            Section("What a byte of held-out text costs", costs),
             Section("How the tokenizers cut each language", [Table("tokenizers", fits)]),
-            Section("Every measurement", [Table("curves", curve)]),
+            Section("Every measurement", [shown.curves(found)]),
         ],
-        controls=[_rule(differences)],
-    )  # fmt: skip
-
-
-def _when(steps: int, count: int) -> list[int]:
-    """So many steps, spaced evenly by their logarithm, the last among them."""
-    return sorted({round(step) for step in np.geomspace(min(10, steps), steps, count)} | {steps})
-
-
-def _fits(tokenizer, own, texts) -> pd.DataFrame:
-    rows = []
-    for name in progress(texts, "languages"):
-        theirs, its = (shipped.fit(each, texts[name].held_out) for each in (tokenizer, own[name]))
-        rows.append(
-            {
-                "language": name,
-                "tokens_per_word": theirs.tokens_per_word,
-                "own_tokens_per_word": its.tokens_per_word,
-                "tokens_per_byte": theirs.tokens_per_byte,
-                "own_tokens_per_byte": its.tokens_per_byte,
-                "broken": theirs.broken,
-                "own_broken": its.broken,
-            }
-        )
-    return pd.DataFrame(rows)
-
-
-def _title(name: str) -> str:
-    return name.capitalize() if name in ALL else name
-
-
-def _compared(model, base: str, tokenizer, text, name: str, when: list[int], seed: int):
-    """Bits per byte of every held-out block under each model, its training curve, and what was trained."""
-    tuned = interp.load(base)
-    config = replace(tuned.config, d_vocab=len(tokenizer), d_vocab_out=len(tokenizer))
-    new, grafted = (fresh(config, seed, tokenizer=lambda: tokenizer) for _ in range(2))
-    layers = {
-        key: value
-        for key, value in tuned.state_dict().items()
-        if not key.startswith(("embed.", "unembed."))
-    }
-    grafted.load_state_dict({**grafted.state_dict(), **layers})
-    needs = {
-        which: shipped.bits_per_byte(each, text.blocks, N_CTX)
-        for which, each in ((GIVEN, model), (BASE, tuned))
-    }
-    rows, sizes = [], []
-    n_bytes = len("\n".join(text.learnt).encode())
-    for which, each in ((OWN, new), (TUNED, tuned), (GRAFTED, grafted)):
-        per_byte = shipped.fit(each.tokenizer, text.learnt).tokens_per_byte
-        pass_of = BATCH * N_CTX / per_byte / n_bytes
-        for step, found in _learning(each, text, RATES[which], when, f"{name}, {which}", seed):
-            rows.append([name, which, step, step * pass_of, float(found.mean())])
-            needs[which] = found
-        n_weights = sum(it.numel() for it in each.parameters())
-        sizes.append([name, which, n_weights, len(each.tokenizer), when[-1] * pass_of])
-    curve = pd.DataFrame(rows, columns=["language", "model", "step", "passes", "bits_per_byte"])
-    trained = pd.DataFrame(sizes, columns=["language", "model", "weights", "vocabulary", "passes"])
-    return needs, curve, trained
-
-
-def _learning(model, text, rate: float, when: list[int], what: str, seed: int):
-    """The step and the bits a byte of every held-out block, before the first step and at each of `when`."""
-    recipe = Recipe(steps=when[-1], batch=BATCH, rate=rate, warmup=20, seed=seed)
-    data = of_texts(["\n".join(text.learnt)], model.tokenizer, n_ctx=N_CTX, seed=seed)
-    watch = meter(f"{what}, steps", recipe.steps)
-    yield 0, shipped.bits_per_byte(model, text.blocks, N_CTX)
-    for step in train(model, data.source.batch, recipe, optimizer(model, recipe)):
-        watch.advance()
-        if step.number in when:
-            yield step.number, shipped.bits_per_byte(model, text.blocks, N_CTX)
-
-
-def _bits(needs, seed: int) -> pd.DataFrame:
-    rows = []
-    for name, found in needs.items():
-        for which in found:
-            each = stats.mean(found[which], seed=seed)
-            rows.append([name, which, *map(float, (each.value, each.low, each.high)), each.n])
-    return pd.DataFrame(
-        rows, columns=["language", "model", "bits_per_byte", "ci_low", "ci_high", "n"]
+        controls=[rule(gained)],
     )
 
 
-def _differences(needs, seed: int) -> pd.DataFrame:
-    rows = []
-    for name, found in needs.items():
-        for first, second in BETWEEN:
-            each = stats.mean(found[first] - found[second], seed=seed)
-            figures_ = map(float, (each.value, each.low, each.high))
-            rows.append([name, first, second, *figures_, each.n])
-    return pd.DataFrame(
-        rows, columns=["language", "first", "second", "difference", "ci_low", "ci_high", "n"]
-    )
-
-
-def _headline(row) -> Headline:
-    return Headline(
-        f"{row.language}, own less fine-tuned", row.difference, "bits/byte", row.ci_low, row.ci_high,
-        row.n, "blocks of ten lines",
-    )  # fmt: skip
-
-
-def _said(name: str, found, curve: pd.DataFrame) -> str:
-    """Which way needs the fewest bits, and from which step on one's own model needs fewer than a
-    fine-tuned one."""
-    means = {which: float(values.mean()) for which, values in found.items() if which != BASE}
-    best = min(means, key=means.__getitem__)
-    others = ", ".join(f"{which} {value:.2f}" for which, value in means.items() if which != best)
-    mine = curve[curve.language == name].pivot(
-        index="step", columns="model", values="bits_per_byte"
-    )
-    ahead = mine.index[(mine[OWN] < mine[TUNED]).to_numpy()[::-1].cumprod()[::-1].astype(bool)]
-    since = f"from step {ahead[0]} on" if len(ahead) else f"in none of the {mine.index[-1]} steps"
-    return (
-        f"{_title(name)}: {best} needs the fewest bits a byte ({means[best]:.2f}; {others}); a "
-        f"model of its own needs fewer than a fine-tuned one {since}."
-    )
-
-
-def _verdict(fits: pd.DataFrame, differences: pd.DataFrame):
-    gained = differences[differences.second == GIVEN]
-    if (fits.tokens_per_word <= fits.own_tokens_per_word).any() or (gained.ci_low > 0).any():
-        return "not supported"
-    return "supported" if (gained.ci_high < 0).all() else "inconclusive"
-
-
-def _rule(differences: pd.DataFrame):
-    gained = differences[differences.second == GIVEN]
-    longest = float((gained.ci_high - gained.ci_low).max())
+def rule(gained):
+    longest = rules.longest(*gained)
     return rules.rule(
         f"training gains nothing over {GIVEN}. Supported: every language's own tokenizer needs fewer tokens, "
-        "and every interval of a difference lies below zero; not supported: one tokenizer needs "
-        "no fewer, or an "
-        "interval lies above zero.",
-        f"blocks of ten held-out lines of these texts ({int(gained.n.min())} or more a "
-        "language); one training a "
-        "way, whose chance choices are not repeated.",
+        "and every interval of a difference lies below zero; not supported: one tokenizer needs no fewer, or "
+        "an interval lies above zero.",
+        f"blocks of ten held-out lines of these texts ({min(each.n for each in gained)} or more a language); "
+        "one training a way, whose chance choices are not repeated.",
         f"the longest interval is {longest:.2g} bits a byte, so a difference of that size is told from zero.",
     )
-
-
-def _chart(name: str, curve: pd.DataFrame, found) -> Chart:
-    mine = curve[curve.language == name]
-    series = [
-        Series(which, each.passes.to_numpy(), each.bits_per_byte.to_numpy())
-        for which, each in mine.groupby("model", sort=False)
-    ]
-    ends = np.array([0, mine.passes.max()])
-    series.append(Series(GIVEN, ends, np.full(2, found[GIVEN].mean())))
-    title = f"{_title(name)}, while they learn"
-    return Chart(title, "line", series, "passes through the text", "bits per byte")

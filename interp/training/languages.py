@@ -8,7 +8,7 @@ from __future__ import annotations
 import gzip
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +84,14 @@ def fit(tokenizer: Any, lines: Sequence[str]) -> Fit:
         len(tokens) / len(joined.encode()),
         broken / len(tokens),
     )
+
+
+def beside(tokenizer: Any, own: Any, lines: Sequence[str]) -> dict[str, float]:
+    """How a tokenizer and the language's own cut the same lines: tokens_per_word, own_tokens_per_word, and so
+    on."""
+    sides = {"": fit(tokenizer, lines), "own_": fit(own, lines)}
+    names = [each.name for each in fields(Fit)]
+    return {side + name: getattr(cut, name) for name in names for side, cut in sides.items()}
 
 
 @torch.no_grad()

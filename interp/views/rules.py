@@ -9,7 +9,7 @@ from interp.report.blocks import Verdict
 from interp.stats import Estimate
 from interp.stats.verdict import POWER, Confirmation, smallest_effect, together
 
-__all__ = ["against", "identities", "least", "longest", "rule", "said", "together"]
+__all__ = ["against", "below", "identities", "least", "longest", "rule", "said", "together"]
 
 
 def rule(null: str, population: str, power: str) -> Text:
@@ -31,6 +31,15 @@ def against(threshold: float, *estimates: Estimate) -> Verdict:
     if all(float(each.low) > threshold for each in estimates):
         return "supported"
     if any(float(each.high) < threshold for each in estimates):
+        return "not supported"
+    return "inconclusive"
+
+
+def below(threshold: float, *estimates: Estimate) -> Verdict:
+    """The same where intervals have to lie below the threshold."""
+    if all(float(each.high) < threshold for each in estimates):
+        return "supported"
+    if any(float(each.low) > threshold for each in estimates):
         return "not supported"
     return "inconclusive"
 

@@ -39,3 +39,17 @@ def test_the_longest_interval_is_that_of_the_least_sure():
     sure, unsure = mean(np.array([1.0, 1.0, 1.1])), mean(np.array([1.0, 2.0, 4.0]))
     assert rules.longest(sure, unsure) == float(unsure.high - unsure.low)
     assert rules.said({"a": sure}).startswith("a 1.03 [")
+
+
+@pytest.mark.parametrize(
+    ("shift", "above", "below"),
+    [
+        (0, "inconclusive", "inconclusive"),
+        (9, "supported", "not supported"),
+        (-9, "not supported", "supported"),
+    ],
+)
+def test_an_interval_lies_above_a_threshold_or_below_it_or_across(shift, above, below):
+    estimate = mean(np.array([-1.0, 0.5, 1.0]) + shift)
+    assert rules.against(0.0, estimate) == above
+    assert rules.below(0.0, estimate) == below
