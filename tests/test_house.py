@@ -177,6 +177,31 @@ def test_heads_and_neurons_are_spelt_by_components(path):
     assert not re.findall(r"L\{[^}]*\}\"?\s*(?:f\")?(?:H|N|KV)\{", path.read_text(encoding="utf-8"))
 
 
+def lines_of(path):
+    return len(path.read_text(encoding="utf-8").splitlines())
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=named)
+def test_a_file_holds_one_concept(path):
+    assert lines_of(path) <= 300
+
+
+def test_the_transformers_equations_can_be_read_in_one_sitting():
+    equations = (
+        "attention",
+        "block",
+        "contract",
+        "embed",
+        "fused",
+        "mask",
+        "mlp",
+        "norm",
+        "project",
+    )
+    files = [PACKAGE / "transformer" / f"{name}.py" for name in (*equations, "rotary")]
+    assert sum(map(lines_of, files)) <= 600
+
+
 def test_sites_have_axes_on_the_list():
     from interp.sites import KINDS, Site
 

@@ -43,8 +43,8 @@ class EntryPoint:
 
 
 def entrance(edits: Sequence[Edit], config: Config) -> tuple[EntryPoint, list[Edit], list[Edit]]:
-    """Where an intervention (its edits sorted) joins, the edits that the entry itself makes, and
-    those left to be made further on."""
+    """Where an intervention (its edits sorted) joins the batch, the edits applied analytically there,
+    and those applied by hooks later."""
     first = edits[0].site
     here = [edit for edit in edits if edit.site.layer == first.layer]
     if first.layer is None:
@@ -138,11 +138,11 @@ class LayerEntry:
         of_attention = [edit for edit in edits if edit.site.kind in ATTENTION]
         sequential = not self.config.parallel and self.config.d_mlp > 0
         if of_attention and sequential:
-            return self._attended(self.middle, of_attention)
+            return self._with_attention_edits(self.middle, of_attention)
         stream = self.after
         if of_attention:
-            stream = self._attended(stream, of_attention)
-        return self._thought(stream, of_mlp) if of_mlp else stream
+            stream = self._with_attention_edits(stream, of_attention)
+        return self._with_mlp_edits(stream, of_mlp) if of_mlp else stream
 
     def _embedded(self, edits: Sequence[Edit]) -> Tensor:
         hooks = RunHooks(edits)
@@ -153,7 +153,7 @@ class LayerEntry:
             resid = resid + hooks(sites.pos_embed(), self.model.pos_embed(tokens, positions))
         return resid
 
-    def _attended(self, stream: Tensor, edits: Sequence[Edit]) -> Tensor:
+    def _with_attention_edits(self, stream: Tensor, edits: Sequence[Edit]) -> Tensor:
         """`stream` plus the difference that the edits make to attn_out."""
         hooks, layer = RunHooks(edits), self.layer
         kinds = {edit.site.kind for edit in edits}
@@ -209,7 +209,7 @@ class LayerEntry:
                 heads |= {head % self.config.n_heads for head in edit.where.heads}
         return sorted(heads)
 
-    def _thought(self, stream: Tensor, edits: Sequence[Edit]) -> Tensor:
+    def _with_mlp_edits(self, stream: Tensor, edits: Sequence[Edit]) -> Tensor:
         """`stream` plus the difference that the edits make to mlp_out."""
         hooks, layer, mlp = RunHooks(edits), self.layer, self.block.mlp
         kinds = {edit.site.kind for edit in edits}

@@ -27,17 +27,19 @@ class Embed(nn.Module):
 
 
 class PosEmbed(nn.Module):
-    """One row of W_pos for every position: learned positions. Without `positions`, those of prompts
-    that are not padded."""
+    """One row of W_pos for every position of tokens or of a residual stream: learned positions. Without
+    `positions`, prompts begin at the first and are not padded."""
 
     def __init__(self, config: Config) -> None:
         super().__init__()
         self.W_pos = nn.Parameter(torch.empty(config.n_ctx, config.d_model))
         initialise(self, config)
 
-    def forward(self, tokens: Tokens, positions: Int[Tensor, "batch pos"] | None = None) -> Resid:
+    def forward(
+        self, x: Tokens | Resid, positions: Int[Tensor, "batch pos"] | None = None
+    ) -> Resid:
         if positions is None:
-            positions = torch.arange(tokens.shape[1], device=tokens.device).expand(tokens.shape)
+            positions = torch.arange(x.shape[1], device=x.device).expand(x.shape[:2])
         return functional.embedding(positions, self.W_pos)
 
 

@@ -271,6 +271,14 @@ def test_a_tied_unembedding_is_one_weight_in_the_state_dict_of_the_model(build, 
         other.load_state_dict({**weights, "unembed.W_U": weights["embed.W_E"]})
 
 
+def test_positions_are_those_of_tokens_or_of_a_residual_stream(build, tokens):
+    model = build({})
+    resid = drawn(model.config, False, tokens.shape)
+    assert torch.equal(model.pos_embed(resid), model.pos_embed(tokens))
+    later = torch.arange(1, 8).expand(tokens.shape)
+    assert torch.equal(model.pos_embed(tokens, later), model.pos_embed.W_pos[later])
+
+
 def test_parts_of_a_fresh_model_are_callable_on_a_residual_stream():
     model = Transformer(
         Config(n_layers=2, n_heads=3, d_model=12, d_head=4, d_vocab=9, n_ctx=6, d_mlp=5)
