@@ -8,10 +8,12 @@ from interp import lazy
 
 __version__ = "0.1.0"
 __all__ = [
+    "circuits",
     "classifiers",
     "components",
     "edits",
     "effects",
+    "linear",
     "load",
     "methods",
     "metrics",
@@ -30,10 +32,12 @@ __all__ = [
 
 if TYPE_CHECKING:
     from interp import (
+        circuits,
         classifiers,
         components,
         edits,
         effects,
+        linear,
         methods,
         metrics,
         report,

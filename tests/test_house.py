@@ -28,8 +28,10 @@ LADDER = (
     {"tasks"},
     {"metrics"},
     {"engine"},
+    {"linear"},
     {"effects"},
     {"methods"},
+    {"circuits"},
     {"training", "classifiers"},
     {"report"},
     {"views"},
@@ -46,6 +48,9 @@ REPORT_LIBRARIES = {"numpy", "pandas", "jinja2", "markupsafe", "plotly", "safete
 AXES = {
     *("batch", "pos", "query", "key", "head", "kv_head", "group", "layer", "component", "neuron"),
     *(
+        "reader",
+        "writer",
+        "circuit",
         "draw",
         "intervention",
         "example",

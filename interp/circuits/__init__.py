@@ -1,0 +1,11 @@
+"""Circuits: which edges between components a task needs, and whether they suffice.
+
+>>> from interp import load
+>>> graph = Graph.of(load("tiny-gpt2"))
+>>> len(graph.writers), len(graph.readers), graph.n_edges
+(16, 40, 262)
+"""
+
+from interp.circuits.graph import Edge, Graph
+
+__all__ = ["Edge", "Graph"]
