@@ -17,6 +17,7 @@ from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor
 
+from interp.components import Head
 from interp.methods.circuits import Factors, output_value, query_key, triangular
 from interp.transformer import Transformer
 
@@ -30,6 +31,28 @@ class Compositions:
 
     scores: Float[Tensor, "layer head layer head"]
     baseline: Float[Tensor, " example"]
+
+    @property
+    def known(self) -> Float[Tensor, " example"]:
+        """The scores of all pairs of heads of which the one is before the other."""
+        return self.scores[self.scores.isfinite()]
+
+    @property
+    def share_beyond(self) -> float:
+        """The share of these pairs that compose beyond everything that a random rotation gives."""
+        known = self.known
+        return float((known > self.baseline.max()).double().mean()) if len(known) else 0.0
+
+    def pairs(self, most: int) -> list[tuple[Head, Head, float]]:
+        """The heads that compose most, the one that writes first, with their score."""
+        flat = self.scores.flatten().nan_to_num(nan=-1).double().cpu()
+        size, n_heads = self.scores.shape[0] * self.scores.shape[1], self.scores.shape[1]
+        order = flat.argsort(descending=True, stable=True)[: min(most, len(self.known))].tolist()
+        places = [(*divmod(at // size, n_heads), *divmod(at % size, n_heads)) for at in order]
+        return [
+            (Head(*place[:2]), Head(*place[2:]), float(flat[at]))
+            for place, at in zip(places, order, strict=True)
+        ]
 
 
 @torch.no_grad()
