@@ -9,18 +9,15 @@ import pandas as pd
 
 from interp.components import Head
 from interp.methods.induction import Scores
-from interp.report import Attention, Heatmap, Maps, Table
+from interp.report import Attention, Maps, Table
 from interp.transformer import Run, Transformer
+from interp.views import pictures
 
 
 def maps(scores: Mapping[str, np.ndarray], note: str) -> Maps:
     """Scores `[layer head]` beside each other, all on the scale from 0 to 1."""
-
-    def of(name: str, values: np.ndarray) -> Heatmap:
-        title = name.replace("_", " ").capitalize()
-        return Heatmap(title, values, "layer", "head", scale="sequential", low=0, high=1)
-
-    return Maps([of(*each) for each in scores.items()], note=note)
+    titled = {name.replace("_", " ").capitalize(): each for name, each in scores.items()}
+    return pictures.maps(titled, scale="sequential", low=0, high=1, note=note)
 
 
 def clearest(scores: Scores, seed: int, top: int = 8) -> Table:

@@ -4,13 +4,14 @@ import pytest
 import torch
 
 import interp
-from interp import components
+from interp import components, edits, sites
 from interp.components import Head
 from interp.errors import UsageError
-from interp.methods import controls, repetition
+from interp.methods import controls, measured, repetition
 from interp.methods.ablate import ablate, worst_error
 from interp.methods.measured import value
 from interp.methods.repetition import Gained, Repetition
+from interp.metrics import KLToBase
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +54,17 @@ def test_a_gain_is_the_mean_over_the_first_copy_less_that_over_the_second(model,
         assert first[row].tolist() == pytest.approx(copies[0])
         assert second[row].tolist() == pytest.approx(copies[1])
         assert float(gained[row]) == pytest.approx((sum(copies[0]) - sum(copies[1])) / 4)
+
+
+def test_a_metric_of_some_prompts_after_the_others_is_that_of_all(model, monkeypatch):
+    of = repetition.draw(model, length=6, copies=2, count=5, seed=1)
+    base = repetition.draw(model, length=6, copies=2, count=5, seed=2).tokens
+    made = [edits.zero(sites.z(1), heads=[0])]
+    for metric in (Gained(of.tokens, of.begin, length=6), KLToBase()):
+        whole = value(model, metric, of.tokens, made, base)
+        for most in (1, 2 * 12 * model.config.d_vocab):
+            monkeypatch.setattr(measured, "_AT_ONCE", most)
+            assert value(model, metric, of.tokens, made, base).tolist() == whole.tolist()
 
 
 def test_corrupted_sequences_have_the_same_second_copy_and_another_first(model):
