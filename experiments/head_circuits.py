@@ -19,7 +19,7 @@ from typing import Annotated
 
 import pandas as pd
 
-from interp import components, sites, stats
+from interp import components, stats
 from interp.errors import NotApplicable
 from interp.methods import circuits, composition, copying
 from interp.report import Check, Headline, NotRun, Report, Section, Text
@@ -68,13 +68,14 @@ def head_circuits(
     over = {kind: each.share_beyond for kind, each in composed.items()}
     holds = copies.any() and max(over.values(), default=0) > COMPOSED
     best, pairs = int((-scores).argsort()[0]), shown.pairs(composed)
+    composes, error = shown.strongest(pairs), circuits.error(model, prompt_tokens(model, PROMPT))
     n_copies, n_tokens = int(copies.sum()), min(sample, model.config.d_vocab)
     return Report(
         answer=f"{n_copies} of {len(every)} heads of {model.name} copy: their score lies beyond every "
         "control, and more than half of the sampled tokens raise themselves above all others. "
         f"{int(beyond.sum()) - n_copies} more have such a score without that: they raise what they read, "
         f"and other tokens more. The largest score is that of {every[best]} ({scores[best]:+.2f}, accuracy "
-        f"{accuracy[best]:.0%}){strongest(pairs)}.",
+        f"{accuracy[best]:.0%}){composes and f'; {composes}'}.",
         verdict="supported" if holds else "not supported",
         inputs=[Text(model.bos.sentence)],
         headlines=[
@@ -90,7 +91,7 @@ def head_circuits(
         ],
         sections=[
             Section("Every head's circuits", shown.heads(heads, model.config, offsets)),
-            *composing(model, composed, pairs),
+            *shown.composition(composed, pairs, model.config),
         ],
         controls=[
             rules.rule(
@@ -112,37 +113,10 @@ def head_circuits(
         checks=[
             Check(
                 "OV circuits against what the last layer's heads write",
-                error(model),
+                error,
                 tolerance.step(model),
             )
         ],
         not_run=not_run,
         files={"circuits": heads, "composition": pairs},
     )
-
-
-def strongest(pairs) -> str:
-    """What composes most, if anything does."""
-    for (one, other), row in zip(shown.ends(pairs.head(1)), pairs.itertuples(), strict=False):
-        return f"; the strongest composition is {row.kind}: {one} → {other} ({row.score:.2f})"
-    return ""
-
-
-def composing(model, composed, pairs) -> list[Section]:
-    if not composed or model.config.n_layers < 2:
-        return []
-    intro = (
-        "A random rotation of the residual stream between two heads leaves 1/√d_model = "
-        f"{model.config.d_model**-0.5:.3f} on average (root mean square)."
-    )
-    return [Section("Which head feeds which", shown.composition(composed, pairs), intro=intro)]
-
-
-def error(model) -> float:
-    """The last layer's OV circuits against what its heads write on a prompt, relative."""
-    layer = model.config.n_layers - 1
-    needed = "resid_pre", "ln1_normalized", "pattern", "head_out"
-    kept = [site for site in model.sites if site.layer == layer and site.kind in needed]
-    run = model.run(prompt_tokens(model, PROMPT), keep=kept, logits_at=-1)
-    expected = run.cache[sites.head_out(layer)]
-    return float((circuits.writes(model, run, layer) - expected).norm() / expected.norm())

@@ -12,20 +12,15 @@ Limits  Freezing scales holds them all at once. Removing a write is a change at 
         later part reacts.
 """
 
-import numpy as np
-import pandas as pd
-
-from interp import components, edits, sites, stats
+from interp import components, sites
 from interp.errors import UsageError
 from interp.methods import attribute
 from interp.methods.norms import centred, folded, mean_share
-from interp.methods.rescaling import attributions, frozen_and_anew
-from interp.metrics import logit_difference
-from interp.report import Check, Headline, NotRun, Report, Section, Table, Text
+from interp.methods.rescaling import all_frozen, attributions, frozen_and_anew
+from interp.report import Check, Headline, NotRun, Report, Section, Text
 from interp.study import study
 from interp.tasks.batches import whole
-from interp.views import estimates, norms, rules, tolerance
-from interp.views.pictures import array
+from interp.views import norms, rules, tolerance
 
 
 def _reason(model) -> str | None:
@@ -58,14 +53,13 @@ def layernorm(model, task, *, seed: int = 0) -> Report:
     ran, hidden = adding_up(found, model.dtype)
     checks, not_run = [*checks, *ran], [*not_run, *hidden]
     frozen, anew = frozen_and_anew(model, run, prompts)
-    one, other = frozen.mean(-1), anew.mean(-1)
-    slope = norms.slope(one, other)
+    slope = norms.slope(frozen.mean(-1), anew.mean(-1))
     share = float(mean_share(run.cache[attribute.stream_end(model)])[run.real].mean())
     removes = "removes" if model.config.norm == "layernorm" else "would remove"
     return Report(
         answer=f"Folding every norm's weight into its readers changes no log-probability of {model.name} "
-        f"by more than {folding:.0e}. {ranks(one, other)}; centring {removes} {share:.1%} of the final "
-        "stream's squared length.",
+        f"by more than {folding:.0e}. {norms.ranks(frozen, anew)}; centring {removes} {share:.1%} of the "
+        "final stream's squared length.",
         verdict=rules.identities(checks),
         headlines=[
             Headline("folding, largest change", folding, "nats"),
@@ -77,7 +71,7 @@ def layernorm(model, task, *, seed: int = 0) -> Report:
             Section("The mean of the stream", [norms.means(model, run, streams)]),
             Section(
                 "What attribution needs of the norm",
-                [attributed(found)],
+                [norms.attributed(found)],
                 intro="Error: how far the sum of all parts is from the logit difference; rank: of all heads' "
                 "mean effects against those with nothing left out.",
             ),
@@ -89,7 +83,7 @@ def layernorm(model, task, *, seed: int = 0) -> Report:
             ),
             Section(
                 "All scales frozen",
-                [all_frozen(model, task, prompts, run, places, seed)],
+                [norms.all_frozen(all_frozen(model, run, prompts), task, seed)],
                 intro="If norms only set the volume, freezing them changes little.",
             ),
             *refused,
@@ -118,46 +112,3 @@ def adding_up(found, dtype) -> tuple[list[Check], list[NotRun]]:
     ]
     whole = Check("attribution with all of the norm adds up", right.error, closes)
     return tolerance.parted([whole, *controls])
-
-
-def attributed(found) -> Table:
-    """How far sums are off and how heads rank with a part of the norm left out."""
-    means = {name: array(each.of("head").mean(-1)) for name, each in found.items()}
-    rows = [
-        [name, found[name].error, float(stats.rank_correlation(means["nothing"], each).value)]
-        for name, each in means.items()
-    ]
-    frame = pd.DataFrame(rows, columns=["left out", "largest_error", "rank"])
-    frame.loc[0, "rank"] = 1.0
-    return Table("attribution", frame, title="Direct effects with one thing left out")
-
-
-def all_frozen(model, task, prompts, run, places, seed: int) -> Table:
-    """The corrupted prompts with their own scales and with those of the clean run."""
-    own = prompts.run(model, corrupted=True)
-    scales = [edits.freeze(site, run.cache) for site in places]
-    held = prompts.run(model, edits=scales, corrupted=True)
-    columns, differences = logit_difference(prompts).columns, {}
-    for name, each in {"clean": run, "corrupted": own, "corrupted, scales of clean": held}.items():
-        answer, wrong = each.logits[:, -1].gather(-1, columns).unbind(-1)
-        differences[name] = array(answer - wrong)
-    _, corrupted, frozen = differences.values()
-    differences["what freezing adds"] = frozen - corrupted
-    found = {name: stats.mean(each, task.clusters, seed=seed) for name, each in differences.items()}
-    return Table(
-        "frozen",
-        estimates.frame(found, ("run",), "logit_difference"),
-        title="Corrupted prompts, scales their own or the clean ones",
-    )
-
-
-def ranks(one: np.ndarray, other: np.ndarray) -> str:
-    """How the two ways of measuring heads' direct effects compare, as far as that can be said."""
-    rank = stats.rank_correlation(one, other)
-    if np.isnan(float(rank.value)):
-        return "There are too few heads to rank their direct effects with the scale frozen and anew"
-    return (
-        "Between the scale frozen and computed anew the rank correlation of heads' direct effects is "
-        f"{float(rank.value):.2f} [{float(rank.low):.2f}, {float(rank.high):.2f}], their slope "
-        f"{norms.slope(one, other):.2f}"
-    )

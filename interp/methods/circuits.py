@@ -104,6 +104,16 @@ def writes(model: Transformer, run: Run, layer: int) -> Float[Tensor, "batch pos
     )
 
 
+def error(model: Transformer, tokens: Int[Tensor, "batch pos"]) -> float:
+    """How far what the last layer's heads write by their OV circuits is from what they write, relative."""
+    layer = model.config.n_layers - 1
+    needed = ("resid_pre", "ln1_normalized", "pattern", "head_out")
+    kept = [site for site in model.sites if site.layer == layer and site.kind in needed]
+    run = model.run(tokens, keep=kept, logits_at=-1)
+    expected = run.cache[sites.head_out(layer)]
+    return float((writes(model, run, layer) - expected).norm() / expected.norm())
+
+
 def _rotated(
     model: Transformer, W_Q: Float[Tensor, "head d_model d_head"], offset: int
 ) -> Float[Tensor, "head d_model d_head"]:

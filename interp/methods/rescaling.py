@@ -1,4 +1,5 @@
-"""What direct effects are without a part of the final norm, and with its scale computed anew."""
+"""What direct effects are without a part of the final norm, or with its scale computed anew; and runs with
+all scales frozen."""
 
 from __future__ import annotations
 
@@ -8,12 +9,12 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from interp import sites
+from interp import edits, sites
 from interp.methods.attribute import Attribution, attribute, stream_end
 from interp.methods.decompose import project
 from interp.methods.direct import readout
 from interp.methods.positions import at
-from interp.metrics import LogitDifference
+from interp.metrics import LogitDifference, logit_difference
 from interp.tasks.batches import PromptBatch
 from interp.transformer import Run, Transformer
 
@@ -71,3 +72,23 @@ def frozen_and_anew(
             frozen.append(read.along(written) / scale)
             anew.append(-read.effect(stream, -written))
     return torch.stack(frozen).cpu().numpy(), torch.stack(anew).cpu().numpy()
+
+
+def all_frozen(
+    model: Transformer, run: Run, prompts: PromptBatch
+) -> dict[str, Float[np.ndarray, " batch"]]:
+    """The logit differences of the clean `run`, of the corrupted prompts, and of these with every norm's
+    scale that the run kept frozen to it, by their names; and what freezing adds."""
+    kept = [sites.parse(key) for key in run.cache]
+    frozen = [edits.freeze(site, run.cache) for site in kept if site.kind.endswith("_scale")]
+    runs = {
+        "clean": run,
+        "corrupted": prompts.run(model, corrupted=True),
+        "corrupted, scales of clean": prompts.run(model, edits=frozen, corrupted=True),
+    }
+    columns, found = logit_difference(prompts).columns, {}
+    for name, each in runs.items():
+        answer, wrong = each.logits[:, -1].gather(-1, columns).unbind(-1)
+        found[name] = (answer - wrong).double().cpu().numpy()
+    _, own, other = found.values()
+    return {**found, "what freezing adds": other - own}

@@ -10,7 +10,7 @@ import pandas as pd
 
 from interp.components import Head
 from interp.methods.composition import Compositions
-from interp.report import Edge, Graph, Maps, Node, Table, Text
+from interp.report import Edge, Graph, Maps, Node, Section, Table, Text
 from interp.transformer import Config
 from interp.views.pictures import array, heatmap
 
@@ -60,13 +60,15 @@ def pairs(composed: Mapping[str, Compositions]) -> pd.DataFrame:
 
 
 def composition(
-    composed: Mapping[str, Compositions], pairs: pd.DataFrame
-) -> list[Maps | Graph | Table]:
-    """Layers × layers, and the strongest pairs as a graph and as a table."""
+    composed: Mapping[str, Compositions], pairs: pd.DataFrame, config: Config
+) -> list[Section]:
+    """Layers × layers, and the strongest pairs as a graph and as a table; nothing of a model of one layer."""
+    if not composed or config.n_layers < 2:
+        return []
+    labels = [str(each) for each in range(config.n_layers)]
     maps = []
     for kind, found in composed.items():
         best = array(found.scores.nan_to_num(nan=-1).amax((1, 3)))
-        labels = [str(each) for each in range(len(best))]
         maps.append(
             heatmap(
                 f"{kind}-composition",
@@ -79,10 +81,24 @@ def composition(
         )
     strongest = pairs.groupby("kind", sort=False).head(20)
     return [
-        Maps(maps, note="The strongest pair of heads of each two layers."),
-        *graph(pairs),
-        Table("pairs", strongest, title="The strongest pairs"),
+        Section(
+            "Which head feeds which",
+            [
+                Maps(maps, note="The strongest pair of heads of each two layers."),
+                *graph(pairs),
+                Table("pairs", strongest, title="The strongest pairs"),
+            ],
+            intro="A random rotation of the residual stream between two heads leaves 1/√d_model = "
+            f"{config.d_model**-0.5:.3f} on average (root mean square).",
+        )
     ]
+
+
+def strongest(pairs: pd.DataFrame) -> str:
+    """What composes most, in words; empty if nothing does."""
+    for (one, other), row in zip(ends(pairs.head(1)), pairs.itertuples(), strict=False):
+        return f"the strongest composition is {row.kind}: {one} → {other} ({row.score:.2f})"
+    return ""
 
 
 def ends(pairs: pd.DataFrame) -> list[tuple[Head, Head]]:

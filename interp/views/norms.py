@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -10,6 +10,7 @@ from jaxtyping import Float
 
 from interp import stats
 from interp.components import Component
+from interp.methods.attribute import Attribution
 from interp.methods.norms import mean_share
 from interp.methods.norms import scales as scales_at
 from interp.report import Chart, Maps, Series, Table
@@ -102,6 +103,41 @@ def frozen_and_anew(
         ),
         Table("anew", frame, title="The largest heads", first_rows=10),
     ]
+
+
+def attributed(found: Mapping[str, Attribution]) -> Table:
+    """How far sums are off and how heads rank with a part of the norm left out, against nothing left out."""
+    heads = {name: array(each.of("head").mean(-1)) for name, each in found.items()}
+    ranks = {
+        name: 1.0 if name == "nothing" else stats.rank_correlation(heads["nothing"], each).value
+        for name, each in heads.items()
+    }
+    rows = [[name, each.error, float(ranks[name])] for name, each in found.items()]
+    frame = pd.DataFrame(rows, columns=["left out", "largest_error", "rank"])
+    return Table("attribution", frame, title="Direct effects with one thing left out")
+
+
+def all_frozen(differences: Mapping[str, np.ndarray], task: Task, seed: int) -> Table:
+    """The corrupted prompts with their own scales and with those of the clean run."""
+    found = {name: stats.mean(each, task.clusters, seed=seed) for name, each in differences.items()}
+    return Table(
+        "frozen",
+        estimates.frame(found, ("run",), "logit_difference"),
+        title="Corrupted prompts, scales their own or the clean ones",
+    )
+
+
+def ranks(frozen: Float[np.ndarray, "head batch"], anew: Float[np.ndarray, "head batch"]) -> str:
+    """How the two ways of measuring heads' direct effects compare, as far as that can be said."""
+    one, other = frozen.mean(-1), anew.mean(-1)
+    rank = stats.rank_correlation(one, other)
+    if np.isnan(float(rank.value)):
+        return "There are too few heads to rank their direct effects with the scale frozen and anew"
+    return (
+        "Between the scale frozen and computed anew the rank correlation of heads' direct effects is "
+        f"{float(rank.value):.2f} [{float(rank.low):.2f}, {float(rank.high):.2f}], their slope "
+        f"{slope(one, other):.2f}"
+    )
 
 
 def slope(one: np.ndarray, other: np.ndarray) -> float:

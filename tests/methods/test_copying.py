@@ -55,10 +55,12 @@ def test_the_strongest_pairs_are_the_largest_scores_and_those_beyond_are_counted
 
 
 def test_the_graph_and_the_tables_have_the_pairs_that_were_found():
-    composed = {"V": compositions(interp.load("tiny-gpt2", dtype=torch.float64), "V")}
+    model = interp.load("tiny-gpt2", dtype=torch.float64)
+    composed = {"V": compositions(model, "V")}
     pairs = shown.pairs(composed)
     assert shown.ends(pairs)[0] == composed["V"].pairs(1)[0][:2]
-    maps, graph, table = shown.composition(composed, pairs)
+    (section,) = shown.composition(composed, pairs, model.config)
+    maps, graph, table = section.blocks
     assert len(graph.edges) == 40
     assert graph.edges[0].source == str(shown.ends(pairs)[0][0])
     assert len(table.frame) == 20
@@ -67,3 +69,5 @@ def test_the_graph_and_the_tables_have_the_pairs_that_were_found():
     (control,) = shown.control(composed)
     assert control.frame.pairs.tolist() == [48]
     assert shown.control({}) == []
+    assert str(shown.ends(pairs)[0][0]) in shown.strongest(pairs)
+    assert shown.strongest(pairs[:0]) == ""

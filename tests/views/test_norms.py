@@ -8,7 +8,7 @@ import interp
 from interp import sites, tasks
 from interp.methods.attribute import wanted
 from interp.methods.norms import scales
-from interp.methods.rescaling import attributions
+from interp.methods.rescaling import all_frozen, attributions
 from interp.tasks.batches import whole
 from interp.views import norms
 
@@ -52,3 +52,18 @@ def test_the_slope_is_that_of_a_line_through_zero():
     one = np.array([1.0, -2.0, 3.0])
     assert norms.slope(one, 0.5 * one) == pytest.approx(0.5)
     assert np.isnan(norms.slope(0 * one, one))
+
+
+def test_scales_frozen_to_their_own_run_change_nothing_and_those_of_another_do():
+    model = interp.load("tiny-gpt2", dtype=torch.float64)
+    task = tasks.build("ioi", model.tokenizer, 8, 0)
+    prompts = whole(task)
+    kept = [site for site in model.sites if site.kind in norms.NORMS]
+    found = all_frozen(model, prompts.run(model, keep=kept, corrupted=True), prompts)
+    assert found["clean"] == pytest.approx(found["corrupted"])
+    assert found["what freezing adds"] == pytest.approx(0, abs=1e-9)
+    other = all_frozen(model, prompts.run(model, keep=kept), prompts)
+    assert other["corrupted"] == pytest.approx(found["corrupted"])
+    assert np.abs(other["what freezing adds"]).min() > 1e-4
+    frame = norms.all_frozen(other, task, 0).frame.set_index("run")
+    assert list(frame.index) == list(other)
