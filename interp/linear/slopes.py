@@ -55,7 +55,12 @@ class Slopes:
                 reads = before if config.parallel else self.kept[sites.resid_mid(layer)]
                 through = self._into_mlp(layer)[:, :, None]
                 yield "mlp", layer, _through_norm(block.ln2, reads, through, self.rules)
-            for kind, W in (("v", block.attn.W_V), ("k", block.attn.W_K), ("q", block.attn.W_Q)):
+            weights: dict[Input, Tensor] = {
+                "v": block.attn.W_V,
+                "k": block.attn.W_K,
+                "q": block.attn.W_Q,
+            }
+            for kind, W in weights.items():
                 if kind != "v" and not self.rules.scores_queries:
                     continue
                 slope = self.slope[Site(kind, layer)]
