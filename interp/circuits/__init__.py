@@ -6,6 +6,7 @@
 (16, 40, 262)
 """
 
+from interp.circuits.circuit import Circuit
 from interp.circuits.graph import Edge, Graph
 
-__all__ = ["Edge", "Graph"]
+__all__ = ["Circuit", "Edge", "Graph"]

@@ -131,8 +131,12 @@ class Graph:
 
     def edges(self, mask: Mask | None = None) -> list[Edge]:
         """The edges of a mask, by default all, in the order of their readers."""
+        return [self.edge(*cell) for cell in self.cells(mask)]
+
+    def cells(self, mask: Mask | None = None) -> list[tuple[int, int]]:
+        """The rows and columns of the edges of a mask, by default of all."""
         mask = self.allowed if mask is None else mask & self.allowed
-        return [self.edge(int(row), int(column)) for row, column in np.argwhere(mask)]
+        return [(int(row), int(column)) for row, column in np.argwhere(mask)]
 
     def frame(self, values: Mapping[str, Shaped[np.ndarray, "reader writer"]]) -> pd.DataFrame:
         """writer, reader, input and these columns, a row for every edge."""

@@ -1,0 +1,195 @@
+"""A circuit as a value: which edges of a model are kept for a task, and how they were found."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from jaxtyping import Float
+
+from interp import files, ordinary
+from interp.circuits.graph import Edge, Graph, Mask
+from interp.components import parse
+from interp.errors import UsageError, brief, named
+from interp.methods.ablate import KINDS, Named
+from interp.transformer import Transformer
+
+Direction = Literal["noising", "denoising"]
+DIRECTIONS: tuple[Direction, ...] = ("noising", "denoising")
+_LARGEST = 256 << 20
+
+
+@dataclass(frozen=True, eq=False)
+class Circuit:
+    """The edges `kept` of a graph. `ablation` says what stands in the place of the others' writers, and
+    `direction` whether edges were removed from the full graph (noising) or added to the empty one. `model`
+    and `weights` are the name of the model and the digest of its weights, `found` says how it was found.
+
+    Raises  UsageError for a mask of another graph, and for another ablation or direction.
+    """
+
+    graph: Graph
+    kept: Mask
+    model: str
+    weights: str
+    task: str
+    ablation: Named = "resample"
+    direction: Direction = "noising"
+    found: str = ""
+
+    def __post_init__(self) -> None:
+        if self.kept.shape != self.graph.allowed.shape or (self.kept & ~self.graph.allowed).any():
+            raise UsageError(
+                "the kept edges of a circuit are edges of its graph; these are of another"
+            )
+        for name, known in (("ablation", KINDS), ("direction", DIRECTIONS)):
+            if getattr(self, name) not in known:
+                raise UsageError(
+                    f"the {name} of a circuit is {', '.join(known)}, got {brief(getattr(self, name))}"
+                )
+
+    def __len__(self) -> int:
+        return int(self.kept.sum())
+
+    @property
+    def edges(self) -> list[Edge]:
+        """The kept edges."""
+        return self.graph.edges(self.kept)
+
+    @property
+    def fraction(self) -> float:
+        """The share of the graph's edges that are kept."""
+        return len(self) / self.graph.n_edges
+
+    def complement(self) -> Circuit:
+        """The edges that are not kept."""
+        return replace(self, kept=self.graph.allowed & ~self.kept)
+
+    def pruned(self) -> Circuit:
+        """Without dead ends: edges on no path from the embedding to the logits."""
+        return replace(self, kept=self.graph.pruned(self.kept))
+
+    def overlap(self, other: Circuit) -> float:
+        """Jaccard: the edges in both among those in either, 1 for two empty circuits.
+
+        Raises  UsageError for circuits of two different graphs.
+        """
+        if self.graph.writers != other.graph.writers or self.graph.readers != other.graph.readers:
+            raise UsageError(
+                "two circuits overlap on one graph; these are of models of another shape"
+            )
+        either = int((self.kept | other.kept).sum())
+        return int((self.kept & other.kept).sum()) / either if either else 1.0
+
+    def save(self, path: Path) -> None:
+        """Writes the circuit as JSON."""
+        data = {name: getattr(self, name) for name in _PLAIN}
+        data["edges"] = [list(each.columns().values()) for each in self.edges]
+        files.write_text(path, json.dumps(data, ensure_ascii=False, indent=1))
+
+    @classmethod
+    def load(cls, path: Path, model: Transformer) -> Circuit:
+        """The circuit of this model that was saved there.
+
+        Raises  UsageError for a file of another form, of another model, or with other weights.
+        """
+        data = _data(path)
+        if not isinstance(data, dict) or not isinstance(data.get("edges"), list):
+            raise UsageError(f"{named(path.name)} is no circuit: it has no list of edges")
+        missing = [name for name in _PLAIN if not isinstance(data.get(name), str)]
+        if missing:
+            raise UsageError(f"{named(path.name)} is no circuit: it has no text {missing[0]!r}")
+        digest = model.origin.weights_sha256
+        if data["weights"] != digest:
+            raise UsageError(
+                f"{named(path.name)} is a circuit of {brief(data['model'])} with weights "
+                f"{brief(data['weights'][:12])}, not of {model.name} with {digest[:12]}"
+            )
+        graph = Graph.of(model)
+        kept = graph.mask(_edge(each, path) for each in data["edges"])
+        return cls(graph, kept, **{name: data[name] for name in _PLAIN})
+
+
+_PLAIN = ("model", "weights", "task", "ablation", "direction", "found")
+
+
+def _edge(given: Any, path: Path) -> Edge:
+    if isinstance(given, list) and len(given) == 3 and all(isinstance(each, str) for each in given):
+        writer, reader, kind = given
+        if kind in ("q", "k", "v", "mlp", "logits"):
+            return Edge(parse(writer), parse(reader), kind)
+    raise UsageError(
+        f"{named(path.name)}: an edge is [writer, reader, input], such as "
+        f'["L0H3", "L2H5", "q"], got {brief(given)}'
+    )
+
+
+def _data(path: Path) -> Any:
+    try:
+        return json.loads(ordinary.text(path, _LARGEST))
+    except ValueError as error:
+        raise UsageError(f"{named(path.name)} is no JSON: {error}") from None
+
+
+def importances(
+    graph: Graph,
+    scores: Float[np.ndarray, "reader writer"],
+    kept: Mask,
+    config: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Scores in the form in which the Mechanistic Interpretability Benchmark exchanges them; of a graph with
+    private keys and values, since there every query head has its own. Edges without a score have 0.
+
+    Raises  UsageError for a graph without them.
+    Source  Mueller et al. 2025, MIB, arXiv:2504.13151; the form is that of EAP-IG's `Graph.to_json`.
+    """
+    edges = {}
+    for cell in graph.cells():
+        score = float(np.nan_to_num(scores[cell]))
+        edges[_spelt(graph.edge(*cell))] = {"score": score, "in_graph": bool(kept[cell])}
+    reached = {_node(graph.writers[column]) for _, column in graph.cells(kept)}
+    nodes = {_node(each): {"in_graph": _node(each) in reached} for each in graph.writers}
+    return {"cfg": dict(config), "nodes": {**nodes, "logits": {"in_graph": True}}, "edges": edges}
+
+
+def from_importances(
+    graph: Graph, data: Mapping[str, Any]
+) -> tuple[Float[np.ndarray, "reader writer"], Mask]:
+    """The scores and the kept edges that `importances` wrote, or another tool in its form.
+
+    Raises  UsageError for edges that this graph does not have, or that it has and the data lacks.
+    """
+    found = data.get("edges")
+    known = {_spelt(graph.edge(*cell)): cell for cell in graph.cells()}
+    if not isinstance(found, Mapping) or set(found) != set(known):
+        odd = sorted(set(known) ^ set(found if isinstance(found, Mapping) else ()))[:1]
+        raise UsageError(
+            f"importances of another graph: expected its {len(known):,} edges, "
+            f"{brief(odd[0]) if odd else 'none'} is not in both"
+        )
+    scores, kept = np.zeros(graph.allowed.shape), np.zeros_like(graph.allowed)
+    for name, cell in known.items():
+        scores[cell] = float(found[name]["score"])
+        kept[cell] = bool(found[name].get("in_graph", False))
+    return scores, kept
+
+
+def _node(component: Any) -> str:
+    layer, index = component.layer, component.index
+    return {"head": f"a{layer}.h{index}", "mlp": f"m{layer}", "embed": "input", "logits": "logits"}[
+        component.kind
+    ]
+
+
+def _spelt(edge: Edge) -> str:
+    if edge.reader.kind == "kv_head":
+        raise UsageError(
+            "importances name an edge into every query head's own keys and values: make the graph with "
+            "private=True"
+        )
+    attention = f"<{edge.input}>" if edge.input in "qkv" else ""
+    return f"{_node(edge.writer)}->{_node(edge.reader)}{attention}"
