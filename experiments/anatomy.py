@@ -14,8 +14,8 @@ Limits  One prompt and, for the close view of attention, one head: a picture of 
 import torch
 
 from interp.components import Head
-from interp.methods.isolation import isolation
-from interp.methods.steps import recomputed
+from interp.methods.identities.isolation import isolation
+from interp.methods.identities.steps import recomputed
 from interp.report import Check, Headline, NotRun, Report
 from interp.study import AnyHead, AnyLayer, study
 from interp.tasks import prompt_tokens

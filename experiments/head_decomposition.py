@@ -16,7 +16,7 @@ import pandas as pd
 
 from interp import sites
 from interp.methods.decompose import decompose, needs
-from interp.methods.head_sum import head_sum
+from interp.methods.identities.head_sum import head_sum
 from interp.report import Check, Headline, NotRun, Report, Section, Table
 from interp.study import Layer, study
 from interp.tasks import prompt_tokens

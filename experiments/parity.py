@@ -14,7 +14,7 @@ import pandas as pd
 
 from interp import edits, sites
 from interp.errors import NotApplicable, UsageError
-from interp.methods.parity import differences, huggingface_places, transformerlens_places
+from interp.methods.identities.parity import differences, huggingface_places, transformerlens_places
 from interp.report import Chart, Check, Headline, Report, Section, Series, Table
 from interp.study import study
 from interp.tasks import prompt_tokens

@@ -9,7 +9,7 @@ import pandas as pd
 
 from interp.components import Head
 from interp.methods.decompose import Decomposition
-from interp.methods.head_sum import HeadSum
+from interp.methods.identities.head_sum import HeadSum
 from interp.report import Chart, Formula, Maps, Series, Table
 from interp.views.pictures import array, heatmap, maps
 

@@ -6,7 +6,7 @@ import torch
 import interp
 from interp import edits, sites
 from interp.components import Head
-from interp.methods.isolation import isolation
+from interp.methods.identities.isolation import isolation
 from interp.report import Heatmap, Maps
 from interp.views import anatomy
 

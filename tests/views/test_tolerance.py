@@ -6,7 +6,7 @@ import torch
 import interp
 from interp import edits, sites, tasks
 from interp.methods import attribute
-from interp.methods.steps import recomputed
+from interp.methods.identities.steps import recomputed
 from interp.report import Check, NotRun
 from interp.study.registry import discover
 from interp.tasks.batches import whole

@@ -7,7 +7,7 @@ import torch
 import interp
 from interp import sites
 from interp.methods.decompose import decompose, needs
-from interp.methods.head_sum import head_sum
+from interp.methods.identities.head_sum import head_sum
 from interp.views import writes
 
 TOKENS = [[3, 1, 4, 1, 5]]

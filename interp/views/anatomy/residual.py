@@ -8,7 +8,7 @@ import torch
 
 from interp import sites
 from interp.components import Head
-from interp.methods.isolation import Isolation
+from interp.methods.identities.isolation import Isolation
 from interp.report import Section, Table, Text
 from interp.transformer import Run, Transformer
 from interp.views.anatomy.statistics import statistics
