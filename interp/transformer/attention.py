@@ -100,9 +100,10 @@ class Attention(nn.Module):
         if mask is None:
             real = k.new_ones(1, k.shape[1], dtype=torch.bool)
             mask = attention_mask(real, self.config.causal, self.config.window(self.layer))
-        inside = (sites.scores(self.layer), sites.pattern(self.layer))
-        if self.training and torch.is_grad_enabled() and not any(map(hooks.wants, inside)):
-            return hooks(sites.z(self.layer), fused.mixed(q, k, v, mask, self.scale))
+        if self.training and torch.is_grad_enabled():
+            inside = (sites.scores(self.layer), sites.pattern(self.layer))
+            if not any(map(hooks.wants, inside)):
+                return hooks(sites.z(self.layer), fused.mixed(q, k, v, mask, self.scale))
         groups = (self.config.n_kv_heads, self.config.group)
         scores = einsum(
             "batch query kv_head group d_head, batch key kv_head d_head"

@@ -27,11 +27,12 @@ def initialise(
     """Draws the weights of a model or a part of one, in the order of their names, from this generator
     or from torch's own: matrices normal with this deviation, biases 0, norms 1. On the meta device,
     on which loading builds, nothing is drawn."""
+    first = next(part.parameters(), None)
+    if first is None or first.is_meta:
+        return
     n_writers = config.n_layers * (2 if config.d_mlp else 1)
     for name, parameter in part.named_parameters():
         leaf = name.rpartition(".")[2]
-        if parameter.is_meta:
-            continue
         if leaf == "w":
             parameter.fill_(1.0)
         elif leaf == "b" or leaf.startswith("b_"):

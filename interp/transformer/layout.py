@@ -23,7 +23,8 @@ def flat_writing(W: Float[Tensor, "head d_head d_model"]) -> Tensor:
 
 def packed_copy(W: Tensor) -> Tensor | None:
     """The weight's packed copy, if it has one and no gradient is asked for."""
-    return None if torch.is_grad_enabled() else getattr(W, PACKED, None)
+    copy = getattr(W, PACKED, None)
+    return None if copy is None or torch.is_grad_enabled() else copy
 
 
 def times_packed(x: Tensor, copy: Tensor, b: Tensor | None) -> Tensor:

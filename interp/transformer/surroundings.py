@@ -33,6 +33,6 @@ def surroundings(config: Config, real: Bool[Tensor, "batch pos"], like: Tensor) 
     positions = (real.cumsum(-1) - 1).clamp(min=0)
     rows = slice(None) if not bool(real.all()) else slice(0, 1)
     rotary = angles(config, positions[rows], like) if config.positions == "rotary" else None
-    windows = [config.window(layer) for layer in range(config.n_layers)]
+    windows = config.windows or (None,) * config.n_layers
     masks = {window: attention_mask(real[rows], config.causal, window) for window in {*windows}}
     return Surroundings(positions, rotary, tuple(masks[window] for window in windows))
