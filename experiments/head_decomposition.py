@@ -4,12 +4,12 @@ Method  In every layer, multiply the concatenated z of all heads by W_O, and, se
         each head's z by its own rows of W_O and add up. Compare the two, and both with what the
         model wrote. A control gives every head its neighbour's rows and must differ. A head's share
         of attn_out is ⟨head, attn_out⟩ / ‖attn_out‖²; shares and the bias's share add up to 1.
-        The stream before the final norm is then the sum of everything that was written to it.
+        The residual stream before the final norm is then the sum of everything that was written to it.
 Units   Differences relative to ‖attn_out‖ at the same position, the largest position counts.
 Source  Elhage et al. 2021, A Mathematical Framework for Transformer Circuits.
 Limits  One prompt. A share says how much of the output lies along a head's write, not what the
         model uses it for. The first position is reported apart: in many models it is an attention
-        sink whose stream is a hundred times as long as the others'.
+        sink whose residual stream is a hundred times as long as the others'.
 """
 
 import pandas as pd
@@ -76,10 +76,10 @@ def head_decomposition(
             ),
             Section("What each head contributes", writes.heads(sums, layer)),
             Section(
-                "The whole stream as a stack of contributions",
+                "The whole residual stream as a stack of contributions",
                 writes.stream(stream, n_layers),
-                intro="A part's share is ⟨part, stream⟩ / ‖stream‖²: positive where it points with the final "
-                "stream, negative where later parts undo it. All shares add up to 1.",
+                intro="A component's share is ⟨component, stream⟩ / ‖stream‖²: positive where it points with "
+                "the final residual stream, negative where later ones undo it. All shares add up to 1.",
             ),
         ],
         checks=checks,

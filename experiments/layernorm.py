@@ -1,14 +1,14 @@
-"""What does normalization do to the stream, and may its weights be folded away?
+"""What does normalization do to the residual stream, and may its weights be folded away?
 
-Method  The scale that each norm divides by, by layer and position; the share of the stream's squared
+Method  The scale that each norm divides by, by layer and position; the share of the residual stream's squared
         length that lies along its mean, which LayerNorm's centring removes and RMSNorm leaves in.
         Every norm's weight and bias is moved into the weights that read it, and the log-probabilities
         are compared. Attribution is done again without the norm's scale, weight or centring. Each
         head's direct effect is compared with what removing its write does when the scale is computed
         anew. At last the corrupted prompts run with all scales frozen to the clean ones.
-Units   Scales in the stream's own units; shares of ‖x‖²; logits of answer minus wrong.
+Units   Scales in the residual stream's own units; shares of ‖x‖²; logits of answer minus wrong.
 Source  Elhage et al. 2021, A Mathematical Framework for Transformer Circuits.
-Limits  Freezing scales holds them all at once. Removing a write is a change at the last stream only: no
+Limits  Scales are frozen all at once. Removing a write is a change of the final residual stream only: no
         later part reacts.
 """
 
@@ -68,7 +68,7 @@ def layernorm(model, task, *, seed: int = 0) -> Report:
         ],
         sections=[
             Section("What the norms divide by", norms.scales(model, run, task, places, seed)),
-            Section("The mean of the stream", [norms.means(model, run, streams)]),
+            Section("The mean of the residual stream", [norms.means(model, run, streams)]),
             Section(
                 "What attribution needs of the norm",
                 [norms.attributed(found)],

@@ -3,7 +3,7 @@
 Method  The decision is the log-odds of one label, whose sigmoid is the score. Tokens: each one masked,
         or taken out, by itself. Heads: z, the head's slice of what the attention output projection
         reads, is replaced at all tokens by zeros or by its mean over the pairs. Along the skip
-        connections, with every norm's scale held, the last vector of the token that is read is a sum of
+        connections, with every norm's scale frozen, the last vector of the token that is read is a sum of
         what embeddings, heads, MLPs and biases write; one of them taken out of that vector, and what
         follows (pooler, classifier) run as it is, is its direct effect. In a DeBERTa the scores before
         softmax are split into content→content, content→position and position→content, each divided by
@@ -18,7 +18,7 @@ Units   Log-odds of the label, changed minus unchanged. Negative: the label has 
         pairs that share a premise or a hypothesis, since those are no independent evidence.
 Source  He et al. 2021, DeBERTa, arXiv:2006.03654. The built-in pairs and their published scores are
         those of the first release of Vectara's hallucination evaluation model (HHEM 1.0).
-Limits  One token and one head at a time: what stands in for each other looks unimportant. A masked or
+Limits  One token and one head at a time: heads that stand in for each other seem unimportant. A masked or
         missing token makes a text that the model was not trained on. Few pairs say little of others.
 """
 

@@ -1,4 +1,4 @@
-"""Which heads look from one sentence to the other."""
+"""Which heads attend from one sentence to the other."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def across(
 
 
 def chance(pattern: Float[Tensor, "layer head query key"], reading: Reading) -> float:
-    """The same for a head that looks evenly at all that can be seen."""
+    """The same for a head that attends evenly to all that can be seen."""
     seen = (pattern > 0).any(0).any(0).double()
     even = seen / seen.sum(-1, keepdim=True)
     return float(_shares(even[None, None], reading).mean())

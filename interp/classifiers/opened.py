@@ -178,25 +178,27 @@ class Opened:
         return effects.names.assign(**{what: found.value}, ci_low=found.low, ci_high=found.high)
 
 
-def isolated(look: Callable[P, T]) -> Callable[P, T]:
-    """This way of looking, whose errors are reasons to leave it out: other people's models have
-    layers that nobody here has seen, and one view that fails takes no other along.
+def isolated(kind: Callable[P, T]) -> Callable[P, T]:
+    """This kind of evidence, whose errors are reasons to leave it out: other people's models have
+    layers that nobody here has seen, and one kind that fails takes no other along.
 
     Raises  NotApplicable for whatever goes wrong inside.
     """
 
-    @wraps(look)
-    def looked(*given: P.args, **named: P.kwargs) -> T:
+    @wraps(kind)
+    def found(*given: P.args, **named: P.kwargs) -> T:
         try:
-            return look(*given, **named)
+            return kind(*given, **named)
         except NotApplicable:
             raise
         except InterpError as error:
             raise NotApplicable(str(error)) from error
         except Exception as error:
-            raise NotApplicable(f"looking this way ended with an error, {told(error)}") from error
+            raise NotApplicable(
+                f"this kind of evidence ended with an error, {told(error)}"
+            ) from error
 
-    return looked
+    return found
 
 
 def heads_of(n_layers: int, n_heads: int) -> list[Head]:

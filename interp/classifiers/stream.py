@@ -1,6 +1,6 @@
 """What each part of the model writes to the vector that the decision is read from.
 
-Every attention and MLP output is held at what it was on the pair, and every norm on the stream at its
+Every attention and MLP output is frozen at what it was on the pair, and every norm on the stream at its
 scale. Then the vector is an affine function of its parts, along the skip connections alone, and no
 token depends on another, so that only the token that is read has to run. A contribution is what the
 part makes alone, less `rest`: what is there when no part is. What comes after the vector, a pooler
@@ -66,8 +66,8 @@ class Parts:
     """The vector on one pair, and what every part of `names` contributes to it; `direct` is what
     taking the part out of the vector adds to the log-odds; NaN for biases and the rest.
 
-    `error` is the largest difference between the vector and the sum of its parts, `held` that
-    between the run with all outputs held and the model's own.
+    `error` is the largest difference between the vector and the sum of its parts, `frozen` that
+    between the run with all outputs frozen and the model's own.
     """
 
     names: tuple[Component, ...]
@@ -75,7 +75,7 @@ class Parts:
     contributions: Float[Tensor, "component d_model"]
     direct: Float[Tensor, " component"]
     error: float
-    held: float
+    frozen: float
 
     @property
     def scale(self) -> float:
@@ -100,34 +100,34 @@ def parts(classifier: Classifier, places: Places, reading: Reading) -> Parts:
             f"{len(places.mlp)} MLP output projections were found in {places.n_layers} layers of "
             f"{classifier.name}"
         )
-    held = _Held(classifier, places, reading)
-    n = len(held.names)
+    frozen = _Frozen(classifier, places, reading)
+    n = len(frozen.names)
     alone, nothing, everything = torch.eye(n), torch.zeros(1, n), torch.ones(1, n)
-    vectors = held.vectors(torch.cat([alone, nothing, everything, everything / 2]))
+    vectors = frozen.vectors(torch.cat([alone, nothing, everything, everything / 2]))
     none, whole, half = vectors[n:].unbind()
-    bent = float((half - (none + whole) / 2).abs().max() / held.vector.abs().max())
-    if not bent < max(_BENT, 8 * torch.finfo(held.heads[0].dtype).eps):
+    bent = float((half - (none + whole) / 2).abs().max() / frozen.vector.abs().max())
+    if not bent < max(_BENT, 8 * torch.finfo(frozen.heads[0].dtype).eps):
         raise NotApplicable(
-            f"with all its parts held, {classifier.name}, a {classifier.origin.family}, still computes "
+            f"with all its parts frozen, {classifier.name}, a {classifier.origin.family}, still computes "
             "something on the residual stream (an adapter, say): the vector that is read is no sum of "
             "what its parts write"
         )
     contributions = torch.cat([vectors[:n] - none, none[None]])
     direct = torch.full((n + 1,), torch.nan, dtype=torch.float64)
-    writers = [number for number, part in enumerate(held.names) if part.kind in WRITERS]
-    direct[writers] = held.decisions(everything - alone[writers]) - held.decision
+    writers = [number for number, part in enumerate(frozen.names) if part.kind in WRITERS]
+    direct[writers] = frozen.decisions(everything - alone[writers]) - frozen.decision
     return Parts(
-        (*held.names, Rest()),
-        held.vector,
+        (*frozen.names, Rest()),
+        frozen.vector,
         contributions,
         direct,
-        float((contributions.sum(0) - held.vector).abs().max()),
-        float((whole - held.vector).abs().max()),
+        float((contributions.sum(0) - frozen.vector).abs().max()),
+        float((whole - frozen.vector).abs().max()),
     )
 
 
-class _Held:
-    """A pair's run on the token that is read, with every output and scale held."""
+class _Frozen:
+    """A pair's run on the token that is read, with every output and scale frozen."""
 
     def __init__(self, classifier: Classifier, places: Places, reading: Reading) -> None:
         self.classifier, self.places = classifier, places

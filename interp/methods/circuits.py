@@ -1,7 +1,7 @@
 """What heads could do, read from the weights alone: copy and match.
 
 Method  A head's OV circuit W_V W_O says what it writes of what it reads, its QK circuit
-        W_Q R(Δ) W_Kᵀ what it looks for; R(Δ) is the rotation between a query and a key Δ positions
+        W_Q R(Δ) W_Kᵀ what it attends to; R(Δ) is the rotation between a query and a key Δ positions
         before it, and the identity without rotary positions. Norms' weights (and LayerNorm's
         centring) are multiplied into what reads them; their scales, positive numbers, are left out.
         Everything stays factored: eigenvalues are those of d_head × d_head products.
@@ -219,7 +219,7 @@ def copying_middle(tokens: Vocabulary, order: Int[Tensor, " d_vocab"] | None = N
 
 @torch.no_grad()
 def matching_middle(tokens: Vocabulary) -> Tensor:
-    """Σ over tokens of embedded ⊗ embedded: with a QK circuit, whether tokens look for themselves."""
+    """Σ over tokens of embedded ⊗ embedded: with a QK circuit, whether tokens attend to themselves."""
     return tokens.embedded.T @ tokens.embedded
 
 

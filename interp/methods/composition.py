@@ -3,7 +3,7 @@
 Method  The norm of the product of what an earlier head writes and a later one reads, over the product
         of both norms; it comes from the factors' triangular parts, and no product is multiplied out.
 Units   Shares of the largest possible norm. What chance gives is measured: the stream between the two
-        heads is turned at random.
+        heads is rotated at random.
 Source  Elhage et al. 2021, A Mathematical Framework for Transformer Circuits.
 """
 

@@ -1,6 +1,6 @@
 """What normalization does to what is read behind it, and models with their norms' weights folded away.
 
-Method  With its scale held at the value that it had, a norm is linear: `⟨norm(x), direction⟩` is
+Method  With its scale frozen at the value that it had, a norm is linear: `⟨norm(x), direction⟩` is
         `⟨x, d⟩ + constant`. A norm's own weight and bias can be moved into the weights that read it,
         exactly. Centring what is written to the stream changes nothing under LayerNorm, which
         subtracts the mean anyway; under RMSNorm it changes the model.

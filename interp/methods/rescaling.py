@@ -57,7 +57,7 @@ def without(model: Transformer, run: Run, prompts: PromptBatch, left_out: LeftOu
 def frozen_and_anew(
     model: Transformer, run: Run, prompts: PromptBatch
 ) -> tuple[Float[np.ndarray, "head batch"], Float[np.ndarray, "head batch"]]:
-    """Every head's direct effect with the final norm's scale held, and what the logit difference loses
+    """Every head's direct effect with the final norm's scale frozen, and what the logit difference loses
     when the head's write is taken from the last stream and the scale is computed again; heads in
     order of layers."""
     end = at(run, prompts.end[:, None])

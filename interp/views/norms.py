@@ -64,9 +64,9 @@ def means(model: Transformer, run: Run, streams: Sequence[Site]) -> Chart:
     """The share of the residual stream's squared length that lies along its mean, layer by layer."""
     shares = [array(mean_share(run.cache[site])[run.real]).mean() for site in streams]
     does = (
-        "LayerNorm subtracts the mean of the stream."
+        "LayerNorm subtracts the mean of the residual stream."
         if model.config.norm == "layernorm"
-        else "RMSNorm leaves the mean of the stream in; this is what centring would remove."
+        else "RMSNorm leaves the mean of the residual stream in; this is what centring would remove."
     )
     series = [Series("share", [site.layer for site in streams], shares)]
     return Chart("Share of ‖x‖² along the mean", "line", series, "layer", "share", note=does)

@@ -103,16 +103,16 @@ def stream(parts: Decomposition, n_layers: int) -> list[Chart | Table]:
     ]
     return [
         Chart(
-            "Share of the final stream at the last token, by where it was written",
+            "Share of the final residual stream at the last token, by where it was written",
             "stacked",
             series,
             "written by",
-            "share of the final stream",
+            "share of the final residual stream",
         ),
         Table(
             "stream",
             frame.sort_values("share", key=abs, ascending=False),
-            title="Every part of the final stream at the last token",
+            title="Every component of the final residual stream at the last token",
         ),
     ]
 

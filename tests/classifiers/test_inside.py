@@ -106,7 +106,7 @@ def test_the_parts_sum_to_the_vector_that_is_read(opened):
     # The norms of these compute in float32 whatever the model's dtype.
     wide = 1e-6 if classifier.origin.family in ("deberta", "llama") else 1e-9
     assert found.error < wide
-    assert found.held < wide
+    assert found.frozen < wide
     assert float(found.shares.sum()) == pytest.approx(1)
     heads = [part for part in found.names if part.kind == "head"]
     assert len(heads) == 12

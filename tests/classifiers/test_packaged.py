@@ -53,7 +53,7 @@ def test_the_debertas_parts_and_terms_close(aegis):
     assert (places.n_layers, places.n_heads) == (12, 6)
     found = stream.parts(aegis, places, reading)
     assert found.error < 1e-4
-    assert found.held < 1e-4
+    assert found.frozen < 1e-4
     terms, pattern = disentangled.terms(aegis, reading), attention.patterns(aegis, reading)
     assert disentangled.mismatch(terms, pattern) < 1e-4
 

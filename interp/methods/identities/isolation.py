@@ -1,7 +1,7 @@
 """Attention is the only part of the model that moves information between positions: shown, not said.
 
 Method  Change one token and see which positions of the stream change, layer by layer. Then do the
-        same with every attn_out held at what it was before the change: whatever still changes was
+        same with every attn_out frozen at what it was before the change: whatever still changes was
         moved by something other than attention.
 """
 
@@ -66,8 +66,8 @@ def isolation(
 
     base = model.run(tokens, keep=[*streams, *attention], logits_at=-1).cache
     free = model.run(changed, keep=streams, logits_at=-1).cache
-    held = [edits.freeze(site, base) for site in attention]
-    frozen = model.run(changed, edits=held, keep=streams, logits_at=-1).cache
+    freezing = [edits.freeze(site, base) for site in attention]
+    frozen = model.run(changed, edits=freezing, keep=streams, logits_at=-1).cache
 
     before = base.stack("resid_post")[:, 0]
     length = before.norm(dim=-1)

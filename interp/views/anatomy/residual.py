@@ -16,9 +16,9 @@ from interp.views.pictures import maps
 
 _SHOWN = 10
 _DOES = {
-    "layernorm": "LayerNorm subtracts the mean of a position's stream and divides by its standard "
-    "deviation: the mean becomes 0 and the root mean square 1.",
-    "rmsnorm": "RMSNorm divides a position's stream by its root mean square, which becomes 1; the "
+    "layernorm": "LayerNorm subtracts the mean of a position's residual stream and divides by its "
+    "standard deviation: the mean becomes 0 and the root mean square 1.",
+    "rmsnorm": "RMSNorm divides a position's residual stream by its root mean square, which becomes 1; the "
     "mean is left in.",
 }
 
@@ -29,7 +29,7 @@ def residual(model: Transformer, run: Run, shown: Head) -> Section:
     written = cache[sites.z(layer)][0, :, shown.index] @ attn.W_O[shown.index]
     streams = torch.cat([cache.stack("resid_pre")[:1], cache.stack("resid_post")])[:, 0]
     depth = ["embedding", *(f"after layer {each}" for each in range(model.config.n_layers))]
-    title = "Length of the stream, log₁₀, layer by layer and position by position"
+    title = "Length of the residual stream, log₁₀, layer by layer and position by position"
     named = {
         **{"v": cache[sites.v(layer)], "z": cache[sites.z(layer)], "W_O": attn.W_O},
         f"what {shown} writes": written,
@@ -43,7 +43,7 @@ def residual(model: Transformer, run: Run, shown: Head) -> Section:
             Text(
                 "A head's pattern mixes the values v of the positions it attends to into `z`, and its "
                 "rows of `W_O` turn z into a vector of the residual stream. All heads' vectors and the bias "
-                "are added to the stream, and so is what the MLP writes; nothing is ever overwritten."
+                "are added to it, and so is what the MLP writes; nothing is ever overwritten."
             ),
             maps(
                 {title: streams.float().norm(dim=-1).log10()},
@@ -51,7 +51,7 @@ def residual(model: Transformer, run: Run, shown: Head) -> Section:
                 rows=depth,
                 columns=model.to_str_tokens(run.tokens),
                 scale="sequential",
-                note="The first position is often an attention sink with a stream a "
+                note="The first position is often an attention sink with a residual stream a "
                 "hundred times as long as the others'.",
             ),
             statistics("writes", named),
@@ -112,7 +112,11 @@ def mlp(model: Transformer, run: Run, layer: int) -> Section:
         }
     )
     (*_, last) = model.to_str_tokens(run.tokens)
-    gated = "multiplied by a second reading of the stream (a gated MLP), " if config.gated else ""
+    gated = (
+        "multiplied by a second reading of the residual stream (a gated MLP), "
+        if config.gated
+        else ""
+    )
     return Section(
         "MLP: what each position computes by itself",
         [

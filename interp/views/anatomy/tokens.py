@@ -71,8 +71,8 @@ def unembedding(model: Transformer, run: Run) -> Section:
         "Unembedding: from the residual stream to the next word",
         [
             Text(
-                f"After a last norm the stream is compared with one direction per token ({source}); a "
-                "softmax turns the logits into probabilities. Every position predicts its next token."
+                f"After a last norm the residual stream is compared with one direction per token ({source}); "
+                "a softmax turns the logits into probabilities. Every position predicts its next token."
             ),
             Chart("The most likely next tokens", "bar", bars, "token", "probability"),
             TokenStrip(

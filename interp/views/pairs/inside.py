@@ -50,7 +50,7 @@ def parts(opened: Opened, top: int) -> Evidence:
     }
     share, *apart = ((title, opened.by_layer(each)) for title, each in by_head.items())
     close = allowed(opened, TOLERANCE, max(each.scale for each in found), len(names))
-    added, frozen = max(each.error for each in found), max(each.held for each in found)
+    added, frozen = max(each.error for each in found), max(each.frozen for each in found)
     return Evidence(
         Section(
             "What is written to the vector that is read",
@@ -78,7 +78,7 @@ def parts(opened: Opened, top: int) -> Evidence:
         f"{_WRITTEN.get(most['kind'], most['kind'])}.",
         checks=[
             Check("sum of the parts − the vector, largest", added, close),
-            Check("all parts held − the model's own run", frozen, close),
+            Check("all parts frozen − the model's own run", frozen, close),
         ],
     )
 
