@@ -111,6 +111,12 @@ class Effects:
             named=None if self.named is None else self.named.iloc[rows],
         )
 
+    def largest(self, top: int) -> Effects:
+        """The `top` of largest magnitude, by means of clusters' means on these very prompts: a choice for a
+        picture, whose sizes it flatters."""
+        means = stats.cluster_means(self.values, self.task.clusters).mean(-1)
+        return self.only(np.argsort(-np.abs(means), kind="stable")[:top])
+
     def of_any_layer(self) -> Effects:
         """The same, with components that count as alike whatever their layer: there is one a layer."""
         return replace(self, strata=np.zeros(len(self), dtype=np.int64))

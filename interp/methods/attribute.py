@@ -10,9 +10,11 @@ Source  Elhage et al. 2021, A Mathematical Framework for Transformer Circuits; W
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import pandas as pd
 import torch
 from fancy_einsum import einsum
 from jaxtyping import Float, Int
@@ -20,11 +22,13 @@ from torch import Tensor
 
 from interp import sites
 from interp.components import Component, Head
+from interp.effects import Effects
 from interp.methods.decompose import needs, project
 from interp.methods.norms import through
 from interp.methods.positions import at
 from interp.sites import Site
-from interp.tasks.batches import PromptBatch
+from interp.tasks import Task
+from interp.tasks.batches import PromptBatch, places
 from interp.transformer import Run, Transformer
 
 
@@ -76,6 +80,19 @@ class Attribution:
         """The contributions of the components of one kind."""
         rows = [row for row, each in enumerate(self.components) if each.kind == kind]
         return self.contributions[rows]
+
+    def heads(self, task: Task) -> Effects:
+        """The direct effects of the heads on the prompts of this task, which they were measured on."""
+        every = [each for each in self.components if each.kind == "head"]
+        return Effects(self.of("head").double().cpu().numpy(), every, task)
+
+    def effects(self, task: Task) -> Effects:
+        """The same of all components, pooled, named by component, layer and head."""
+        pooled = self.pooled()
+        keys = [(each.kind, each.layer, each.index) for each in pooled]
+        names = pd.DataFrame(keys, columns=["component", "layer", "head"])
+        names = names.astype({"layer": "Int64", "head": "Int64"})
+        return Effects(np.stack(list(pooled.values())), list(pooled), task, named=names)
 
     def pooled(self) -> dict[Component, Float[np.ndarray, " batch"]]:
         """Contributions by component, a layer's biases taken together and the constant, where there is
@@ -156,3 +173,28 @@ def by_source(
     W_O = model.block(head.layer).attn.W_O[head.index]
     onto = einsum("d_head d_model, batch d_model -> batch d_head", W_O, read)
     return pattern * einsum("batch pos d_head, batch d_head -> batch pos", v, onto)
+
+
+def attended(model: Transformer) -> list[Site]:
+    """The sites that `by_source` needs beside `wanted`."""
+    layers = range(model.config.n_layers)
+    return [site(layer) for layer in layers for site in (sites.pattern, sites.v)]
+
+
+def by_place(
+    model: Transformer, run: Run, prompts: PromptBatch, heads: Sequence[Head], task: Task
+) -> Effects:
+    """What each head brings from each named position, and from all others together (`elsewhere`): rows
+    head by head, named by layer, head and source."""
+    named = places(task)
+    values = []
+    for head in heads:
+        source = by_source(model, run, prompts, head).double().cpu().numpy()
+        rest = np.ones_like(source, dtype=bool)
+        for where in named.values():
+            rest[np.arange(len(source)), where] = False
+            values.append(source[np.arange(len(source)), where])
+        values.append((source * rest).sum(-1))
+    rows = [(head, name) for head in heads for name in (*named, "elsewhere")]
+    names = pd.DataFrame([head.columns() | {"source": name} for head, name in rows])
+    return Effects(np.stack(values), [head for head, _ in rows], task, named=names)

@@ -9,9 +9,11 @@ Source  Geva et al. 2022, Transformer Feed-Forward Layers Build Predictions, arX
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+import pandas as pd
 import torch
 from fancy_einsum import einsum
 from jaxtyping import Float, Int
@@ -19,23 +21,33 @@ from torch import Tensor
 
 from interp import sites
 from interp.components import Neuron
+from interp.effects import Effects
 from interp.methods.attribute import reading
 from interp.methods.positions import at
 from interp.sites import Site
+from interp.tasks import Task
 from interp.tasks.batches import PromptBatch
 from interp.transformer import Run, Transformer
 
 
 @dataclass(frozen=True, slots=True)
-class Effects:
+class DirectEffects:
     """Each neuron's activation and direct effect at the end of each prompt."""
 
     activation: Float[Tensor, "layer neuron batch"]
     effect: Float[Tensor, "layer neuron batch"]
 
+    def labelled(self, task: Task, unit: str = "logits") -> Effects:
+        """The direct effects of all neurons on the prompts of this task, which they were measured on; the
+        activations, if the unit is `activation`."""
+        values = self.activation if unit == "activation" else self.effect
+        n_layers, n_neurons, _ = values.shape
+        every = [Neuron(layer, unit) for layer in range(n_layers) for unit in range(n_neurons)]
+        return Effects(values.flatten(0, 1).double().cpu().numpy(), every, task, unit)
+
 
 @torch.no_grad()
-def effects(model: Transformer, run: Run, prompts: PromptBatch) -> Effects:
+def effects(model: Transformer, run: Run, prompts: PromptBatch) -> DirectEffects:
     """Every neuron's direct effect, from a run that kept mlp_post and the final norm's scale."""
     end = at(run, prompts.end[:, None])
     read = reading(model, end, prompts.answer[:, None], prompts.distractor[:, None]).direction[:, 0]
@@ -47,7 +59,7 @@ def effects(model: Transformer, run: Run, prompts: PromptBatch) -> Effects:
         ]
     )
     effect = activation * onto
-    return Effects(activation.movedim(1, -1), effect.movedim(1, -1))
+    return DirectEffects(activation.movedim(1, -1), effect.movedim(1, -1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +99,52 @@ def peaks(
         best = magnitude.topk(min(top, int(usable.sum()))).indices.tolist()
         chosen.append([Peak(where[row][0], where[row][1], float(values[row])) for row in best])
     return chosen
+
+
+def reads(
+    model: Transformer,
+    texts: Mapping[str, Sequence[Sequence[int]]],
+    neurons: Sequence[Neuron],
+    top: int,
+    before: int = 6,
+) -> pd.DataFrame:
+    """layer, neuron, text, rank, token, activation, `before it` (the tokens up to it), example and position:
+    the `top` tokens of each named collection of texts at which each neuron is most active."""
+    rows = []
+    for name, several in texts.items():
+        found = peaks(model, several, neurons, top)
+        for neuron, loudest in zip(neurons, found, strict=True):
+            for rank, peak in enumerate(loudest, 1):
+                ids = several[peak.example][max(1, peak.position - before) : peak.position + 1]
+                words = model.to_str_tokens(torch.tensor(ids))
+                named = {**neuron.columns(), "text": name, "rank": rank, "token": words[-1]}
+                told = {"activation": peak.activation, "before it": "".join(words)}
+                rows.append(named | told | {"example": peak.example, "position": peak.position})
+    return pd.DataFrame(rows)
+
+
+def writes(model: Transformer, neurons: Sequence[Neuron], top: int) -> pd.DataFrame:
+    """layer, neuron, and the tokens whose logits an active neuron raises and lowers most."""
+    rows = []
+    for neuron in neurons:
+        both = ("raised when active", "lowered when active")
+        words = [
+            " ".join(repr(model.to_single_str_token(token)) for token in ids.tolist())
+            for ids in extremes(promoted(model, neuron), top)
+        ]
+        rows.append(neuron.columns() | dict(zip(both, words, strict=True)))
+    return pd.DataFrame(rows)
+
+
+@torch.no_grad()
+def along(
+    model: Transformer, tokens: Sequence[int], neuron: Neuron
+) -> Float[np.ndarray, " example"]:
+    """The neuron's activation at every token of one text."""
+    site = sites.mlp_post(neuron.layer)
+    cache = model.run([list(tokens)], keep=[site], logits_at=-1).cache
+    active: np.ndarray = cache[site][0, :, neuron.index].double().cpu().numpy()
+    return active
 
 
 @torch.no_grad()

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
+import numpy as np
 import pandas as pd
 
 from interp.components import Head, Slice
-from interp.methods.patch import At, Patched, n_heads_at
+from interp.methods.patch import At, Patched, n_heads_at, patch_groups
 from interp.sites import Site
+from interp.tasks import Task
 from interp.tasks.base import task_of
-from interp.tasks.batches import FIRST, labels
+from interp.tasks.batches import FIRST, aligned, labels
 from interp.transformer import Transformer
 
 OF_A_HEAD = ("z", "q", "k", "v", "pattern")
@@ -49,13 +52,33 @@ def template_table(done: Mapping[str, Patched], tokens: Sequence[str]) -> pd.Dat
     return pd.concat(frames, ignore_index=True)
 
 
-def inside(model: Transformer, heads: Sequence[Head]) -> list[Slice]:
-    """For each head its z, q, k, v and pattern. k and v are those of its key/value head."""
-    return [
+def of_one_template(
+    model: Transformer, task: Task, kinds: Sequence[str]
+) -> tuple[list[str], dict[str, Patched]]:
+    """The tokens of the first prompt, and these kinds of site in every layer at every position, not only the
+    named ones, of the prompts that align with it."""
+    batch = aligned(task, model.device)[0]
+    one = task.only(np.isin(np.arange(task.n), batch.indices))
+    tokens = model.to_str_tokens(batch.clean[0])
+    every = {kind: cells(kind, model.config.n_layers, range(len(tokens))) for kind in kinds}
+    return tokens, patch_groups(model, one, every)
+
+
+def in_heads(model: Transformer, task: Task, heads: Sequence[Head]) -> dict[str, Patched]:
+    """What of each head carries it (`site`: its z, q, k, v and pattern at all positions; k and v are those
+    of its key/value head), and where (`label`: its z at each named position)."""
+    columns = {"site": list(OF_A_HEAD), "label": labels(task)}
+    inside = [
         Slice(Site(kind, head.layer), heads=(_index(model, head, kind),))
         for head in heads
         for kind in OF_A_HEAD
     ]
+    placed = [At(head, place) for head in heads for place in columns["label"]]
+    found = {}
+    for axis, done in patch_groups(model, task, {"site": inside, "label": placed}).items():
+        rows = [head.columns() | {axis: name} for head in heads for name in columns[axis]]
+        found[axis] = replace(done, effects=replace(done.effects, named=pd.DataFrame(rows)))
+    return found
 
 
 def _index(model: Transformer, head: Head, kind: str) -> int:

@@ -18,12 +18,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from interp.components import Component
-from interp.effects import Effects
+from interp.effects import Effects, Selection, Test
 from interp.methods.attribute import reading
 from interp.methods.controls import Fresh
 from interp.methods.positions import at
 from interp.sites import Site
 from interp.tasks import Task
+from interp.tasks.base import task_of
 from interp.tasks.batches import PromptBatch, whole
 from interp.transformer import Run, Transformer
 
@@ -86,6 +87,24 @@ def on_fresh_prompts(
     elsewhere = others(model, fresh, run, prompts, seed)
     controls = {name: effects(each.prompts, each.scale) for name, each in elsewhere.items()}
     return Fresh(effects(prompts), controls)
+
+
+def confirm(
+    model: Transformer,
+    selection: Selection,
+    keep: Iterable[Site],
+    read: Callable[[Run, PromptBatch], Float[Tensor, "component batch"]],
+    seed: int = 0,
+) -> Test:
+    """The chosen components of a screen, put to the test on its task's fresh prompts; `read` says of a run
+    what it says of all components of the screen."""
+
+    def chosen(run: Run, prompts: PromptBatch) -> Tensor:
+        return read(run, prompts)[selection.rows]
+
+    fresh = task_of(selection.screen.task.confirmation)
+    done = on_fresh_prompts(model, fresh, selection.components, keep, chosen, seed)
+    return selection.test(done.effects, done.controls, seed=seed)
 
 
 def _norm(model: Transformer, run: Run, prompts: PromptBatch) -> Float[Tensor, " batch"]:

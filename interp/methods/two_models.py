@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-import pandas as pd
 import torch
 from jaxtyping import Float
 
@@ -61,13 +60,10 @@ def attributed(models: Mapping[str, Transformer], task: Task) -> dict[str, Attri
 
 def shared(sides: Mapping[str, Attribution], task: Task) -> dict[str, Effects]:
     """The direct effects of the parts that all models have."""
-    pooled = {side: each.pooled() for side, each in sides.items()}
-    *others, last = pooled.values()
+    found = {side: each.effects(task) for side, each in sides.items()}
+    *others, last = (each.components for each in found.values())
     keys = [key for key in last if all(key in each for each in others)]
-    names = pd.DataFrame(
-        [(key.kind, key.layer, key.index) for key in keys], columns=["component", "layer", "head"]
-    ).astype({"layer": "Int64", "head": "Int64"})
     return {
-        side: Effects(np.stack([each[key] for key in keys]), keys, task, named=names)
-        for side, each in pooled.items()
+        side: each.only([each.components.index(key) for key in keys])
+        for side, each in found.items()
     }

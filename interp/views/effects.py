@@ -59,6 +59,14 @@ def _pairs(effects: Effects | Pairs) -> Sequence[tuple[Any, Effects]]:
     return list(effects.items()) if isinstance(effects, Mapping) else effects
 
 
+def intervals(effects: Effects, seed: int = 0) -> pd.DataFrame:
+    """names, effect, ci_low, ci_high and n: what is shown beside what was tested, whose p-values would be
+    of a choice on the same prompts."""
+    task = effects.task
+    found = stats.table(effects.values, task.clusters, signed=False, seed=seed)
+    return effects.beside(found[["effect", "ci_low", "ci_high", "n"]])
+
+
 def _by_variant(effects: Effects, seed: int) -> pd.DataFrame:
     frames = []
     for variant in effects.by_variant():
@@ -70,6 +78,12 @@ def _by_variant(effects: Effects, seed: int) -> pd.DataFrame:
         frame.insert(len(effects.names.columns), "order", variant)
         frames.append(frame)
     return pd.concat(frames, ignore_index=True)
+
+
+def with_variants(effects: Effects) -> dict[str, Effects]:
+    """On all prompts, and where there are several variants on those of each by themselves."""
+    variants = effects.by_variant()
+    return {"all prompts": effects, **(variants if len(variants) > 1 else {})}
 
 
 def head_map(title: str, means: np.ndarray, n_layers: int, unit: str = "") -> Heatmap:
@@ -88,13 +102,14 @@ def of_heads(effects: Kinds) -> dict[Any, Effects]:
 
 def maps(effects: Kinds, *, note: str = "") -> Maps:
     """Mean effects of heads, or of groups of heads, as maps of layer by head, beside each other, with the
-    prompts behind each cell."""
-    shown = []
+    prompts behind each cell; and how many those are where they are not the same number."""
+    shown, several = [], len({each.task.n for each in effects.values()}) > 1
     for title, each in effects.items():
         n_layers, column = each.names["layer"].nunique(), str(each.names.columns[-1])
         one = head_map(title or "all prompts", each.mean(), n_layers, each.unit)
         samples = each.values.reshape(n_layers, -1, each.task.n)
-        shown.append(replace(one, column_axis=column, samples=samples))
+        n = f"n = {each.task.n}" if several else ""
+        shown.append(replace(one, column_axis=column, samples=samples, note=n))
     on = next(iter(effects.values())).task
     cells = f"Cells are means over {on.called}; tables weigh {on.groups} alike."
     return Maps(shown, note=f"{note} {cells}".strip())

@@ -3,10 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import pandas as pd
 
 from interp import stats
+from interp.components import Head
 from interp.methods.patch import Patched
-from interp.report import Chart, Heatmap, Maps, Series
+from interp.methods.patch_tables import cell_table
+from interp.report import Chart, Heatmap, Maps, Series, Table
+from interp.views import effects
+
+INSIDE = (
+    "recovery on the held-out half. q: the head asks for the right thing; k: it is found in the right place; "
+    "v: what is there; pattern: q and k together."
+)
 
 
 def maps(done: Mapping[str, Patched], note: str = "", columns: Sequence[str] = ()) -> Maps:
@@ -18,6 +29,63 @@ def maps(done: Mapping[str, Patched], note: str = "", columns: Sequence[str] = (
         values = each.recovery.reshape(-1, len(names))
         shown.append(Heatmap(title or "all prompts", values, "layer", "position", columns=names))
     return Maps(shown, note=note)
+
+
+def positions(done: Mapping[str, Patched], seed: int = 0) -> Table:
+    """positions.csv: every cell of every kind of site, p corrected within a kind."""
+    frames = [each.frame(seed) for each in done.values()]
+    first = next(iter(done.values())).effects
+    note = effects.p_note(first.task, len(first))
+    return Table("positions", pd.concat(frames, ignore_index=True), title="Every cell", note=note)
+
+
+def noising(restored: Mapping[str, Patched], removed: Mapping[str, Patched]) -> list[Maps | Table]:
+    """The same cells with the corrupted activation in the clean run, how alike they rank, and a table of
+    each kind."""
+    shown = {kind: each for kind, each in removed.items() if kind in restored}
+    note = (
+        "Share of the gap that one corrupted activation removes from the clean run. Rank correlation "
+        f"with denoising: {agreement(restored, shown)}."
+    )
+    tables = {kind: cell_table(each) for kind, each in shown.items()}
+    return [
+        maps({f"{kind}, noising": each for kind, each in shown.items()}, note),
+        *(
+            Table(f"{kind}_noising", frame.rename(columns={"recovery": "removed"}))
+            for kind, frame in tables.items()
+        ),
+    ]
+
+
+def heads(restored: Patched, removed: Patched | None, seed: int = 0) -> list[Maps | Table]:
+    """Every head's z at all positions, and where it was measured its removal from the clean run."""
+    n_layers = restored.effects.names["layer"].nunique()
+    shown = [effects.head_map("recovery by z", restored.recovery, n_layers)]
+    every = effects.every(restored.effects, "heads", "Every head, z at all positions", seed=seed)
+    tables = [replace(every, frame=every.frame.assign(recovery=restored.recovery))]
+    if removed is not None:
+        shown.append(effects.head_map("removed by z, noising", removed.recovery, n_layers))
+        frame = removed.effects.frame(seed).assign(removed=removed.recovery)
+        tables.append(Table("heads_noising", frame, title="Every head, noising"))
+    return [Maps(shown), *tables]
+
+
+def in_heads(done: Mapping[str, Patched], group: int) -> list[Maps | Table]:
+    """What of the chosen heads carries it and where, as `interp.methods.patch_tables.in_heads` has it; k and
+    v are those of so many heads."""
+    titles = {"site": "by site, all positions", "label": "z by named position"}
+    files = {"site": "heads_by_site", "label": "heads_by_position"}
+    shown, tables = [], []
+    for axis, each in done.items():
+        names = each.effects.names
+        columns = list(dict.fromkeys(names[axis]))
+        grid = each.recovery.reshape(-1, len(columns))
+        chosen = names[["layer", "head"]].to_numpy()[:: len(columns)]
+        rows = [str(Head(*numbers)) for numbers in chosen]
+        shown.append(Heatmap(titles[axis], grid, "chosen head", axis, rows=rows, columns=columns))
+        tables.append(Table(files[axis], names.assign(recovery=each.recovery)))
+    shared = f" k and v are shared by {group} heads, all of which get them." if group > 1 else ""
+    return [Maps(shown, note=f"{INSIDE}{shared}"), *tables]
 
 
 def at_last(done: Mapping[str, Patched], title: str) -> Chart:

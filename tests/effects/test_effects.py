@@ -72,6 +72,17 @@ def planted(random, task, rows, size):
     return Effects(values, PARTS, task)
 
 
+def test_the_largest_are_those_of_these_very_prompts_by_their_clusters_means(task):
+    values = np.zeros((len(PARTS), task.n))
+    values[4], values[2] = -3.0, 1.0
+    # One cluster of many prompts weighs no more than another.
+    values[6, task.clusters == 0] = 20.0
+    found = Effects(values, PARTS, task).largest(3)
+    assert set(found.components) == {PARTS[4], PARTS[2], PARTS[6]}
+    means = np.abs(found.interval().value)
+    assert list(means) == sorted(means, reverse=True)
+
+
 def test_only_lowering_components_are_chosen_where_they_have_to_be(task):
     values = np.zeros((len(PARTS), task.n))
     values[[3, 5, 9]] = [[2.0], [-1.0], [-3.0]]

@@ -1,5 +1,6 @@
 """Other readings have the norm of the answer's own direction and read something else."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -42,3 +43,22 @@ def test_other_pairs_of_tokens_are_read_at_equal_norm(model):
         readings.others(model, task, run, prompts, seed=4)[readings.RANDOM].prompts.answer,
         random.answer,
     )
+
+
+def test_confirming_reads_the_chosen_alone_on_fresh_prompts():
+    model = interp.load("tiny-gpt2", dtype=torch.float64)
+    task = tasks.build("ioi", model.tokenizer, n=8, seed=1)
+    wanted = attribute.wanted(model)
+
+    def read(run, prompts):
+        return attribute.attribute(model, run, prompts).of("head")
+
+    prompts = whole(task, model.device)
+    found = attribute.attribute(model, prompts.run(model, keep=wanted), prompts)
+    chosen = found.heads(task).select(3)
+    test = readings.confirm(model, chosen, wanted, read, seed=2)
+    fresh = whole(task.confirmation, model.device)
+    every = read(fresh.run(model, keep=wanted), fresh)
+    np.testing.assert_allclose(test.fresh.values, every[chosen.rows].numpy(), atol=1e-12)
+    assert test.labels == tuple(map(str, chosen.components))
+    assert set(test.confirmation.controls) == {readings.RANDOM, readings.UNRELATED}

@@ -1,12 +1,24 @@
 """Maps of patches show the share of the gap that each cell moves, at its own layer and position."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+import torch
 
-from interp.components import Slice
+import interp
+from interp import tasks
+from interp.components import Head, Slice
 from interp.effects import Effects
-from interp.methods.patch import At, Patched
-from interp.methods.patch_tables import cell_table, cells, template_table
+from interp.methods.patch import At, Patched, patch
+from interp.methods.patch_tables import (
+    OF_A_HEAD,
+    cell_table,
+    cells,
+    in_heads,
+    of_one_template,
+    template_table,
+)
 from interp.sites import Site
 from interp.views import patches
 
@@ -59,3 +71,46 @@ def test_a_variant_has_the_gap_of_its_own_prompts(done, task):
     found = done.by_variant()
     assert list(found) == list(dict.fromkeys(prompt.order for prompt in task.kept))
     assert sum(len(each.gap) for each in found.values()) == task.n
+
+
+def test_noising_is_shown_beside_the_same_cells_and_heads_have_their_share(done, task):
+    removed = Patched(replace(done.effects, values=-done.effects.values), done.base, done.source)
+    maps, table = patches.noising({"resid_pre": done}, {"resid_pre": removed, "z": removed})
+    assert "denoising: -1.00 [" in maps.note
+    assert table.name == "resid_pre_noising"
+    np.testing.assert_allclose(table.frame["removed"], -np.arange(6) / 10)
+    positions = patches.positions({"resid_pre": done})
+    assert "for 6 rows together" in positions.note
+    heads = [Head(layer, head) for layer in range(2) for head in range(3)]
+    of_heads = Patched(replace(done.effects, components=heads), done.base, done.source)
+    (shown, every, noised) = patches.heads(of_heads, of_heads)
+    assert [each.title for each in shown.heatmaps] == ["recovery by z", "removed by z, noising"]
+    np.testing.assert_allclose(every.frame["recovery"], np.arange(6) / 10)
+    assert (every.name, noised.name) == ("heads", "heads_noising")
+    assert len(patches.heads(of_heads, None)) == 2
+
+
+def test_what_is_inside_chosen_heads_is_that_of_each_patch_by_itself():
+    model = interp.load("tiny-llama", dtype=torch.float64)
+    task = tasks.build("ioi", model.tokenizer, n=6, seed=1)
+    heads = [Head(2, 3), Head(0, 1)]
+    found = in_heads(model, task, heads)
+    kv_head = 3 * model.config.n_kv_heads // model.config.n_heads
+    alone = patch(model, task, [Slice(Site("k", 2), heads=(kv_head,)), At(Head(0, 1), "END")])
+    sites = found["site"].effects.names
+    assert sites["site"].tolist() == [*OF_A_HEAD] * 2
+    row = sites.index[(sites["layer"] == 2) & (sites["site"] == "k")][0]
+    np.testing.assert_allclose(
+        found["site"].effects.values[row], alone.effects.values[0], atol=1e-10
+    )
+    np.testing.assert_allclose(
+        found["label"].effects.values[-1], alone.effects.values[1], atol=1e-10
+    )
+    maps, by_site, by_position = patches.in_heads(found, model.config.group)
+    assert [each.rows for each in maps.heatmaps] == [("L2H3", "L0H1")] * 2
+    assert (by_site.name, by_position.name) == ("heads_by_site", "heads_by_position")
+    assert f"shared by {model.config.group} heads" in maps.note
+    tokens, one = of_one_template(model, task, ["attn_out"])
+    template = task.kept[0].template
+    assert {each.template for each in one["attn_out"].effects.task.kept} == {template}
+    assert len(one["attn_out"].effects) == model.config.n_layers * len(tokens)
