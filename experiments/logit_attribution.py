@@ -35,7 +35,7 @@ from interp.views import attributions, effects, figures, tests, tolerance
 )
 def logit_attribution(model, task, *, seed: int = 0, top: Heads = 10, scores: Heads = 3) -> Report:
     prompts, wanted = whole(task, model.device), attribute.wanted(model)
-    run = prompts.run(model, keep={*wanted, *attribute.attended(model)})
+    run = prompts.run(model, keep={*wanted, *attribute.source_sites(model)})
     found = attribute.attribute(model, run, prompts)
     parts, heads = found.effects(task), found.heads(task)
 

@@ -175,7 +175,7 @@ def by_source(
     return pattern * einsum("batch pos d_head, batch d_head -> batch pos", v, onto)
 
 
-def attended(model: Transformer) -> list[Site]:
+def source_sites(model: Transformer) -> list[Site]:
     """The sites that `by_source` needs beside `wanted`."""
     layers = range(model.config.n_layers)
     return [site(layer) for layer in layers for site in (sites.pattern, sites.v)]

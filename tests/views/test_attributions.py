@@ -31,7 +31,7 @@ def prompts(model, ioi):
 
 @pytest.fixture(scope="module")
 def run(model, prompts):
-    return prompts.run(model, keep={*attribute.wanted(model), *attribute.attended(model)})
+    return prompts.run(model, keep={*attribute.wanted(model), *attribute.source_sites(model)})
 
 
 @pytest.fixture(scope="module")
