@@ -23,8 +23,8 @@ from interp.methods import controls, induction, repetition
 from interp.methods.ablate import ablate, worst_error
 from interp.report import Check, Headline, Report, Section, Text
 from interp.study import Heads, Range, study
-from interp.views import figures, rules, scores, tolerance
-from interp.views import repetition as shown
+from interp.views import figures, rules, tolerance
+from interp.views import induction as shown
 
 # What a head of a kind must give to where its kind attends; and the fewest sequences that confirm.
 HALF, LEAST = 0.5, 12
@@ -100,8 +100,8 @@ def induction_heads(
             figures.headline("gained on the second copy", gained, "nats", note=FRESH),
         ],
         sections=[
-            Section("Every head", [scores.maps(every.means(), PERFECT)]),
-            Section("The clearest heads of each kind", [scores.clearest(every, seed)]),
+            Section("Every head", [shown.maps(every.means(), PERFECT)]),
+            Section("The clearest heads of each kind", [shown.clearest(every, seed)]),
             Section(
                 "What the model gains in context",
                 [shown.by_position(losses, twice, seed), shown.by_copy(losses, twice)],
@@ -110,9 +110,9 @@ def induction_heads(
                 "What the clearest induction heads are needed for",
                 [shown.without(removed.effects["resample"], top, seed)],
             ),
-            Section("Patterns", [scores.patterns(model, one, ranked[:top], SHORT)]),
+            Section("Patterns", [shown.patterns(model, one, ranked[:top], SHORT)]),
         ],
-        controls=[rule(confirmed, gained, follower, feeds), scores.beside_chance(every)],
+        controls=[rule(confirmed, gained, follower, feeds), shown.beside_chance(every)],
         checks=[
             Check(
                 "attention over all keys adds up to 1, largest error",

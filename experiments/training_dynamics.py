@@ -74,17 +74,17 @@ def training_dynamics(
     last, half = moments[-1], sequences // 2
     circuit = dynamics.circuit(last, half)
     judged = (
-        last.of("induction", circuit.follower),
-        last.of("previous_token", circuit.before),
+        last.scores.of("induction", circuit.follower),
+        last.scores.of("previous_token", circuit.before),
         last.gained,
     )
     score, previous, gain = (stats.mean(each[half:], seed=seed) for each in judged)
-    chance = float(last.chance["induction"][1])
+    chance = float(last.scores.chance["induction"][1])
     course = dynamics.course(moments, circuit)
     began, ended = (int(course.step[place]) for place in dynamics.rise(course.induction.tolist()))
     turned = float(last.turned.median())
-    best_fixed = float(control[-1].mean("induction").max())
-    twice, unmatched = 2 * float(last.chance["previous_token"][0]), max(0.2, 3 * chance)
+    best_fixed = float(control[-1].scores.means()["induction"].max())
+    twice, unmatched = 2 * float(last.scores.chance["previous_token"][0]), max(0.2, 3 * chance)
     length = rules.longest(score)
     return Report(
         answer=f"{circuit.follower} becomes an induction head ({float(score.value):.2f} at the end, chance "

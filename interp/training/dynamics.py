@@ -17,7 +17,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from interp.components import Head
-from interp.methods import composition, induction
+from interp.methods import composition
+from interp.methods.induction import Scores, head_scores
 from interp.methods.repetition import Repetition, losses
 from interp.training.loop import optimizer, train
 from interp.training.recipe import Recipe
@@ -34,8 +35,7 @@ class Moment:
     step: int
     first: Float[np.ndarray, " example"]
     second: Float[np.ndarray, " example"]
-    scores: dict[str, Float[Tensor, "layer head example"]]
-    chance: dict[str, Float[Tensor, " layer"]]
+    scores: Scores
     composition: Float[Tensor, "layer head layer head"]
     turned: Float[Tensor, " component"]
 
@@ -43,14 +43,6 @@ class Moment:
     def gained(self) -> Float[np.ndarray, " example"]:
         """How much less the second copy of each sequence costs than the first."""
         return self.first - self.second
-
-    def mean(self, name: str) -> Float[np.ndarray, "layer head"]:
-        """Every head's score of this name, mean over sequences."""
-        return self.scores[name].mean(-1).double().numpy()
-
-    def of(self, name: str, head: Head) -> Float[np.ndarray, " example"]:
-        """One head's score of this name on every sequence."""
-        return self.scores[name][head.layer, head.index].double().numpy()
 
 
 class Circuit(NamedTuple):
@@ -69,9 +61,10 @@ class Circuit(NamedTuple):
 def circuit(moment: Moment, half: int) -> Circuit:
     """The second layer's best induction head and the first layer's best previous-token head on the first
     `half` of the sequences, which leaves the others to judge them."""
-    wanted = (("induction", 1), ("previous_token", 0))
-    best = [int(moment.scores[name][layer, :, :half].mean(-1).argmax()) for name, layer in wanted]
-    return Circuit(Head(1, best[0]), Head(0, best[1]))
+    found = {name: each[..., :half] for name, each in moment.scores.values.items()}
+    first = Scores(found, moment.scores.chance)
+    layer = [head for head in first.ranked("induction") if head.layer == 1]
+    return Circuit(layer[0], first.ranked("previous_token", below=1)[0])
 
 
 def course(moments: Sequence[Moment], of: Circuit) -> pd.DataFrame:
@@ -83,8 +76,8 @@ def course(moments: Sequence[Moment], of: Circuit) -> pd.DataFrame:
             "first": float(each.first.mean()),
             "second": float(each.second.mean()),
             "gained": float(each.gained.mean()),
-            "induction": float(each.of("induction", of.follower).mean()),
-            "previous_token": float(each.of("previous_token", of.before).mean()),
+            "induction": float(each.scores.of("induction", of.follower).mean()),
+            "previous_token": float(each.scores.of("previous_token", of.before).mean()),
             "composition": of.fed(each),
         }
         for each in moments
@@ -97,8 +90,8 @@ def best_heads(moments: Sequence[Moment]) -> pd.DataFrame:
     rows = [
         {
             "step": each.step,
-            "best_induction": float(each.mean("induction").max()),
-            "chance": float(each.chance["induction"][1]),
+            "best_induction": each.scores.means()["induction"].max(),
+            "chance": float(each.scores.chance["induction"][1]),
             "gained": float(each.gained.mean()),
         }
         for each in moments
@@ -108,13 +101,8 @@ def best_heads(moments: Sequence[Moment]) -> pd.DataFrame:
 
 def every_head(moments: Sequence[Moment]) -> pd.DataFrame:
     """step, layer, head, and every score of each head, mean over sequences."""
-    names = list(moments[0].scores)
-    rows = [
-        [each.step, layer, head, *(float(each.mean(name)[layer, head]) for name in names)]
-        for each in moments
-        for layer, head in np.ndindex(each.mean(names[0]).shape)
-    ]
-    return pd.DataFrame(rows, columns=["step", "layer", "head", *names])
+    frames = {each.step: each.scores.frame() for each in moments}
+    return pd.concat(frames, names=["step"]).reset_index("step").reset_index(drop=True)
 
 
 def composed(moments: Sequence[Moment], of: Circuit) -> pd.DataFrame:
@@ -157,10 +145,10 @@ def probe(source: Repeats, count: int, seed: int) -> Repetition:
 
 def measure(model: Transformer, of: Repetition, step: int) -> Moment:
     """The model as it is now."""
-    scores = induction.head_scores(model, of)
+    scores = head_scores(model, of)
     first, second = (each.mean(-1) for each in of.by_copy(losses(model, of)))
     fed = composition.compositions(model, "K")
-    return Moment(step, first, second, scores.values, scores.chance, fed.scores, fed.baseline)
+    return Moment(step, first, second, scores, fed.scores, fed.baseline)
 
 
 def watch(

@@ -40,10 +40,10 @@ def grouped(
     also: Sequence[Series] = (),
 ) -> Chart:
     """One line for each value of a column, in the order in which they first come; `axes` are the columns
-    of x and y, `labels` what these are called."""
-    x, y = axes
+    of x and y, `labels` what these are called. Intervals are drawn where the frame has ci_low and ci_high."""
+    columns = [each for each in (*axes, "ci_low", "ci_high") if each in frame]
     series = [
-        Series(str(name), some[x].to_numpy(), some[y].to_numpy())
+        Series(str(name), *(some[each].to_numpy() for each in columns))
         for name, some in frame.groupby(by, sort=False)
     ]
     return Chart(title, "line", [*series, *also], *labels)

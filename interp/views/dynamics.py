@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from interp.components import Head
 from interp.report import Chart, Maps, Table
 from interp.training.dynamics import Circuit, Moment, best_heads, composed, course
-from interp.views import charts, scores
+from interp.views import charts, induction
 
 # The kinds of head that make an induction circuit, with the layer that each is sought in.
 KINDS = {"induction": 1, "previous_token": 0}
@@ -19,9 +19,13 @@ def learning(moments: Sequence[Moment], circuit: Circuit) -> list[Chart]:
     losses = course(moments, circuit)
     copies = {f"{name} copy": losses[name] for name in ("first", "second")}
     attended = {
-        f"{name.replace('_', ' ')}, {head}": [float(each.of(name, head).mean()) for each in moments]
+        f"{name.replace('_', ' ')}, {head}": [
+            float(each.scores.of(name, head).mean()) for each in moments
+        ]
         for name, layer in KINDS.items()
-        for head in (Head(layer, number) for number in range(moments[0].mean(name).shape[1]))
+        for head in (
+            Head(layer, number) for number in range(moments[0].scores.values[name].shape[1])
+        )
     }
     return [
         charts.lines("Loss on both copies", steps, copies, "step", "nats per token"),
@@ -32,8 +36,8 @@ def learning(moments: Sequence[Moment], circuit: Circuit) -> list[Chart]:
 def before_and_after(moments: Sequence[Moment]) -> Maps:
     """Every head's scores before the first step and after the last."""
     sides = (moments[0], "before"), (moments[-1], "after")
-    shown = {f"{name}, {when}": each.mean(name) for name in KINDS for each, when in sides}
-    return scores.maps(shown, "Mean over sequences.")
+    shown = {f"{name}, {when}": each.scores.means()[name] for name in KINDS for each, when in sides}
+    return induction.maps(shown, "Mean over sequences.")
 
 
 def at_fixed_distance(control: Sequence[Moment]) -> Table:

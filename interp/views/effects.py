@@ -15,6 +15,7 @@ from interp.effects import Effects, Selection
 from interp.report import Chart, Check, Heatmap, Maps, Series, Table
 from interp.stats.intervals import LEAST_CLUSTERS
 from interp.tasks import Task
+from interp.views import charts
 from interp.tasks.examples import Examples
 
 # What a scoring of components is called: a kind of ablation, a site, the state of the MLPs.
@@ -117,11 +118,7 @@ def maps(effects: Kinds, *, note: str = "") -> Maps:
 
 def by_layer(frame: pd.DataFrame, series: str, title: str) -> Chart:
     """One line for each value of a column, layer by layer, with intervals."""
-    lines = []
-    for name, some in frame.groupby(series, sort=False):
-        layer, effect, low, high = some[["layer", "effect", "ci_low", "ci_high"]].to_numpy().T
-        lines.append(Series(str(name), layer, effect, low, high))
-    return Chart(title, "line", lines, "layer", "effect, logits")
+    return charts.grouped(title, frame, series, ("layer", "effect"), ("layer", "effect, logits"))
 
 
 def held_out(selection: Selection, name: str, title: str, seed: int = 0) -> Table:

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from interp.components import Head
+from interp.methods.induction import Scores
 from interp.training import dynamics
 from interp.training.dynamics import Circuit, Moment
 from interp.views import dynamics as views
@@ -24,7 +25,7 @@ def moment(step, *, strong, loss=1.0, composition=0.1):
     first = np.full(4, 3.0)
     chance = {name: torch.tensor([0.2, 0.25]) for name in scores}
     return Moment(
-        step, first, first - loss, scores, chance, pairs, torch.tensor([0.01, 0.03, 0.08])
+        step, first, first - loss, Scores(scores, chance), pairs, torch.tensor([0.01, 0.03, 0.08])
     )
 
 

@@ -8,7 +8,7 @@ import interp
 from interp import components, tasks
 from interp.effects import Effects
 from interp.report import Series
-from interp.views import charts, scores
+from interp.views import charts, induction
 
 
 def points(chart):
@@ -30,6 +30,14 @@ def test_each_value_of_a_column_is_a_line_in_the_order_of_the_rows():
     assert (chart.x_label, chart.y_label) == ("step", "bits per byte")
 
 
+def test_each_line_has_the_interval_of_its_own_rows():
+    frame = pd.DataFrame({"part": ["a", "b"], "layer": [0, 0], "effect": [1.0, 2.0]})
+    frame = frame.assign(ci_low=[0.5, 1.5], ci_high=[1.5, 2.5])
+    a, b = charts.grouped("Layers", frame, "part", ("layer", "effect"), ("layer", "")).series
+    assert (list(a.low), list(a.high)) == ([0.5], [1.5])
+    assert (list(b.low), list(b.high)) == ([1.5], [2.5])
+
+
 @pytest.mark.parametrize("chosen", [[5, 0], [], range(12)])
 def test_every_component_is_one_point_and_the_chosen_stand_apart(chosen):
     model = interp.load("tiny-gpt2")
@@ -48,7 +56,7 @@ def test_every_component_is_one_point_and_the_chosen_stand_apart(chosen):
 
 def test_maps_of_scores_share_the_scale_from_0_to_1():
     values = {"previous_token, before": np.eye(2), "b": np.ones((2, 2)) / 2}
-    [one, two] = scores.maps(values, "Means.").heatmaps
+    [one, two] = induction.maps(values, "Means.").heatmaps
     assert one.title == "Previous token, before"
     assert (one.low, one.high, one.scale) == (two.low, two.high, two.scale) == (0, 1, "sequential")
     assert one.by_head

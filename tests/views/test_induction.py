@@ -6,7 +6,7 @@ import torch
 
 from interp.methods.induction import Scores
 from interp.stats import mean
-from interp.views import rules, scores
+from interp.views import induction, rules
 
 VALUES = torch.tensor([[[0.1, 0.3], [0.6, 0.6]], [[0.9, 0.7], [0.0, 0.2]]])
 FOUND = Scores(
@@ -19,7 +19,7 @@ FOUND = Scores(
 
 
 def test_the_clearest_heads_of_each_score_come_first_with_their_layers_chance():
-    frame = scores.clearest(FOUND, seed=0, top=2).frame
+    frame = induction.clearest(FOUND, seed=0, top=2).frame
     assert frame[["score", "layer", "head"]].to_numpy().tolist() == [
         ["induction", 1, 0],
         ["induction", 0, 1],
@@ -31,7 +31,7 @@ def test_the_clearest_heads_of_each_score_come_first_with_their_layers_chance():
 
 
 def test_the_clearest_stands_beside_the_median_head():
-    [row, _] = scores.beside_chance(FOUND).frame.to_numpy().tolist()
+    [row, _] = induction.beside_chance(FOUND).frame.to_numpy().tolist()
     assert row == ["induction", pytest.approx(0.8), pytest.approx(0.4), pytest.approx(0.375)]
 
 

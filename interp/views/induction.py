@@ -1,4 +1,4 @@
-"""Scores of heads in shares of 1, such as attention, as maps and tables."""
+"""Which heads continue a repetition and what the model gains by it, as maps, tables and charts."""
 
 from __future__ import annotations
 
@@ -6,12 +6,16 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
+from torch import Tensor
 
+from interp import stats
 from interp.components import Head
+from interp.effects import Effects
 from interp.methods.induction import Scores
-from interp.report import Attention, Maps, Table
+from interp.methods.repetition import Repetition
+from interp.report import Attention, Chart, Maps, Table
 from interp.transformer import Run, Transformer
-from interp.views import pictures
+from interp.views import charts, pictures
 
 
 def maps(scores: Mapping[str, np.ndarray], note: str) -> Maps:
@@ -51,6 +55,35 @@ def beside_chance(scores: Scores) -> Table:
 def patterns(model: Transformer, run: Run, heads: Sequence[Head], title: str) -> Attention:
     """Attention of these heads in the first sequence of a run that kept every pattern."""
     chosen = [(head.layer, head.index) for head in heads]
-    kept = run.cache.stack("pattern")[:, 0].float().cpu().numpy()
-    drawn = np.stack([kept[at] for at in chosen])
+    layers, rows = zip(*chosen, strict=True)
+    drawn = run.cache.stack("pattern")[layers, 0, rows].float().cpu().numpy()
     return Attention(title, [model.to_str_tokens(run.tokens[0])], [drawn], chosen)
+
+
+def by_position(losses: Tensor, of: Repetition, seed: int = 0) -> Chart:
+    """The loss on every token after the first, with its interval over sequences."""
+    each = stats.mean(losses.T.double().cpu().numpy(), seed=seed)
+    line = charts.band("loss", range(1, len(each.value) + 1), each)
+    note = f"The second copy begins at position {of.begin + of.length}."
+    return Chart("Loss by position", "line", [line], "position", "nats", note=note)
+
+
+def by_copy(losses: Tensor, of: Repetition) -> Table:
+    """copy and loss: two rows."""
+    means = [float(each.mean()) for each in of.by_copy(losses)]
+    frame = pd.DataFrame({"copy": ["first", "second"], "loss": means})
+    return Table("loss", frame, title="Mean loss per token, the first of the sequence left out")
+
+
+def without(effects: Effects, clearest: int, seed: int = 0) -> Table:
+    """How the gain on the second copy changes without each of the clearest heads, which come first, and
+    without each of the random ones after them."""
+    frame = effects.frame(seed)
+    which = np.where(frame.index < clearest, "clearest", "random, same layer")
+    frame.insert(len(effects.names.columns), "which", which)
+    return Table(
+        "without",
+        frame,
+        title="Gained on the second copy without a head",
+        note="Nats that are gained more (below zero: less) with z of a sequence that does not repeat.",
+    )
