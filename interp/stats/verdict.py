@@ -65,12 +65,14 @@ def confirm(
 def decide(ranking: Ranking, confirmation: Confirmation) -> Verdict:
     """Supported: the chosen set is among the first 2.5 % of random ones, and its confirmation and every
     paired difference from a directional control lie beyond zero. Not supported: its confirmation lies on
-    the other side of zero, or it is among the last 2.5 % and its interval over the held-out clusters of
-    the screen lies there (a rank alone is of these very prompts). All else is inconclusive, and so is a
+    the other side of zero, or it is among the last 2.5 %, its interval over the held-out clusters of the
+    screen lies there (a rank alone is of these very prompts), and so does its mean on the fresh prompts
+    (an interval over the few clusters of a screen is no proof). All else is inconclusive, and so is a
     ranking that was not run or a confirmation on too few clusters."""
     if not confirmation.enough or not ranking.ran:
         return "inconclusive"
-    last = ranking.p >= 1 - EXTREME and ranking.held_out.high < 0
+    below = ranking.held_out.high < 0 and confirmation.chosen.value < 0
+    last = ranking.p >= 1 - EXTREME and below
     if last or confirmation.chosen.high < 0:
         return "not supported"
     beyond = [confirmation.chosen, *confirmation.differences.values()]

@@ -359,8 +359,14 @@ MUTANTS: dict[str, list[Mutant]] = {
         ),
         Mutant(
             VERDICT,
-            "last = ranking.p >= 1 - EXTREME and ranking.held_out.high < 0",
+            "last = ranking.p >= 1 - EXTREME and below",
             "last = ranking.p >= 1 - EXTREME",
+            f"{BY_HAND}::test_not_supported_is_a_confirmation_or_a_last_rank_with_an_interval_below_zero",
+        ),
+        Mutant(
+            VERDICT,
+            "below = ranking.held_out.high < 0 and confirmation.chosen.value < 0",
+            "below = ranking.held_out.high < 0",
             f"{BY_HAND}::test_not_supported_is_a_confirmation_or_a_last_rank_with_an_interval_below_zero",
         ),
         Mutant(
