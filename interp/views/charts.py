@@ -12,6 +12,8 @@ from interp.effects import Effects
 from interp.report import Chart, Series
 from interp.stats import Estimate
 
+_ENDS = ("ci_low", "ci_high")
+
 
 def lines(
     title: str,
@@ -41,11 +43,11 @@ def grouped(
 ) -> Chart:
     """One line for each value of a column, in the order in which they first come; `axes` are the columns
     of x and y, `labels` what these are called. Intervals are drawn where the frame has ci_low and ci_high."""
-    columns = [each for each in (*axes, "ci_low", "ci_high") if each in frame]
-    series = [
-        Series(str(name), *(some[each].to_numpy() for each in columns))
-        for name, some in frame.groupby(by, sort=False)
-    ]
+    x, y = axes
+    series = []
+    for name, some in frame.groupby(by, sort=False):
+        low, high = (some[each].to_numpy() if each in some else None for each in _ENDS)
+        series.append(Series(str(name), some[x].to_numpy(), some[y].to_numpy(), low, high))
     return Chart(title, "line", [*series, *also], *labels)
 
 

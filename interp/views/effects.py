@@ -12,11 +12,11 @@ import pandas as pd
 
 from interp import stats
 from interp.effects import Effects, Selection
-from interp.report import Chart, Check, Heatmap, Maps, Series, Table
+from interp.report import Chart, Check, Heatmap, Maps, Table
 from interp.stats.intervals import LEAST_CLUSTERS
 from interp.tasks import Task
-from interp.views import charts
 from interp.tasks.examples import Examples
+from interp.views import charts
 
 # What a scoring of components is called: a kind of ablation, a site, the state of the MLPs.
 Kinds = Mapping[Any, Effects]
