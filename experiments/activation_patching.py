@@ -18,26 +18,14 @@ Limits  A patch shows what is enough (denoising) or needed (noising) in these pa
 
 from typing import Literal
 
-import numpy as np
-
-from interp import components, sites, stats
+from interp import components, sites
 from interp.components import Slice
-from interp.methods import controls
-from interp.methods.patch import patch_groups, worst_error
-from interp.methods.patch_tables import (
-    cell_table,
-    cells,
-    in_heads,
-    of_one_template,
-    template_table,
-)
+from interp.methods import controls, patch_tables
+from interp.methods.patch import patch_groups
 from interp.report import Headline, Section, Table
 from interp.study import Count, Heads, Report, study
 from interp.tasks.batches import labels
-from interp.views import chosen, effects, figures, patches, tests, tolerance
-
-# resid_mid lies between resid_pre of two layers; every position of it is shown at named ones only.
-STREAM = ("resid_pre", "resid_mid", "attn_out", "mlp_out")
+from interp.views import effects, patches, tests
 
 
 @study(
@@ -57,44 +45,33 @@ def activation_patching(
     seed: int = 0,
 ) -> Report:
     n_layers, heads = model.config.n_layers, components.heads(model)
-    kinds = [kind for kind in STREAM if sites.Site(kind, 0) in model.sites]
-    every = {kind: cells(kind, n_layers, labels(task)) for kind in kinds} | {"z": heads}
-    whole = {"halfway": [Slice(sites.resid_pre(n_layers // 2))]}
-    done = patch_groups(model, task, every | whole)
-    asked = every if noising == "all" else {"resid_pre": every["resid_pre"]}
-    noised = patch_groups(model, task, asked, "noise")
+    kinds = patch_tables.stream_kinds(model)
+    cells = {kind: patch_tables.cells(kind, n_layers, labels(task)) for kind in kinds}
+    halfway = [Slice(sites.resid_pre(n_layers // 2))]
+    done = patch_groups(model, task, {**cells, "z": heads, "halfway": halfway})
+    wanted = {**cells, "z": heads} if noising == "all" else {"resid_pre": cells["resid_pre"]}
+    noised = patch_groups(model, task, wanted, "noise")
     restored, stream = done["z"], {kind: done[kind] for kind in kinds}
-    strongest = restored.effects.select(top)
+    strongest, by_order = restored.effects.select(top), stream["resid_pre"].by_variant()
     fresh = controls.on_fresh_prompts(
         model, task.confirmation, strongest.components, "denoise", draws=draws, seed=seed
     )
     test = strongest.test(fresh.effects, fresh.controls, seed=seed)
-
-    fresh_gap = stats.cluster_means(fresh.gap, test.fresh.task.clusters).mean()
-    at_end = stream["resid_pre"].recovery.reshape(n_layers, -1)[:, -1]
-    over_half = np.flatnonzero(at_end >= 0.5)
-    arrives = f"from layer {over_half[0]} on" if len(over_half) else "only after the last layer"
-    held_out = restored.where(strongest.held_out).only(strongest.rows).frame(seed)
-    tokens, one = of_one_template(model, task, [kind for kind in kinds if kind != "resid_mid"])
-    first, n_aligned = task.kept[0], one["resid_pre"].effects.task.n
-    inside = in_heads(model, task.only(strongest.held_out), strongest.components)
-    orders = stream["resid_pre"].by_variant()
-    gap = stats.mean(restored.gap, task.clusters, task.items, seed=seed)
-    left = float(np.abs(done["halfway"].effects.values[0] - restored.gap).max())
-    swept = [worst_error(model, task, done[each], "denoise", seed) for each in ("z", "resid_pre")]
+    tokens, aligned = patch_tables.of_one_template(model, task)
+    held_out, (first, *_) = task.only(strongest.held_out), task.kept
+    inside = patch_tables.in_heads(model, held_out, strongest.components)
+    arrives, swept = patches.arrives(stream["resid_pre"]), ("z", "resid_pre")
     return Report.of(
         test,
         f"In {model.name} the residual stream at END holds more than half of what {task.name} needs "
         f"{arrives}. The strongest of {len(heads)} heads, {test.labels[0]}, alone recovers "
-        f"{test.first.effect / fresh_gap:.0%} of the gap between clean and corrupted prompts on "
+        f"{fresh.recovery[0]:.0%} of the gap between clean and corrupted prompts on "
         f"{test.fresh.task.n} held-out ones. {tests.sentence(test, 'restore')}",
         [
             Section(
                 "Layer by named position, all templates",
                 [
-                    patches.maps(
-                        stream, "recovery: 1 is all of the gap, from this one activation."
-                    ),
+                    patches.maps(stream, "recovery: 1 is all of the gap, by this one activation."),
                     *patches.noising(stream, noised),
                     patches.positions(stream, seed),
                 ],
@@ -103,23 +80,14 @@ def activation_patching(
             Section(
                 "Layer by position, one template",
                 [
-                    patches.maps(one, "recovery; the tokens are the first prompt's.", tokens),
-                    Table("positions_by_template", template_table(one, tokens)),
+                    patches.maps(aligned, "recovery; the tokens are the first prompt's.", tokens),
+                    Table("positions_by_template", patch_tables.template_table(aligned, tokens)),
                 ],
-                intro=f"Template {first.template}, {n_aligned} prompts, such as “{first.clean}”.",
+                intro=f"Template {first.template}, prompts such as “{first.clean}”.",
             ),
             Section(
                 "Every head",
-                [
-                    *patches.heads(restored, noised.get("z"), seed),
-                    *chosen.blocks(
-                        test,
-                        "top_heads",
-                        {"z": restored.effects},
-                        "Restored z, prompt by prompt",
-                        recovery=held_out["recovery"],
-                    ),
-                ],
+                patches.heads(test, restored, noised.get("z")),
                 intro="z of one head restored at all positions.",
             ),
             Section(
@@ -129,25 +97,17 @@ def activation_patching(
             Section(
                 "Order by order",
                 [
-                    patches.maps(orders, "recovery at resid_pre, of each order by itself."),
-                    patches.at_last(orders, "The residual stream at END"),
-                    effects.by_variant(
-                        stream["resid_pre"].effects, "resid_pre_by_order", seed=seed
-                    ),
+                    patches.maps(by_order, "recovery at resid_pre, of each order by itself."),
+                    patches.at_last(by_order, "The residual stream at END"),
+                    effects.by_variant(done["resid_pre"].effects, "resid_pre_by_order", seed=seed),
                     effects.by_variant(restored.effects, "heads_by_order", seed=seed),
                 ],
             ),
         ],
         headlines=[
-            figures.headline("clean − corrupted", gap, "logits"),
+            patches.gap(restored, seed),
             Headline("END carries half", arrives, note="recovery at resid_pre"),
         ],
-        checks=[
-            tolerance.at_logits(
-                "sweep and whole forward pass, random patches, logits", max(swept), model, task
-            ),
-            tolerance.at_logits("whole stream restored − clean, logits", left, model, task),
-            effects.splits(task),
-        ],
-        files={kind: cell_table(each) for kind, each in stream.items()},
+        checks=patches.checks(model, {each: done[each] for each in swept}, done["halfway"], seed),
+        files={kind: patch_tables.cell_table(each) for kind, each in stream.items()},
     )

@@ -20,9 +20,9 @@ from interp import components
 from interp.methods import controls
 from interp.methods.ablate import ablate
 from interp.methods.offsets import offsets
-from interp.report import Section, Table
+from interp.report import Section
 from interp.study import Count, Heads, Report, study
-from interp.views import ablations, charts, chosen, effects
+from interp.views import ablations, chosen, effects
 from interp.views import offsets as after
 
 
@@ -53,7 +53,12 @@ def head_ablation(model, task, *, top: Heads = 10, draws: Count = 1, seed: int =
                 intro="Red: the model does worse without the head. Each map has its own scale.",
             ),
             Section("The strongest heads", chosen.blocks(test, "top_heads", done.effects)),
-            directly(resample, done.direct["resample"], split, strongest),
+            Section(
+                "Direct effect, and what comes after",
+                after.directly(resample, done.direct["resample"], split, strongest),
+                intro="Resample ablation. On the chart's diagonal a head acts on the logits alone; above it, "
+                "what comes after raises the logit difference again.",
+            ),
             Section(
                 "Order by order",
                 [
@@ -66,31 +71,4 @@ def head_ablation(model, task, *, top: Heads = 10, draws: Count = 1, seed: int =
         headlines=[ablations.clean(done)],
         checks=[*ablations.checks(model, task, done, seed), after.adds_up(model, task, split)],
         not_run=ablations.not_run(task),
-    )
-
-
-def directly(total, direct, split, strongest) -> Section:
-    """Direct effect beside total effect, and where the difference comes from for the top heads."""
-    return Section(
-        "Direct effect, and what comes after",
-        [
-            after.formula(),
-            effects.maps({"direct": direct, "total − direct": total - direct}),
-            charts.scatter(
-                "Direct and total effect of every head",
-                direct,
-                total,
-                ["direct effect, logits", "total effect, logits"],
-                strongest.rows,
-            ),
-            Table(
-                "offsets",
-                split.frame(strongest.held_out),
-                title="The strongest heads of the discovery half, on the screen's other half",
-                note="self_repair is the offset where the head helped directly and what comes after "
-                "makes up for it; elsewhere there is nothing to repair.",
-            ),
-        ],
-        intro="Resample ablation. On the chart's diagonal a head acts on the logits alone; above it, what "
-        "comes after raises the logit difference again.",
     )

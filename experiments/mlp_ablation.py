@@ -82,22 +82,14 @@ def neuron_section(model, task, top: int, seed: int) -> Section:
         points[name] = (again.only(rows), beside.effects["resample"])
     table = ablations.every(done, "neurons", "Picked, then ablated on fresh prompts", seed=seed)
     screened = estimated.only(picked.rows).where(picked.discovery).mean()
-    columns = {
-        "first_order": [
-            value if kind == "resample" else np.nan
-            for kind in done.effects
-            for value in points["picked"][0].mean()
-        ],
-        "discovery_effect": np.tile(screened, len(done.effects)),
-    }
+    frame = table.frame.assign(discovery_effect=np.tile(screened, len(done.effects)), n=fresh.n)
+    guessed = np.tile(again.only(picked.rows).mean(), len(done.effects))
+    frame["first_order"] = np.where(frame["ablation"] == "resample", guessed, np.nan)
+    note = "discovery_effect: the first-order estimate that picked them."
     return Section(
         "Neurons",
         [
-            replace(
-                table,
-                frame=table.frame.assign(**columns, n=fresh.n),
-                note="discovery_effect: the first-order estimate that picked them.",
-            ),
+            replace(table, frame=frame, note=note),
             audits.first_order(points, f"Resample ablation, {fresh.n} held-out prompts."),
         ],
         intro=f"{len(picked)} of {len(estimated):,} neurons, picked by the estimate on the discovery "

@@ -20,11 +20,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from interp import edits, sites
+from interp import edits, sites, stats
 from interp.components import Component, sites_of
 from interp.edits import Edit
 from interp.effects import Effects, Selection, Test
 from interp.engine import sweep
+from interp.errors import UsageError
 from interp.methods.direct import readout
 from interp.methods.measured import Measure, counts, read_off_the_stream, value
 from interp.methods.moves import WAYS, Bank, Direction, Moves
@@ -50,6 +51,21 @@ class Fresh:
     effects: Effects
     controls: Mapping[str, Effects]
     gap: Float[np.ndarray, " example"] | None = None
+
+    @property
+    def recovery(self) -> Float[np.ndarray, " component"]:
+        """The share of the gap that each component moves, a ratio of means of clusters' means.
+
+        Raises  UsageError where there are no two runs, and so no gap.
+        """
+        if self.gap is None:
+            raise UsageError("there is no gap to recover between readings of one run")
+        clusters = self.effects.task.clusters
+        moved, gap = (
+            stats.cluster_means(each, clusters).mean(-1) for each in (self.effects.values, self.gap)
+        )
+        shares: np.ndarray = moved / gap
+        return shares
 
     def __sub__(self, other: Fresh) -> Fresh:
         """What is left, of effects and controls alike, when those of the other are taken away."""

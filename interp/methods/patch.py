@@ -19,7 +19,7 @@ from typing import Any, Union
 import numpy as np
 import pandas as pd
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from interp import edits, sites, stats
@@ -75,7 +75,7 @@ class Patched:
         shares: np.ndarray = self.effects.mean() / self.gap.mean()
         return shares
 
-    def only(self, rows: slice) -> Patched:
+    def only(self, rows: Sequence[int] | Int[np.ndarray, " label"] | slice) -> Patched:
         """The same for some of the patches."""
         return replace(self, effects=self.effects.only(rows))
 

@@ -19,6 +19,12 @@ from interp.transformer import Transformer
 OF_A_HEAD = ("z", "q", "k", "v", "pattern")
 
 
+def stream_kinds(model: Transformer) -> list[str]:
+    """The kinds of site on the residual stream, and of what is written to it, that this model has."""
+    kinds = ("resid_pre", "resid_mid", "attn_out", "mlp_out")
+    return [kind for kind in kinds if Site(kind, 0) in model.sites]
+
+
 def cells(kind: str, n_layers: int, places: Iterable[str | int]) -> list[At]:
     """A kind of site in every layer, at every one of these positions."""
     places = list(places)
@@ -52,14 +58,13 @@ def template_table(done: Mapping[str, Patched], tokens: Sequence[str]) -> pd.Dat
     return pd.concat(frames, ignore_index=True)
 
 
-def of_one_template(
-    model: Transformer, task: Task, kinds: Sequence[str]
-) -> tuple[list[str], dict[str, Patched]]:
-    """The tokens of the first prompt, and these kinds of site in every layer at every position, not only the
-    named ones, of the prompts that align with it."""
+def of_one_template(model: Transformer, task: Task) -> tuple[list[str], dict[str, Patched]]:
+    """The tokens of the first prompt, and the cells of every layer and position, not only the named ones, of
+    the prompts that align with it. resid_mid, which lies between resid_pre of two layers, is left out."""
     batch = aligned(task, model.device)[0]
     one = task.only(np.isin(np.arange(task.n), batch.indices))
     tokens = model.to_str_tokens(batch.clean[0])
+    kinds = [kind for kind in stream_kinds(model) if kind != "resid_mid"]
     every = {kind: cells(kind, model.config.n_layers, range(len(tokens))) for kind in kinds}
     return tokens, patch_groups(model, one, every)
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Int
 
 from interp.effects import Effects
 from interp.report import Chart, Series
@@ -52,7 +53,11 @@ def grouped(
 
 
 def scatter(
-    title: str, one: Effects, other: Effects, labels: Sequence[str], chosen: Sequence[int]
+    title: str,
+    one: Effects,
+    other: Effects,
+    labels: Sequence[str],
+    chosen: Sequence[int] | Int[np.ndarray, " label"],
 ) -> Chart:
     """Mean effects of the same components in two settings, the chosen ones apart from the others."""
     x, y = one.mean(), other.mean()

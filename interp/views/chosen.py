@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+import pandas as pd
+
 from interp.effects import Test
 from interp.report import Distribution, Table
 from interp.views import effects, tests
@@ -18,7 +20,7 @@ def blocks(
     title: str = "Resample ablation, prompt by prompt",
     *,
     confirmed: str = "confirmed",
-    **columns: Sequence[Any],
+    **columns: Sequence[Any] | pd.Series,
 ) -> list[Table | Distribution]:
     """confirmed.csv; every fresh prompt under `title`; `name`.csv, the same components on the held-out
     half of the screen, with further `columns`; how far the `kinds` of effects agree between halves."""

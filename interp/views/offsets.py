@@ -7,12 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from interp.effects import Test
+from interp.effects import Effects, Selection, Test
 from interp.methods.offsets import Offsets, repaired
 from interp.report import Block, Chart, Check, Formula, Series, Table
 from interp.tasks import Task
 from interp.transformer import Transformer
-from interp.views import effects, tolerance, writers
+from interp.views import charts, effects, tolerance, writers
 
 TERMS = "direct + later heads + later MLPs + rescaling"
 
@@ -20,6 +20,26 @@ TERMS = "direct + later heads + later MLPs + rescaling"
 def formula() -> Formula:
     """What the total effect is the sum of."""
     return Formula(f"total = {TERMS} by the final norm")
+
+
+def directly(total: Effects, direct: Effects, done: Offsets, chosen: Selection) -> list[Block]:
+    """Direct effects beside total ones, and of the chosen, on the half of the screen on which they were not
+    chosen, where the difference comes from."""
+    title = "Direct and total effect of every head"
+    axes = ["direct effect, logits", "total effect, logits"]
+    table = Table(
+        "offsets",
+        done.frame(chosen.held_out),
+        title="The strongest heads of the discovery half, on the screen's other half",
+        note="self_repair is the offset where the head helped directly and what comes after makes up for it; "
+        "elsewhere there is nothing to repair.",
+    )
+    return [
+        formula(),
+        effects.maps({"direct": direct, "total − direct": total - direct}),
+        charts.scatter(title, direct, total, axes, chosen.rows),
+        table,
+    ]
 
 
 def repair(done: Offsets, test: Test, name: str = "self_repair") -> Table:

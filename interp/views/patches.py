@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+import numpy as np
 import pandas as pd
 
 from interp import stats
 from interp.components import Head
-from interp.methods.patch import Patched
+from interp.effects import Test
+from interp.methods.patch import Patched, worst_error
 from interp.methods.patch_tables import cell_table
-from interp.report import Chart, Heatmap, Maps, Series, Table
-from interp.views import effects
+from interp.report import Block, Chart, Check, Headline, Heatmap, Maps, Series, Table
+from interp.tasks.base import task_of
+from interp.transformer import Transformer
+from interp.views import chosen, effects, figures, tolerance
 
 INSIDE = (
     "recovery on the held-out half. q: the head asks for the right thing; k: it is found in the right place; "
@@ -57,8 +61,13 @@ def noising(restored: Mapping[str, Patched], removed: Mapping[str, Patched]) -> 
     ]
 
 
-def heads(restored: Patched, removed: Patched | None, seed: int = 0) -> list[Maps | Table]:
-    """Every head's z at all positions, and where it was measured its removal from the clean run."""
+def heads(test: Test, restored: Patched, removed: Patched | None = None) -> list[Block]:
+    """Every head's z at all positions, and where it was measured its removal from the clean run; and the
+    chosen ones, with the share of the gap that they recover."""
+    strongest, seed = test.selection, test.seed
+    there = restored.where(strongest.held_out).only(strongest.rows).frame(seed)["recovery"]
+    title = "Restored z, prompt by prompt"
+    best = chosen.blocks(test, "top_heads", {"z": restored.effects}, title, recovery=there)
     n_layers = restored.effects.names["layer"].nunique()
     shown = [effects.head_map("recovery by z", restored.recovery, n_layers)]
     every = effects.every(restored.effects, "heads", "Every head, z at all positions", seed=seed)
@@ -67,7 +76,37 @@ def heads(restored: Patched, removed: Patched | None, seed: int = 0) -> list[Map
         shown.append(effects.head_map("removed by z, noising", removed.recovery, n_layers))
         frame = removed.effects.frame(seed).assign(removed=removed.recovery)
         tables.append(Table("heads_noising", frame, title="Every head, noising"))
-    return [Maps(shown), *tables]
+    return [Maps(shown), *best, *tables]
+
+
+def checks(
+    model: Transformer, done: Mapping[str, Patched], whole: Patched, seed: int
+) -> list[Check]:
+    """That sweeps of random cells and heads equal whole forward passes, and that all of the stream restored
+    recovers everything."""
+    task = task_of(whole.effects.task)
+    worst = max(worst_error(model, task, each, "denoise", seed) for each in done.values())
+    left = float(np.abs(whole.effects.values[0] - whole.gap).max())
+    name = "sweep and whole forward pass, random patches, logits"
+    return [
+        tolerance.at_logits(name, worst, model, task),
+        tolerance.at_logits("whole stream restored − clean, logits", left, model, task),
+        effects.splits(task),
+    ]
+
+
+def arrives(stream: Patched) -> str:
+    """From which layer on the last position holds half of what there is to recover, in words."""
+    share = stream.recovery.reshape(-1, len(_positions(stream)))[:, -1]
+    over_half = np.flatnonzero(share >= 0.5)
+    return f"from layer {over_half[0]} on" if len(over_half) else "only after the last layer"
+
+
+def gap(done: Patched, seed: int = 0) -> Headline:
+    """What there is to recover."""
+    task = done.effects.task
+    found = stats.mean(done.gap, task.clusters, task.items, seed=seed)
+    return figures.headline("clean − corrupted", found, done.effects.unit)
 
 
 def in_heads(done: Mapping[str, Patched], group: int) -> list[Maps | Table]:

@@ -9,7 +9,7 @@ from interp import components, edits, sites, tasks
 from interp.components import Neuron
 from interp.errors import UsageError
 from interp.methods.ablate import ablate
-from interp.methods.controls import confirm, directly_on_fresh_prompts, on_fresh_prompts
+from interp.methods.controls import Fresh, confirm, directly_on_fresh_prompts, on_fresh_prompts
 from interp.methods.moves import WAYS, Bank, Moves
 from interp.metrics import AnswerLogProb
 from interp.tasks.batches import by_length
@@ -186,3 +186,16 @@ def test_confirming_puts_the_chosen_to_the_test_on_fresh_prompts_in_their_own_wo
         np.testing.assert_array_equal(found.fresh.values, fresh.effects.values)
         assert set(found.confirmation.controls) == set(fresh.controls)
         assert (found.what, found.matched, found.seed) == (what, within, 3)
+
+
+def test_what_is_recovered_is_the_share_of_the_gap_between_clusters_means():
+    model = interp.load("tiny-gpt2", dtype=torch.float64)
+    task = tasks.build("ioi", model.tokenizer, n=8, seed=1)
+    fresh = on_fresh_prompts(model, task, components.heads(model)[:3], "denoise")
+    means = [
+        np.mean([each[..., task.clusters == one].mean(-1) for one in set(task.clusters)], axis=0)
+        for each in (fresh.effects.values, fresh.gap)
+    ]
+    np.testing.assert_allclose(fresh.recovery, means[0] / means[1])
+    with pytest.raises(UsageError, match="no gap"):
+        _ = Fresh(fresh.effects, {}).recovery

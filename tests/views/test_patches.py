@@ -10,7 +10,7 @@ import interp
 from interp import tasks
 from interp.components import Head, Slice
 from interp.effects import Effects
-from interp.methods.patch import At, Patched, patch
+from interp.methods.patch import At, Patched, patch, patch_groups
 from interp.methods.patch_tables import (
     OF_A_HEAD,
     cell_table,
@@ -83,11 +83,34 @@ def test_noising_is_shown_beside_the_same_cells_and_heads_have_their_share(done,
     assert "for 6 rows together" in positions.note
     heads = [Head(layer, head) for layer in range(2) for head in range(3)]
     of_heads = Patched(replace(done.effects, components=heads), done.base, done.source)
-    (shown, every, noised) = patches.heads(of_heads, of_heads)
+    strongest = of_heads.effects.select(2)
+    test = strongest.test(of_heads.effects.only(strongest.rows), {})
+    shown, *best, every, noised = patches.heads(test, of_heads, of_heads)
     assert [each.title for each in shown.heatmaps] == ["recovery by z", "removed by z, noising"]
     np.testing.assert_allclose(every.frame["recovery"], np.arange(6) / 10)
     assert (every.name, noised.name) == ("heads", "heads_noising")
-    assert len(patches.heads(of_heads, None)) == 2
+    assert best[2].name == "top_heads"
+    np.testing.assert_allclose(best[2].frame["recovery"], [0.5, 0.4])
+    assert patches.heads(test, of_heads)[-1].name == "heads"
+
+
+def test_the_stream_arrives_where_half_is_recovered_at_the_last_position(done):
+    assert patches.arrives(done) == "from layer 1 on"
+    assert patches.arrives(done.only(slice(3))) == "only after the last layer"
+    assert patches.gap(done).value == 5
+
+
+def test_checks_see_a_sweep_that_is_wrong_and_a_stream_that_does_not_recover():
+    model = interp.load("tiny-gpt2", dtype=torch.float64)
+    task = tasks.build("ioi", model.tokenizer, n=4, seed=1)
+    groups = {"z": [Head(1, 0)], "whole": [Slice(Site("resid_pre", 1))]}
+    found = patch_groups(model, task, groups)
+    good = patches.checks(model, {"z": found["z"]}, found["whole"], 0)
+    assert all(check.passed for check in good)
+    found["z"].effects.values[:] += 0.5
+    found["whole"].effects.values[:] += 0.25
+    swept, whole, _ = patches.checks(model, {"z": found["z"]}, found["whole"], 0)
+    assert [swept.value, whole.value] == pytest.approx([0.5, 0.25])
 
 
 def test_what_is_inside_chosen_heads_is_that_of_each_patch_by_itself():
@@ -110,7 +133,7 @@ def test_what_is_inside_chosen_heads_is_that_of_each_patch_by_itself():
     assert [each.rows for each in maps.heatmaps] == [("L2H3", "L0H1")] * 2
     assert (by_site.name, by_position.name) == ("heads_by_site", "heads_by_position")
     assert f"shared by {model.config.group} heads" in maps.note
-    tokens, one = of_one_template(model, task, ["attn_out"])
+    tokens, one = of_one_template(model, task)
     template = task.kept[0].template
     assert {each.template for each in one["attn_out"].effects.task.kept} == {template}
     assert len(one["attn_out"].effects) == model.config.n_layers * len(tokens)

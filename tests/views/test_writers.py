@@ -1,5 +1,7 @@
 """Heads are mapped layer by head and MLPs stand beside them, each under the name of its values."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -92,3 +94,14 @@ def test_scores_of_one_name_may_come_again_in_a_table(screen):
     assert "for 12 or 3 rows together" in table.note
     assert tests.listed(["a"]) == "a"
     assert tests.listed(HEADS[:3]) == "L0H0, L0H1 and L1H0"
+
+
+def test_direct_effects_stand_beside_total_ones_and_the_split_of_the_chosen(split, confirmed):
+    chosen, screen = confirmed.selection, confirmed.selection.screen
+    half = replace(screen, values=screen.values / 2)
+    formula, maps, chart, table = offsets.directly(screen, half, split, chosen)
+    assert "later MLPs" in formula.text
+    assert [each.title for each in maps.heatmaps] == ["direct", "total − direct"]
+    np.testing.assert_allclose(np.ravel(maps.heatmaps[1].values), screen.mean() / 2)
+    np.testing.assert_allclose(chart.series[0].y, 2 * np.array(chart.series[0].x))
+    assert (table.name, len(table.frame)) == ("offsets", 2)
