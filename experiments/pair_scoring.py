@@ -24,18 +24,14 @@ Limits  One token and one head at a time: heads that stand in for each other see
 
 import shlex
 
-import numpy as np
-import torch
-
 from interp.classifiers.classifier import Absent
 from interp.classifiers.names import HHEM, SHORT_NAMES, parted
 from interp.classifiers.opened import Opened
 from interp.classifiers.pairs import Pairs
 from interp.classifiers.pairs import pairs as read_pairs
-from interp.errors import UnavailableError
-from interp.report import Check, NotRun, Report, Table
+from interp.report import Check, NotRun, Report
 from interp.study import Count, progress, study
-from interp.views.pairs import every
+from interp.views.pairs import every, scored
 
 PUBLISHED = "the published scores of HHEM 1.0"
 
@@ -65,14 +61,7 @@ def pair_scoring(
         return absent(model)
     listed = read_pairs(pairs)
     readings = [model.read(pair) for pair in listed]
-    decided = [model.decide(reading.inputs) for reading in progress(readings, "scoring pairs")]
-    decisions = torch.cat(decided).numpy()
-    if not np.isfinite(decisions).all():
-        number = int(np.flatnonzero(~np.isfinite(decisions))[0])
-        raise UnavailableError(
-            f"{model.name} gives {decisions[number]} for pair {number + 1}: not the weights of a trained "
-            "classifier, or too large for this --dtype"
-        )
+    decisions = model.decisions(progress(readings, "scoring pairs"))
     found, not_run = every(Opened(model, listed[:explain], progress, seed), top)
     checks, unknown = published(model, listed, decisions)
     target, scores = model.labels[model.label], model.scores(decisions)
@@ -81,7 +70,7 @@ def pair_scoring(
         f"{len(listed)} pairs. " + " ".join(each.said for each in found),
         verdict=next((each.verdict for each in found if each.verdict), "not run"),
         headlines=[headline for each in found for headline in each.headlines],
-        inputs=[scored(model, listed, decisions)],
+        inputs=[scored(model, Pairs.of(listed), decisions)],
         sections=[each.section for each in found],
         controls=[block for each in found for block in each.controls],
         checks=[*checks, *(check for each in found for check in each.checks)],
@@ -103,29 +92,11 @@ def absent(model) -> Report:
     )
 
 
-def scored(model, listed, decisions) -> Table:
-    note = f"score: of {model.labels[model.label]!r}; labels: {', '.join(model.labels)}."
-    if model.link == "number":
-        note += (
-            " log_odds and score: the number that the model gives; a regression has no probability."
-        )
-    frame = Pairs.of(listed).frame()
-    for at, (name, each) in enumerate(
-        {"log_odds": decisions, "score": model.scores(decisions)}.items()
-    ):
-        frame.insert(3 + at, name, each)
-    if "published" in frame:
-        note += (
-            " published: what HHEM 1.0 gives, high where the hypothesis follows from the premise."
-        )
-    return Table("pairs", frame, title="The pairs and their scores", note=note)
-
-
 def published(model, listed, decisions) -> tuple[list[Check], list[NotRun]]:
     """HHEM 1.0 beside its published scores; of another classifier there is nothing to check."""
     known = [number for number, pair in enumerate(listed) if pair.published is not None]
     if model.name != HHEM or not known:
         reason = f"the pairs were scored by another classifier, {model.name}"
         return [], [NotRun(PUBLISHED, reason if known else "these pairs have none")]
-    difference = model.scores(decisions[known]) - [listed[number].published for number in known]
-    return [Check(f"{PUBLISHED}, largest difference", np.abs(difference).max(), 1e-3)], []
+    differences = model.scores(decisions[known]) - [listed[number].published for number in known]
+    return [Check(f"{PUBLISHED}, largest difference", abs(differences).max(), 1e-3)], []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -152,6 +152,20 @@ class Classifier:
                 f"{told(error)}"
             ) from error
         return self.log_odds(logits).double().cpu()
+
+    def decisions(self, readings: Iterable[Reading]) -> Float[np.ndarray, " example"]:
+        """The decision on each pair.
+
+        Raises  UnavailableError as `decide`, and for a decision that is no number.
+        """
+        found = np.array([float(self.decide(reading.inputs)[0]) for reading in readings])
+        wrong = np.flatnonzero(~np.isfinite(found))
+        if len(wrong):
+            raise UnavailableError(
+                f"{self.name} gives {found[wrong[0]]} for pair {wrong[0] + 1}: not the weights of a trained "
+                "classifier, or too large for this --dtype"
+            )
+        return found
 
     def scores(self, decisions: np.ndarray) -> np.ndarray:
         """The scores that Hugging Face's pipeline gives for these decisions."""

@@ -171,3 +171,16 @@ def test_a_regression_shows_its_number(work, tmp_path_factory):
     assert scores.log_odds.to_numpy() == pytest.approx(np.array(expected), abs=1e-5)
     assert "log-odds" not in result["answer"]
     assert {each["unit"] for each in result["headline"]} == {"output"}
+
+
+def test_weights_that_give_no_number_are_refused_by_the_pair(folders, work, capsys, tmp_path):
+    import shutil
+
+    from safetensors.torch import load_file, save_file
+
+    broken = shutil.copytree(folders["llama"], tmp_path / "broken")
+    weights = load_file(broken / "model.safetensors")
+    weights["score.weight"] *= float("inf")
+    save_file(weights, broken / "model.safetensors", metadata={"format": "pt"})
+    assert run("--classifier", broken, "--pairs", "pairs.csv") == 3
+    assert "for pair 1: not the weights of a trained classifier" in capsys.readouterr().err

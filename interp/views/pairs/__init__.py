@@ -10,9 +10,10 @@ from interp.report import NotRun
 from interp.views.pairs.evidence import Evidence
 from interp.views.pairs.heads import heads, held_out
 from interp.views.pairs.inside import across, parts, terms
+from interp.views.pairs.scores import scored
 from interp.views.pairs.tokens import tokens
 
-__all__ = ["KINDS", "Evidence", "every"]
+__all__ = ["KINDS", "Evidence", "every", "scored"]
 
 KINDS: dict[str, Callable[[Opened, int], Evidence]] = {
     name: isolated(kind)
