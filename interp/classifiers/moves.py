@@ -9,7 +9,6 @@ Units   Log-odds (a regression: its number), moved minus unchanged.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from hashlib import sha256
 
 import numpy as np
 import torch
@@ -20,6 +19,7 @@ from torch import Tensor
 from interp.classifiers.classifier import Classifier, Reading
 from interp.classifiers.places import Places, read_by, recorded
 from interp.components import Head
+from interp.methods.directions import seeded
 
 # Each way of choosing another direction, as reports call it.
 WAYS = (
@@ -44,8 +44,8 @@ def moved(
         layer, head = moving.layer, moving.index
         there = [z[layer][:, head] for z in every]
         for pair, reading in enumerate(readings):
-            words = f"{seed} {layer} {head} {reading.tokens.tolist()}".encode()
-            random = torch.Generator().manual_seed(int(sha256(words).hexdigest()[:15], 16))
+            words = seed, layer, head, reading.tokens.tolist()
+            random = torch.Generator().manual_seed(seeded(*words))
             others = [z for z, it in zip(there, clusters, strict=True) if it != clusters[pair]]
             directions = _directions(there[pair], torch.cat(others or there), random)
             far = (mean[layer, head] - there[pair]).norm(dim=-1, keepdim=True)

@@ -16,6 +16,11 @@ from torch import Tensor
 from interp.sites import Site, parse
 
 
+def seeded(*words: object) -> int:
+    """A seed that is that of these words on every machine, and of no others."""
+    return int(sha256(" ".join(map(str, words)).encode()).hexdigest()[:15], 16)
+
+
 def noise(
     shape: Sequence[int], seed: int, draw: int, tokens: Int[Tensor, "batch pos"], site: Site | str
 ) -> Float[Tensor, "batch ..."]:
@@ -24,7 +29,6 @@ def noise(
     drawn = torch.empty(len(tokens), *size, dtype=torch.float64)
     generator = torch.Generator()
     for row, prompt in zip(drawn, tokens.tolist(), strict=True):
-        digest = sha256(f"{seed} {draw} {name} {prompt}".encode()).hexdigest()
-        generator.manual_seed(int(digest[:15], 16))
+        generator.manual_seed(seeded(seed, draw, name, prompt))
         torch.randn(size, generator=generator, dtype=torch.float64, out=row)
     return drawn.to(tokens.device)

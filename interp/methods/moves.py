@@ -10,7 +10,6 @@ Method  At every position each vector of an activation (a head's z, what a layer
 from __future__ import annotations
 
 from collections.abc import Sequence
-from hashlib import sha256
 from typing import Literal
 
 import numpy as np
@@ -18,7 +17,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from interp.methods.directions import noise
+from interp.methods.directions import noise, seeded
 from interp.metrics import logit_difference
 from interp.sites import Site
 from interp.tasks.batches import PromptBatch
@@ -90,8 +89,8 @@ class Bank:
         others = np.flatnonzero(self._templates != prompt.template)
         if len(others) < 2:
             others = np.arange(len(self._rows))
-        words = f"{seed} {draw} unrelated {run.base_tokens[row].tolist()}".encode()
-        random = np.random.default_rng(int(sha256(words).hexdigest()[:15], 16))
+        tokens = run.base_tokens[row].tolist()
+        random = np.random.default_rng(seeded(seed, draw, "unrelated", tokens))
         drawn: list[int] = random.choice(others, 2, replace=len(others) < 2).tolist()
         return drawn
 

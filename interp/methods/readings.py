@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from hashlib import sha256
 
 import numpy as np
 import torch
@@ -21,6 +20,7 @@ from interp.components import Component
 from interp.effects import Effects, Selection, Test
 from interp.methods.attribute import reading
 from interp.methods.controls import Fresh
+from interp.methods.directions import seeded
 from interp.methods.positions import at
 from interp.sites import Site
 from interp.tasks import Task
@@ -49,8 +49,7 @@ def others(
     random, unrelated = [], []
     templates = np.array([prompt.template for prompt in task.kept])
     for row, prompt in enumerate(task.kept):
-        words = f"{seed} pair {list(prompt.clean_tokens)}".encode()
-        drawn = np.random.default_rng(int(sha256(words).hexdigest()[:15], 16))
+        drawn = np.random.default_rng(seeded(seed, "pair", list(prompt.clean_tokens)))
         random.append(drawn.choice(size, 2, replace=False))
         far = np.flatnonzero(templates != templates[row])
         far = far if len(far) else np.setdiff1d(np.arange(task.n), [row])
