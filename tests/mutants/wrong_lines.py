@@ -14,6 +14,8 @@ OF_EFFECTS = "tests/effects/test_effects.py"
 OF_HALVES = "tests/tasks/test_halves.py"
 OF_CONTROLS = "tests/methods/test_controls.py"
 OF_RANKS = "tests/stats/test_selection.py"
+OPENED, PAIRS = "interp/classifiers/opened.py", "interp/classifiers/pairs.py"
+OF_PAIRS = "tests/classifiers/test_chosen_heads.py"
 
 
 class Mutant(NamedTuple):
@@ -112,6 +114,12 @@ MUTANTS: dict[str, list[Mutant]] = {
             "return task.only(~held_out)",
             f"{OF_HALVES}::test_a_file_confirms_on_its_held_out_half",
         ),
+        Mutant(
+            OPENED,
+            "fresh = screen.only(chosen.rows).where(chosen.held_out)",
+            "fresh = screen.only(chosen.rows).where(chosen.discovery)",
+            f"{OF_PAIRS}::test_heads_of_a_model_are_chosen_and_measured_on_halves_of_its_clusters",
+        ),
     ],
     "always supported": [
         Mutant(
@@ -170,6 +178,12 @@ MUTANTS: dict[str, list[Mutant]] = {
         ),
     ],
     "the control is the chosen": [
+        Mutant(
+            OPENED,
+            "return {way: replace(fresh, values=values) for way, values in found.items()}",
+            "return dict.fromkeys(found, fresh)",
+            f"{OF_PAIRS}::test_heads_of_a_model_are_chosen_and_measured_on_halves_of_its_clusters",
+        ),
         Mutant(
             VERDICT,
             "theirs = {name: (signs[:, None] * each).mean(0) for name, each in controls.items()}",
@@ -281,6 +295,12 @@ MUTANTS: dict[str, list[Mutant]] = {
         ),
     ],
     "clusters are ignored": [
+        Mutant(
+            PAIRS,
+            "numbered = zip(chosen, premises(chosen).tolist(), strict=True)",
+            "numbered = zip(chosen, range(len(chosen)), strict=True)",
+            f"{OF_PAIRS}::test_every_other_cluster_of_pairs_is_held_out_and_none_is_in_both_halves",
+        ),
         Mutant(
             VERDICT,
             "mean(ours, clusters, items, seed=seed),",
