@@ -57,6 +57,12 @@ def eap(
 
     Raises  UsageError for a metric without a slope at the clean run, for a negative number of steps, and for
             prompts of another length than their corrupted ones.
+
+    >>> from interp.circuits.written import ablation_values
+    >>> prompts, graph = tasks.batches.by_length(task)[0], Graph.of(model)
+    >>> other = ablation_values(model, graph, task, prompts, "resample")
+    >>> eap(model, graph, prompts, other).each.shape[1:]
+    torch.Size([40, 16])
     """
     if steps < 0:
         raise UsageError(f"steps are 0 (at the clean run alone) or more, got {steps}")

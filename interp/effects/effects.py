@@ -92,7 +92,12 @@ class Effects:
 
     def by_variant(self) -> dict[str, Effects]:
         """The same for the prompts of each variant (such as ABBA and BABA), in the order in which they
-        first come; one without a name if the task has none."""
+        first come; one without a name if the task has none.
+
+        >>> done = methods.ablate.ablate(model, task, components.heads(model), ["resample"])
+        >>> list(done.effects["resample"].by_variant())
+        ['ABBA', 'BABA']
+        """
         found = dict.fromkeys(prompt.order for prompt in self.task.kept)
         return {name: self.where(self.task.where(order=name)) for name in found}
 
@@ -126,6 +131,10 @@ class Effects:
         negative one alone, which may be fewer or none, if they have to be `lowering`.
 
         Raises  NotApplicable, with the reason and the way out, if the task cannot hold prompts out.
+
+        >>> done = methods.ablate.ablate(model, task, components.heads(model), ["resample"])
+        >>> len(done.effects["resample"].select(3))
+        3
         """
         from interp.effects.selection import select
 

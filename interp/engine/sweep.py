@@ -45,6 +45,11 @@ def sweep(
     Units   The metric's; positive where the edits raised it.
     Raises  UsageError for edits that do not fit the model or the prompts, and for less memory than the
             sweep needs, which the message names.
+
+    >>> prompts = tasks.batches.by_length(task)[0]
+    >>> each = [edits.zero(sites.z(0), heads=head) for head in range(4)]
+    >>> sweep(model, prompts.clean, each, metrics.logit_difference(prompts)).shape[0]
+    4
     """
     given = interventions_of(interventions)
     if base is not None and base.n_interventions != len(given):

@@ -146,6 +146,10 @@ def ablate(
     prompt of the task. `metric` makes the metric of each batch.
 
     Raises  UsageError for a kind that is no name and no function that returns an activation.
+
+    >>> done = ablate(model, task, components.heads(model), ["zero", "resample"])
+    >>> done.effects["zero"].values.shape  # one row a head, one column a prompt
+    (12, 8)
     """
     kinds = kinds_of(task) if kinds is None else kinds
     total, direct, clean = [], [], []

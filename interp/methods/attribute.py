@@ -142,6 +142,11 @@ def attribute(model: Transformer, run: Run, prompts: PromptBatch) -> Attribution
     """Every component's direct effect on the logit difference, from a run that kept `wanted`.
 
     Raises  UsageError if it did not.
+
+    >>> prompts = tasks.batches.whole(task)
+    >>> run = prompts.run(model, keep=wanted(model))
+    >>> attribute(model, run, prompts).of("head").shape
+    torch.Size([12, 8])
     """
     end = at(run, prompts.end[:, None])
     read = reading(model, end, prompts.answer[:, None], prompts.distractor[:, None])

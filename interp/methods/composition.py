@@ -68,6 +68,9 @@ def compositions(
     its W_QKᵀ (K) or its W_OV (V).
 
     Raises  NotApplicable for Q and K in a model with q/k norm.
+
+    >>> compositions(model, "K").scores.shape
+    torch.Size([3, 4, 3, 4])
     """
     n_layers, n_heads = model.config.n_layers, model.config.n_heads
     writes = [_written(model, layer) for layer in range(n_layers)]

@@ -123,7 +123,13 @@ def confirm(
     draws: int = 1,
     seed: int = 0,
 ) -> Test:
-    """The chosen components of a screen, put to the test on its task's fresh prompts."""
+    """The chosen components of a screen, put to the test on its task's fresh prompts.
+
+    >>> heads = components.heads(model)
+    >>> chosen = methods.ablate.ablate(model, task, heads, ["resample"]).effects["resample"].select(2)
+    >>> confirm(model, chosen).frame.shape[0]
+    2
+    """
     fresh, chosen = task_of(selection.screen.task.confirmation), selection.components
     done = on_fresh_prompts(model, fresh, chosen, direction, draws=draws, seed=seed)
     return selection.test(done.effects, done.controls, seed=seed)

@@ -51,6 +51,9 @@ def matching(model: Transformer, offsets: Sequence[int]) -> dict[str, Scores]:
     """`matching_Δ` of all heads at every distance; one distance where there is no rotation.
 
     Raises  NotApplicable for a model with q/k norm.
+
+    >>> list(matching(model, [0]))
+    ['matching_0']
     """
     offsets = offsets if model.config.positions == "rotary" else offsets[:1]
     each = {

@@ -57,7 +57,15 @@ class Readout:
 
 @torch.no_grad()
 def readout(model: Transformer, metric: LogitDifference) -> Readout:
-    """How this model reads the difference between answer and wrong from its last stream."""
+    """How this model reads the difference between answer and wrong from its last stream.
+
+    >>> prompts = tasks.batches.whole(task)
+    >>> read = readout(model, metrics.logit_difference(prompts))
+    >>> run = prompts.run(model, keep=[sites.resid_post(2)])
+    >>> end = run.cache[sites.resid_post(2)][torch.arange(len(prompts)), prompts.end]
+    >>> read(end).shape
+    torch.Size([8])
+    """
     W_U, b_U = model.unembed.matrix, model.unembed.bias
     apart = (W_U[:, metric.answer] - W_U[:, metric.wrong]).T
     norm = model.ln_final

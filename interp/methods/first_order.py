@@ -24,7 +24,11 @@ from interp.transformer import Transformer
 
 
 def neuron_effects(model: Transformer, task: Task, kind: Kind) -> Effects:
-    """The estimated effect of ablating each neuron, layer by layer, on each kept prompt."""
+    """The estimated effect of ablating each neuron, layer by layer, on each kept prompt.
+
+    >>> neuron_effects(model, task, "zero").values.shape
+    (216, 8)
+    """
     posts = [sites.mlp_post(layer) for layer in range(model.config.n_layers)]
     found = []
     for batch in by_length(task, model.device):

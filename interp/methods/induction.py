@@ -117,7 +117,13 @@ def chance(model: Transformer, of: Repetition, stripe: Stripe) -> Float[Tensor, 
 
 @torch.no_grad()
 def head_scores(model: Transformer, of: Repetition) -> Scores:
-    """The five positional scores of every head."""
+    """The five positional scores of every head.
+
+    >>> from interp.methods import repetition
+    >>> scores = head_scores(model, repetition.draw(model, length=8, copies=2, count=4, seed=0))
+    >>> scores.frame().shape[0]
+    12
+    """
     wanted = stripes(of)
     values: dict[str, list[Tensor]] = {name: [] for name in wanted}
     for run in runs(model, of, ("pattern",), logits_at=-1):

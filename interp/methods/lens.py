@@ -57,6 +57,10 @@ def lens(model: Transformer, run: Run, tokens: Int[Tensor, "label batch"]) -> Le
     `run` has kept `entries` and has logits at each prompt's last token.
 
     Raises  UsageError if it has not kept them.
+
+    >>> run = model.run("Mary and John", keep=entries(model), logits_at=-1)
+    >>> lens(model, run, torch.tensor([[5], [7]])).top.shape  # an entry for the embedding and one a layer
+    torch.Size([4, 1, 3])
     """
     real = run.real
     asked = tokens[:, :, None].expand(-1, -1, real.shape[1])[:, real].T

@@ -48,7 +48,12 @@ class DirectEffects:
 
 @torch.no_grad()
 def effects(model: Transformer, run: Run, prompts: PromptBatch) -> DirectEffects:
-    """Every neuron's direct effect, from a run that kept mlp_post and the final norm's scale."""
+    """Every neuron's direct effect, from a run that kept mlp_post and the final norm's scale.
+
+    >>> prompts = tasks.batches.whole(task)
+    >>> effects(model, prompts.run(model, keep=kept(model)), prompts).effect.shape
+    torch.Size([3, 72, 8])
+    """
     end = at(run, prompts.end[:, None])
     read = reading(model, end, prompts.answer[:, None], prompts.distractor[:, None]).direction[:, 0]
     activation = end.cache.stack("mlp_post")[:, :, 0]

@@ -133,6 +133,10 @@ def offsets(model: Transformer, task: Task, components: Sequence[Component], kin
     The total is measured at the logits, the terms on the stream: that they agree is a check.
 
     Raises  UsageError for a component that is not one site's heads, MLP or neurons.
+
+    >>> split = offsets(model, task, [components.Head(0, 1)], "resample")
+    >>> bool(np.allclose(split.total, split.direct + split.offset))
+    True
     """
     for each in components:
         kinds = {where.site.kind for where in each.slices(model)}

@@ -111,6 +111,10 @@ def patch(
     """Every patch by itself, on every kept prompt. `metric` makes the metric of each batch.
 
     Raises  UsageError for a position that some prompt, or a component that the model does not have.
+
+    >>> done = patch(model, task, [components.Head(1, 2), components.MLP(2)])
+    >>> done.frame()["recovery"].shape
+    (2,)
     """
     # Once for all batches: to pack the weights takes as long as a short run.
     with packed(model, unembedding=False):

@@ -120,6 +120,11 @@ def paths(
     far in another direction.
 
     Raises  UsageError for a receiver or a sender that the model or a prompt does not have.
+
+    >>> from interp.methods.receivers import Receiver
+    >>> receivers = [Receiver(components.Head(2, 0), "q", "END")]
+    >>> paths(model, task, [components.Head(0, 1)], receivers).effects.values.shape
+    (1, 8)
     """
     for receiver in receivers:
         receiver.component.check(model)

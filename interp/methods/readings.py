@@ -75,7 +75,15 @@ def on_fresh_prompts(
     seed: int = 0,
 ) -> Fresh:
     """What `read` says of these components on every fresh prompt, from a run that kept these sites; and
-    what it says along other directions of equal norm."""
+    what it says along other directions of equal norm.
+
+    >>> from interp.methods import attribute
+    >>> def read(run, prompts):
+    ...     return attribute.attribute(model, run, prompts).of("head")
+    >>> keep, heads = attribute.wanted(model), components.heads(model)
+    >>> on_fresh_prompts(model, task.confirmation, heads, keep, read).effects.values.shape
+    (12, 72)
+    """
     prompts = whole(fresh, model.device)
     run = prompts.run(model, keep=keep)
 

@@ -79,6 +79,9 @@ def draw(model: Transformer, *, length: int, copies: int, count: int, seed: int)
     """`count` sequences of random tokens that are not special, none twice in a sequence.
 
     Raises  UsageError where the vocabulary or the context is too small.
+
+    >>> draw(model, length=8, copies=2, count=4, seed=0).copies
+    2
     """
     reader = Reader(model.tokenizer, model.bos_choice)
     usual = torch.tensor(sorted(set(range(reader.size)) - reader.special))

@@ -34,7 +34,11 @@ class Preferred:
 @torch.no_grad()
 def preferred(model: Transformer, task: Task, heads: Sequence[Head]) -> list[Preferred]:
     """One each for the heads after the first layer, in which nothing comes before; none where no position
-    but the first and the last is named."""
+    but the first and the last is named.
+
+    >>> len(preferred(model, task, components.heads(model)[-2:]))
+    2
+    """
     named = {name: at for name, at in places(task).items() if name not in ("BOS", "END")}
     later = [head for head in heads if head.layer > 0] if named else []
     prompts = whole(task, model.device)

@@ -82,6 +82,9 @@ def build(
 
     Raises  UsageError for an unknown name, for more prompts than there can be, for a tokenizer
             whose vocabulary does not do, and for a file of another form than `from_file` says.
+
+    >>> build("ioi", model.tokenizer, n=4).n
+    4
     """
     from interp.tasks import splits
 

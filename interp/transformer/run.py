@@ -58,6 +58,11 @@ def run(
 
     Raises  UsageError for a site that the model lacks, an edit that never fires or does not fit,
             and prompts that the model cannot read.
+
+    >>> model.run("Mary and John", edits.zero(sites.z(1), heads=2)).logits.shape[0]
+    1
+    >>> model.run("Mary and John", keep=[sites.pattern(0)]).cache[sites.pattern(0)].ndim
+    4
     """
     tokens, real = to_batch(self, prompts, attention_mask)
     wanted, edits = _kept(self, keep), edits_of(edits)
