@@ -19,7 +19,6 @@ Limits  One training, whose chance choices are not repeated here: intervals are 
 
 from dataclasses import replace
 
-import numpy as np
 import pandas as pd
 
 from interp import components, stats
@@ -78,11 +77,7 @@ def finetune_diff(model, task, *, before: str = "", top: Components = 8, seed: i
         f"{test.fresh.task.n} held-out prompts. {tests.sentence(test, 'changed by')}",
         [
             Section("The two models", [shown.models(models, done, seed)]),
-            Section(
-                "How far the weights moved",
-                shown.weights(moved, model.config.n_layers),
-                intro=LENGTH,
-            ),
+            Section("How far the weights moved", shown.weights(moved, model), intro=LENGTH),
             Section(
                 "What each part adds directly",
                 [
@@ -104,8 +99,7 @@ def finetune_diff(model, task, *, before: str = "", top: Components = 8, seed: i
             figures.headline("change of the logit difference", gain, "logits"),
             figures.headline("KL from before to after", apart, "nats a token"),
         ],
-        # In the order of `everything`.
-        figures=shown.together(np.array([moved[each] for each in everything]), change),
+        figures=shown.together(moved, change),
         checks=shown.checks(models, task, done, attributed, seed),
         files={"weights": shown.weights_frame(moved)},
         warnings=shown.unable(models, done, task),

@@ -79,17 +79,6 @@ def languages(
     found = {name: compared(name) for name in trained}
     apart = shown.apart(found, BETWEEN, seed)
     gained = [each for (_, _, from_), each in apart.items() if from_ == GIVEN]
-    rates = ", ".join(f"{rate} ({way})" for way, rate in ways.RATES.items())
-    note = (
-        f"{steps} steps of {ways.BATCH} × {ways.N_CTX} tokens each, at rates of {rates}; base: {base}. "
-        "Uniform bytes would cost 8."
-    )
-    costs = [
-        *shown.learning(found),
-        shown.bits(found, note, seed),
-        shown.differences(apart),
-        shown.sizes(found),
-    ]
     return Report(
         answer=f"{model.name}'s tokenizer needs {float(more.value):.1f} times the tokens that a language's "
         f"own does. {' '.join(shown.sentence(name, one) for name, one in found.items())}",
@@ -101,7 +90,9 @@ def languages(
             *shown.headlines(apart, (OWN, TUNED), "own less fine-tuned"),
         ],
         sections=[
-            Section("What a byte of held-out text costs", costs),
+            Section(
+                "What a byte of held-out text costs", shown.costs(found, apart, steps, base, seed)
+            ),
             Section("How the tokenizers cut each language", [Table("tokenizers", fits)]),
             Section("Every measurement", [shown.curves(found)]),
         ],

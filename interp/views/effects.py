@@ -93,12 +93,13 @@ def head_map(title: str, means: np.ndarray, n_layers: int, unit: str = "") -> He
 
 
 def of_heads(effects: Kinds) -> dict[Any, Effects]:
-    """Of effects of several kinds of component, those of the heads."""
-    rows = {
-        title: np.flatnonzero([component.kind == "head" for component in each.components])
-        for title, each in effects.items()
-    }
-    return {title: each.only(rows[title]) for title, each in effects.items()}
+    """Of effects of several kinds of component, those of the heads, by the heads' own names."""
+
+    def only(each: Effects) -> Effects:
+        rows = np.flatnonzero([component.kind == "head" for component in each.components])
+        return replace(each.only(rows), named=None)
+
+    return {title: only(each) for title, each in effects.items()}
 
 
 def maps(effects: Kinds, *, note: str = "") -> Maps:

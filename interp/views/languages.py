@@ -19,17 +19,6 @@ Languages = Mapping[str, Compared]
 Apart = Mapping[tuple[str, str, str], Estimate]
 
 
-def bits(found: Languages, note: str, seed: int = 0) -> Table:
-    """language, model, bits_per_byte with its interval over blocks, and n."""
-    each = {
-        (name, way): stats.mean(values, seed=seed)
-        for name, one in found.items()
-        for way, values in one.bits.items()
-    }
-    frame = estimates.frame(each, ("language", "model"), "bits_per_byte")
-    return Table("bits", frame, title="Bits a byte", note=note)
-
-
 def apart(found: Languages, between: Sequence[tuple[str, str]], seed: int = 0) -> Apart:
     """How many bits a byte more the first way needs than the second, block by block."""
     return {
@@ -37,13 +26,6 @@ def apart(found: Languages, between: Sequence[tuple[str, str]], seed: int = 0) -
         for name, one in found.items()
         for first, second in between
     }
-
-
-def differences(found: Apart) -> Table:
-    """language, first, second, difference with its interval over blocks, and n."""
-    frame = estimates.frame(found, ("language", "first", "second"), "difference")
-    note = "Below 0: the first needs fewer bits."
-    return Table("differences", frame, title="Block by block", note=note)
 
 
 def headlines(found: Apart, between: tuple[str, str], label: str) -> list[Headline]:
@@ -55,10 +37,31 @@ def headlines(found: Apart, between: tuple[str, str], label: str) -> list[Headli
     ]
 
 
-def sizes(found: Languages) -> Table:
-    """language, model, weights, vocabulary and passes of every model that was trained."""
-    frame = _stacked({name: one.trained for name, one in found.items()})
-    return Table("sizes", frame, title="What was trained")
+def costs(
+    found: Languages, differ: Apart, steps: int, base: str, seed: int = 0
+) -> list[Chart | Table]:
+    """How every way learns; language, model and bits_per_byte; language, first, second and difference, both
+    with intervals over blocks; and language, model, weights, vocabulary and passes of what was trained."""
+    bits = {
+        (name, way): stats.mean(values, seed=seed)
+        for name, one in found.items()
+        for way, values in one.bits.items()
+    }
+    rates = ", ".join(f"{rate} ({way})" for way, rate in ways.RATES.items())
+    note = (
+        f"{steps} steps of {ways.BATCH} × {ways.N_CTX} tokens each, at rates of {rates}; base: {base}. "
+        "Uniform bytes would cost 8."
+    )
+    frame = estimates.frame(bits, ("language", "model"), "bits_per_byte")
+    apart = estimates.frame(differ, ("language", "first", "second"), "difference")
+    below = "Below 0: the first needs fewer bits."
+    trained = _stacked({name: one.trained for name, one in found.items()})
+    return [
+        *learning(found),
+        Table("bits", frame, title="Bits a byte", note=note),
+        Table("differences", apart, title="Block by block", note=below),
+        Table("sizes", trained, title="What was trained"),
+    ]
 
 
 def curves(found: Languages) -> Table:

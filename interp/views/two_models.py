@@ -60,7 +60,7 @@ def beside(sides: Sides, name: str, title: str, seed: int = 0) -> Table:
     return Table(name, found, title=title, note=note)
 
 
-def weights(moved: Moved, n_layers: int) -> list[Maps | Chart | Table]:
+def weights(moved: Moved, model: Transformer) -> list[Maps | Chart | Table]:
     """How far the weights of every head, of each layer's other parts, and of what is outside the blocks
     moved."""
     frame = weights_frame(moved)
@@ -73,7 +73,7 @@ def weights(moved: Moved, n_layers: int) -> list[Maps | Chart | Table]:
     outside = frame[frame["layer"].isna()][["part", "distance"]]
     lines = Chart("By layer", "line", series, "layer", "share of norm before") if series else None
     return [
-        Maps([effects.head_map("heads", heads, n_layers, "share of norm")]),
+        Maps([effects.head_map("heads", heads, model.config.n_layers, "share of norm")]),
         *([lines] if lines else []),
         Table("weights_outside_blocks", outside, title="Outside the blocks"),
     ]
@@ -95,9 +95,10 @@ def moved_most(moved: Moved) -> str:
     return " and ".join(f"{name(each)} ({moved[each]:.1%})" for each in inside[:2])
 
 
-def together(distance: np.ndarray, change: Effects) -> list[Headline]:
+def together(moved: Moved, change: Effects) -> list[Headline]:
     """Whether the parts whose weights moved most are those whose effects changed most; nothing where all
     moved alike."""
+    distance = np.array([moved[each] for each in change.components])
     rank = stats.rank_correlation(distance, np.abs(change.mean()))
     if np.isnan(rank.value):
         return []

@@ -51,13 +51,16 @@ def test_direct_effects_add_up_in_each_model_and_have_one_row_a_shared_part(pair
     assert not np.allclose(direct["after"].values[row], direct["before"].values[row])
 
 
-def test_the_parts_that_moved_most_are_said_with_their_layer():
+def test_the_parts_that_moved_most_are_said_with_their_layer(pair):
     moved = {Head(0, 1): 0.25, components.MLP(1): 0.5, Embedding(): 0.9, Head(1, 0): 0.1}
     assert shown.moved_most(moved) == "layer 1's mlp (50.0%) and L0H1 (25.0%)"
     frame = shown.weights_frame(moved)
     assert frame.distance.tolist() == [0.25, 0.5, 0.9, 0.1]
-    maps, chart, outside = shown.weights({Head(0, 0): 0.5, **moved, Head(1, 1): 0}, 2)
-    assert maps.heatmaps[0].values.tolist() == [[0.5, 0.25], [0.1, 0]]
+    heads = dict.fromkeys(components.heads(pair["after"]), 0.0)
+    maps, chart, outside = shown.weights(heads | moved, pair["after"])
+    by_head = maps.heatmaps[0].values
+    assert (by_head[0, 1], by_head[1, 0]) == (0.25, 0.1)
+    assert np.count_nonzero(by_head) == 2
     assert [(each.name, list(each.x), list(each.y)) for each in chart.series] == [
         ("mlp", [1], [0.5])
     ]
@@ -79,6 +82,7 @@ def test_a_table_has_both_sides_and_the_interval_of_their_difference(task):
 
 def test_parts_that_all_moved_alike_have_no_rank(task):
     effects = Effects(np.eye(6, task.n), [Head(0, head) for head in range(6)], task)
-    assert shown.together(np.ones(6), effects) == []
-    [found] = shown.together(np.abs(effects.mean()), effects)
+    assert shown.together(dict.fromkeys(effects.components, 1.0), effects) == []
+    moved = zip(effects.components, np.abs(effects.mean()).tolist(), strict=True)
+    [found] = shown.together(dict(moved), effects)
     assert found.n == 6

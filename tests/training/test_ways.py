@@ -97,6 +97,9 @@ def test_a_page_has_every_language_and_a_line_for_the_given_model():
     assert [series.name for series in first.series] == [OWN, TUNED, GIVEN]
     assert list(first.series[-1].y) == [1.5, 1.5]
     apart = shown.apart(found, [(OWN, TUNED), (TUNED, GIVEN)])
-    assert shown.differences(apart).frame.difference.tolist() == [-1, 2, -1, 2]
+    bits, differences, sizes = shown.costs(found, apart, steps=2, base="b")[2:]
+    assert bits.frame.bits_per_byte.tolist() == [1.5, 2.5, 3.5] * 2
+    assert differences.frame.difference.tolist() == [-1, 2, -1, 2]
+    assert sizes.frame.language.tolist() == ["ewe", "mine.txt"]
     assert [each.value for each in shown.headlines(apart, (OWN, TUNED), "less")] == [-1, -1]
     assert shown.curves(found).frame.language.tolist() == ["ewe"] * 4 + ["mine.txt"] * 4
