@@ -15,10 +15,10 @@ import pandas as pd
 from interp import edits, sites
 from interp.errors import NotApplicable, UsageError
 from interp.methods.identities.parity import differences, huggingface_places, transformerlens_places
-from interp.report import Chart, Check, Headline, Report, Section, Series, Table
+from interp.report import Check, Headline, Report, Section, Table
 from interp.study import study
 from interp.tasks import prompt_tokens
-from interp.views import pictures, rules, tolerance
+from interp.views import charts, pictures, rules, tolerance
 from interp.weights.comparison import reference
 
 
@@ -94,15 +94,13 @@ def by_kind(frame: pd.DataFrame) -> pd.DataFrame:
 def beside(name: str, frame: pd.DataFrame) -> Section:
     """Every place of both, by depth and the worst of each kind."""
     table, title = name.replace(" ", "").lower(), "The worst place of each kind"
-    lines = [
-        Series(str(kind), rows.layer.tolist(), rows.relative.tolist())
-        for kind, rows in frame.dropna(subset="layer").groupby("kind", sort=False)
-    ]
+    inside, labels = frame.dropna(subset="layer"), ("layer", "relative difference")
+    axes = ("layer", "relative")
     return Section(
         f"Beside {name}",
         [
             Table(f"{table}_kinds", by_kind(frame), title=title, first_rows=40),
-            Chart("Relative difference by depth", "line", lines, "layer", "relative difference"),
+            charts.grouped("Relative difference by depth", inside, "kind", axes, labels),
             Table(f"{table}_places", frame, title="Every place", first_rows=10),
         ],
     )
