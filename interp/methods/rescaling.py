@@ -23,7 +23,14 @@ LeftOut = Literal["its scale", "its weight", "its centring"]
 
 def attributions(model: Transformer, run: Run, prompts: PromptBatch) -> dict[str, Attribution]:
     """Direct effects by what of the final norm they are taken without: nothing, its scale, its weight and,
-    of a LayerNorm, its centring."""
+    of a LayerNorm, its centring.
+
+    >>> from interp.methods.attribute import wanted
+    >>> prompts = tasks.batches.whole(task)
+    >>> found = attributions(model, prompts.run(model, keep=wanted(model)), prompts)
+    >>> {part: each.error < 1e-3 for part, each in found.items()}
+    {'nothing': True, 'its scale': False, 'its weight': False, 'its centring': False}
+    """
     parts: list[LeftOut] = ["its scale", "its weight"]
     if model.config.norm == "layernorm":
         parts.append("its centring")

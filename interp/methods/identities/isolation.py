@@ -49,6 +49,10 @@ def isolation(
     one, or else by the nearest other token of the prompt before it, or after, or by the next of the
     vocabulary.
 
+    >>> changed = isolation(model, torch.tensor([[3, 1, 4, 1]]), position=1)
+    >>> changed.leak < 1e-5 < changed.moved
+    True
+
     Raises  UsageError if there is more than one prompt, or the replacement is the token itself.
     """
     if len(tokens) != 1 or tokens.shape[1] < 2:

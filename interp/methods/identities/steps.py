@@ -19,7 +19,11 @@ from interp.transformer.mlp import ACTIVATIONS
 
 @torch.no_grad()
 def recomputed(model: Transformer, run: Run) -> dict[str, float]:
-    """The largest relative error of each kind of step, over layers; the run must have kept "all"."""
+    """The largest relative error of each kind of step, over layers; the run must have kept "all".
+
+    >>> max(recomputed(model, model.run([[3, 1, 4]], keep="all")).values()) < 1e-4
+    True
+    """
     worst: dict[str, float] = {}
     for layer in range(model.config.n_layers):
         for name, (again, shown) in _steps(model, run.cache, layer).items():
