@@ -65,8 +65,9 @@ def languages(
         {"language": name, **shipped.beside(model.tokenizer, own[name], texts[name].held_out)}
         for name in progress(texts, "languages")
     )
-    cheaper = fits.own_tokens_per_word < fits.tokens_per_word
-    more = stats.mean((fits.tokens_per_word / fits.own_tokens_per_word).to_numpy(), seed=seed)
+    times = (fits.tokens_per_word / fits.own_tokens_per_word).to_numpy()
+    more = stats.mean(times, seed=seed)
+    fewer = "supported" if (times > 1).all() else "not supported"
     # Spaced evenly by their logarithm.
     when = {round(step) for step in np.geomspace(min(10, steps), steps, measured)} | {steps}
 
@@ -79,20 +80,17 @@ def languages(
     found = {name: compared(name) for name in trained}
     apart = shown.apart(found, BETWEEN, seed)
     gained = [each for (_, _, from_), each in apart.items() if from_ == GIVEN]
+    costs = shown.costs(found, apart, steps, base, seed)
     return Report(
         answer=f"{model.name}'s tokenizer needs {float(more.value):.1f} times the tokens that a language's "
         f"own does. {' '.join(shown.sentence(name, one) for name, one in found.items())}",
-        verdict=rules.together(
-            [rules.below(0.0, *gained), "supported" if cheaper.all() else "not supported"]
-        ),
+        verdict=rules.together([rules.below(0.0, *gained), fewer]),
         headlines=[
             figures.headline("tokens, of its own", more, "times", note="mean over languages"),
             *shown.headlines(apart, (OWN, TUNED), "own less fine-tuned"),
         ],
         sections=[
-            Section(
-                "What a byte of held-out text costs", shown.costs(found, apart, steps, base, seed)
-            ),
+            Section("What a byte of held-out text costs", costs),
             Section("How the tokenizers cut each language", [Table("tokenizers", fits)]),
             Section("Every measurement", [shown.curves(found)]),
         ],
