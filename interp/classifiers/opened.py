@@ -147,7 +147,8 @@ class Opened:
         chance = np.mean([attention.chance(pattern, reading) for pattern, reading in both])
         n_layers, n_heads, *_ = self.patterns[0].shape
         heads = heads_of(n_layers, n_heads)
-        return Effects(np.stack(shares, -1), heads, self.pairs, "share of attention"), float(chance)
+        found = Effects(np.stack(shares, -1), heads, self.pairs, "share of attention", signed=False)
+        return found, float(chance)
 
     def terms(self) -> tuple[Float[np.ndarray, "component layer head"], float, float]:
         """The mean shares of the terms in the scores, how far their sum is from the scores, and the

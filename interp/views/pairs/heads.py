@@ -94,11 +94,13 @@ def _controls(test: Test) -> Table:
         rows.append({"heads": name, **numbers, "n": each.n})
     name = "chosen on the other premises, held-out mean"
     rows.append({"heads": name, "effect": rank.value, "p": rank.p})
+    sets = f"{rank.draws} random sets of as many heads of the same layers"
+    ranked = f"p of the last row: the rank among {sets}. " if rank.ran else ""
     columns = ["heads", "effect", "ci_low", "ci_high", "n", "p"]
     return Table(
         "controls",
         pd.DataFrame(rows, columns=columns).astype({"n": "Int64"}),
         title="The chosen heads beside their controls, on held-out premises",
-        note=f"{found.chosen.method}; p of the ranking: of {rank.draws} random sets of as many heads of the "
-        "same layers. Each head counts in the direction that it had on the other premises.",
+        note=f"Interval: {found.chosen.method}. {ranked}Each head counts in the direction that it had on "
+        "the other premises.",
     )
