@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from interp import stats
 from interp.effects import Effects, Selection, Test
 from interp.methods.offsets import Offsets, repaired
 from interp.report import Block, Chart, Check, Formula, Series, Table
@@ -45,7 +46,9 @@ def directly(total: Effects, direct: Effects, done: Offsets, chosen: Selection) 
 def repair(done: Offsets, test: Test, name: str = "self_repair") -> Table:
     """A row an ablated component: the means of its terms, and its offset with interval, on the half of
     the screen on which it was not chosen; self_repair and share_repaired where a loss was made up for."""
-    held_out, found = test.selection.held_out, test.selection.frame(test.seed)
+    held_out = test.selection.held_out
+    task = test.selection.screen.task.only(held_out)
+    found = stats.table(done.offset[:, held_out], task.clusters, seed=test.seed)
     frame = done.frame(held_out).drop(columns="self_repair").assign(offset=found["effect"])
     frame = frame.join(found[["ci_low", "ci_high", "p_corrected", "n"]])
     made_up = repaired(frame["offset"].to_numpy(), frame["direct"].to_numpy())
@@ -54,7 +57,7 @@ def repair(done: Offsets, test: Test, name: str = "self_repair") -> Table:
         frame.assign(self_repair=made_up, share_repaired=-made_up / frame["direct"]),
         first_rows=len(frame),
         title="On the held-out half of the screen",
-        note=effects.p_note(test.selection.screen.task.only(held_out), len(frame)),
+        note=effects.p_note(task, len(frame)),
     )
 
 

@@ -68,19 +68,17 @@ def test_those_who_respond_come_after_the_ablated_and_the_strongest_first(split,
 
 
 def test_a_repair_is_an_offset_where_a_loss_was_made_up_for(split, confirmed):
-    # The offset of the table is that of the test's own effects; the terms are those of the split.
-    table = offsets.repair(split, confirmed)
-    held_out = confirmed.selection.frame()
-    np.testing.assert_array_equal(table.frame["offset"], held_out["effect"])
-    assert table.frame["self_repair"].isna().all()
+    found = offsets.repair(split, confirmed).frame
+    np.testing.assert_allclose(found["offset"], 3.0)
+    assert found["self_repair"].isna().all()
     lost = Offsets(
         *(split.components, split.total, -split.direct, split.later_heads, split.later_mlps),
         *(split.rescaling, split.writers, split.before, split.after),
     )
     found = offsets.repair(lost, confirmed).frame
-    up = held_out["effect"] > 0
-    np.testing.assert_array_equal(found["share_repaired"].notna(), up)
-    np.testing.assert_allclose(found.loc[up, "share_repaired"], held_out.loc[up, "effect"])
+    np.testing.assert_allclose(found["offset"], 5.0)
+    np.testing.assert_allclose(found["share_repaired"], 5.0)
+    assert (found["n"] == confirmed.selection.held_out.sum()).all()
     chart = offsets.terms(found, ["a", "b"])
     assert [each.name for each in chart.series] == ["later heads", "later mlps", "rescaling"]
 
