@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from fancy_einsum import einsum
 from jaxtyping import Float, Int
@@ -27,6 +28,7 @@ from interp.methods.decompose import needs, project
 from interp.methods.norms import through
 from interp.methods.positions import at
 from interp.sites import Site
+from interp.tasks.batches import PromptBatch
 from interp.transformer import Run, Transformer
 from interp.transformer.attention import Attention
 from interp.transformer.rotary import Angles, rotate
@@ -47,6 +49,33 @@ def between(
             rows = pattern[examples, :, torch.tensor(asked_from), torch.tensor(looked_at)]
             found.append(rows.T)
     return pairs, torch.stack(found)
+
+
+def patterns(run: Run, heads: Sequence[Head]) -> Float[Tensor, "batch head query key"]:
+    """The patterns of these heads, which the run has kept."""
+    return torch.stack([run.cache[sites.pattern(each.layer)][:, each.index] for each in heads], 1)
+
+
+def even(model: Transformer, prompts: PromptBatch) -> Float[Tensor, "batch query key"]:
+    """An even spread over all that each query of the first layer may attend to."""
+    mask = model.surroundings(prompts.real, model.embed.W_E).mask(0)[:, 0].double()
+    return (mask / mask.sum(-1, keepdim=True)).expand(len(prompts.real), -1, -1)
+
+
+def from_end(
+    pattern: Float[Tensor, "batch query key"],
+    places: Mapping[str, Sequence[int]],
+    keys: Sequence[str],
+) -> Float[np.ndarray, " batch"]:
+    """For every prompt the attention from END to all these named positions together, none counted twice."""
+    total, seen = np.zeros(len(pattern)), np.zeros(pattern.shape[::2], dtype=bool)
+    examples = np.arange(len(pattern))
+    rows = pattern[examples, list(places["END"])].double().cpu().numpy()
+    for key in keys:
+        at_key = examples, np.array(places[key])
+        total += rows[at_key] * ~seen[at_key]
+        seen[at_key] = True
+    return total
 
 
 @dataclass(frozen=True, slots=True)

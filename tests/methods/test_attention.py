@@ -3,10 +3,12 @@
 import pytest
 import torch
 
-from interp import sites
+import interp
+from interp import sites, tasks
 from interp.components import Head
 from interp.errors import UsageError
 from interp.methods import attention
+from interp.tasks.batches import whole
 from interp.transformer import Config, Transformer
 
 SIZES = {
@@ -86,3 +88,32 @@ def test_attention_between_names_is_read_at_their_positions():
     pairs, found = attention.between(pattern, {"S": [1, 2], "END": [4, 3]})
     assert pairs == [("S", "S"), ("END", "S"), ("END", "END")]
     assert torch.equal(found[1], torch.stack([pattern[0, :, 4, 1], pattern[1, :, 3, 2]], -1))
+
+
+def test_attention_from_the_last_token_counts_no_position_twice():
+    pattern = torch.zeros(2, 4, 4)
+    pattern[0, 3] = torch.tensor([0.1, 0.2, 0.3, 0.4])
+    pattern[1, 2] = torch.tensor([0.5, 0.25, 0.25, 0.0])
+    places = {"IO": [1, 0], "S": [2, 1], "name": [1, 1], "END": [3, 2]}
+    found = attention.from_end(pattern, places, ["IO", "S", "name"])
+    assert found.tolist() == pytest.approx([0.5, 0.75])
+    assert attention.from_end(pattern, places, ["name"]).tolist() == pytest.approx([0.2, 0.25])
+
+
+@pytest.mark.parametrize("name", ["tiny-gpt2", "tiny-bidirectional"])
+def test_an_even_spread_is_over_all_real_tokens_that_may_be_seen(name):
+    model = interp.load(name)
+    prompts = whole(tasks.build("ioi", model.tokenizer, n=4), model.device)
+    even = attention.even(model, prompts)
+    for row, real in enumerate(prompts.real.sum(-1).tolist()):
+        for query in range(real):
+            seen = query + 1 if model.config.causal else real
+            assert even[row, query, :seen].tolist() == pytest.approx([1 / seen] * seen)
+
+
+def test_patterns_are_those_of_the_heads_in_their_order():
+    model = interp.load("tiny-gpt2")
+    run = model.run(torch.tensor([[5, 6, 7]]), keep=[sites.pattern(0), sites.pattern(1)])
+    found = attention.patterns(run, [Head(1, 0), Head(0, 2)])
+    assert found[:, 0].equal(run.cache[sites.pattern(1)][:, 0])
+    assert found[:, 1].equal(run.cache[sites.pattern(0)][:, 2])

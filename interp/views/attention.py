@@ -1,0 +1,106 @@
+"""Attention between named positions and on whole prompts, as the tables and pictures of a report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+from torch import Tensor
+
+from interp import stats
+from interp.components import Head
+from interp.effects import Effects
+from interp.methods import attention
+from interp.report import Attention, Maps
+from interp.stats import Estimate
+from interp.tasks import Task
+from interp.transformer import Run, Transformer
+from interp.views import pictures
+
+Places = Mapping[str, Sequence[int]]
+
+
+def bounded(estimate: Estimate) -> Estimate:
+    """The interval of a share of attention, which lies from 0 to 1."""
+    low, high = (np.asarray(np.clip(end, 0, 1)) for end in (estimate.low, estimate.high))
+    return replace(estimate, low=low, high=high)
+
+
+def between(
+    run: Run,
+    heads: Sequence[Head],
+    named: Places,
+    even: Float[Tensor, "batch query key"],
+    task: Task,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """layer, head, query, key, attention, ci_low, ci_high, even (what an even spread would be) and n: first
+    what is attended to from END, the most attention first."""
+    pairs, found = attention.between(attention.patterns(run, heads), named)
+    spread = pictures.array(attention.between(even[:, None], named)[1].mean(-1)[:, 0])
+    estimate = bounded(stats.mean(pictures.array(found), task.clusters, seed=seed))
+    rows = [
+        {
+            **head.columns(),
+            "query": query,
+            "key": key,
+            "attention": estimate.value[pair, number],
+            "ci_low": estimate.low[pair, number],
+            "ci_high": estimate.high[pair, number],
+            "even": spread[pair],
+            "n": estimate.n,
+            "from_end": query == "END",
+        }
+        for pair, (query, key) in enumerate(pairs)
+        for number, head in enumerate(heads)
+    ]
+    frame = pd.DataFrame(rows)
+    ranked = frame.sort_values(["from_end", "attention"], ascending=False, kind="stable")
+    return ranked.drop(columns="from_end")
+
+
+def strongest(table: pd.DataFrame) -> str:
+    """Which head attends most from END to a named word, in words."""
+    rows = table[~table["key"].isin(["BOS", "END"]) & (table["query"] == "END")]
+    if rows.empty:
+        return "the task names no word to attend to"
+    best = rows.iloc[0]
+    head = Head(int(best["layer"]), int(best["head"]))
+    return f"{head} attends from END to {best['key']} with {best['attention']:.2f}"
+
+
+def from_end(run: Run, direct: Effects, named: Places) -> Maps:
+    """These heads by the positions that they attend to from END, with their direct effects below."""
+    heads = list(direct.components)
+    pairs, found = attention.between(attention.patterns(run, heads), named)
+    rows = [row for row, (query, _) in enumerate(pairs) if query == "END"]
+    means = zip(heads, direct.mean(), strict=True)
+    effects = ", ".join(f"{head} {mean:+.2f}" for head, mean in means)
+    block = pictures.heatmap(
+        "Attention from END",
+        found[rows].mean(-1).T,
+        ("component", "key"),
+        rows=list(map(str, heads)),
+        columns=[pairs[row][1] for row in rows],
+        scale="sequential",
+        low=0,
+        high=1,
+        note=f"Direct effects on the discovery half, in logits: {effects}.",
+    )
+    return Maps([block])
+
+
+def on_prompts(model: Transformer, run: Run, heads: Sequence[Head], shown: int = 4) -> Attention:
+    """The patterns of these heads on some of the prompts, evenly from the first on."""
+    n = len(run.tokens)
+    tokens, patterns = [], []
+    for example in range(0, n, max(1, n // shown))[:shown]:
+        real = int(run.real[example].sum())
+        tokens.append(model.to_str_tokens(run.tokens[example, :real]))
+        kept = attention.patterns(run, heads)[example, :, :real, :real]
+        patterns.append(kept.float().cpu().numpy())
+    chosen = [(head.layer, head.index) for head in heads]
+    return Attention("Patterns of the largest heads", tokens, patterns, chosen)
