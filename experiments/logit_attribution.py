@@ -16,6 +16,8 @@ Limits  Direct effects only: a head that works through later layers shows nothin
         removing a part would rescale all others.
 """
 
+import numpy as np
+
 from interp import stats
 from interp.methods import attribute, neurons, readings
 from interp.methods.upstream import preferred
@@ -93,7 +95,8 @@ def logit_attribution(model, task, *, seed: int = 0, top: Heads = 10, scores: He
 def largest_neurons(model, run, prompts, task, top: int, seed: int) -> list[Section]:
     """The neurons with the largest direct effects."""
     every = neurons.effects(model, run, prompts).labelled(task)
-    frame = effects.intervals(every.largest(top), seed).rename(columns={"effect": "contribution"})
+    largest = every.only(np.argsort(-np.abs(every.mean()))[:top])
+    frame = effects.intervals(largest, seed).rename(columns={"effect": "contribution"})
     note = (
         "Chosen among all neurons on the same prompts, so their size flatters them; the study "
         "mlp_neurons chooses on one half and measures on fresh prompts."
