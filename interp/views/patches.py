@@ -119,7 +119,7 @@ def in_heads(done: Mapping[str, Patched], group: int) -> list[Maps | Table]:
         names = each.effects.names
         columns = list(dict.fromkeys(names[axis]))
         grid = each.recovery.reshape(-1, len(columns))
-        chosen = names[["layer", "head"]].to_numpy()[:: len(columns)]
+        chosen = names[["layer", "head"]].to_numpy()[:: len(columns)].tolist()
         rows = [str(Head(*numbers)) for numbers in chosen]
         shown.append(Heatmap(titles[axis], grid, "chosen head", axis, rows=rows, columns=columns))
         tables.append(Table(files[axis], names.assign(recovery=each.recovery)))
