@@ -15,7 +15,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from interp import components, sites
+from interp import sites
 from interp.effects import Effects
 from interp.errors import NotApplicable
 from interp.methods import attention, attribute
@@ -48,9 +48,8 @@ def attention_patterns(model, task, *, seed: int = 0, top: Heads = 8) -> Report:
     kept = [sites.pattern(layer) for layer in range(model.config.n_layers)]
     run = prompts.run(model, keep={*attribute.wanted(model), *kept})
     visible = sum(run.cache[site].sum(-1).amin() for site in kept) / len(kept)
-    found = attribute.attribute(model, run, prompts).of("head")
-    every, even = components.heads(model), attention.even(model, prompts)
-    direct = Effects(found.double().cpu().numpy(), every, task)
+    direct = attribute.attribute(model, run, prompts).heads(task)
+    every, even = direct.components, attention.even(model, prompts)
     chosen = direct.select(min(top, max(1, len(every) // 2)))
     heads, random = chosen.components, [every[row] for row in chosen.matched(seed)]
     test = tested(model, run, chosen, inner, seed)
@@ -112,6 +111,5 @@ def tested(model, run, chosen, inner, seed: int):
     spread = attention.from_end(attention.even(model, prompts), places(fresh), inner)
     even = replace(confirmed, values=np.broadcast_to(spread, confirmed.values.shape))
     # Attention has one direction.
-    ones = replace(on_screen, values=np.ones_like(on_screen.values))
     upwards = replace(chosen, screen=on_screen).upwards()
-    return upwards.test(confirmed, {EVEN: even}, directed=ones, seed=seed)
+    return upwards.test(confirmed, {EVEN: even}, seed=seed)
