@@ -21,16 +21,15 @@ from typing import Annotated
 from interp import components, stats
 from interp.methods import controls, induction, repetition
 from interp.methods.ablate import ablate, worst_error
-from interp.report import Check, Headline, Report, Section, Text
+from interp.report import Headline, Report, Section, Text
 from interp.study import Heads, Range, study
-from interp.views import figures, rules, tolerance
+from interp.views import attention, figures, rules, tolerance
 from interp.views import induction as shown
 
 # What a head of a kind must give to where its kind attends; and the fewest sequences that confirm.
 HALF, LEAST = 0.5, 12
 FRESH = "on fresh sequences"
-PERFECT = "Mean over sequences; 1 is a perfect head of its kind."
-SHORT = "The clearest induction heads on a short sequence"
+SWEPT = "sweep and whole forward pass, a random head, nats"
 
 
 def _reason(model) -> str | None:
@@ -100,7 +99,7 @@ def induction_heads(
             figures.headline("gained on the second copy", gained, "nats", note=FRESH),
         ],
         sections=[
-            Section("Every head", [shown.maps(every.means(), PERFECT)]),
+            Section("Every head", [shown.every(every)]),
             Section("The clearest heads of each kind", [shown.clearest(every, seed)]),
             Section(
                 "What the model gains in context",
@@ -110,20 +109,12 @@ def induction_heads(
                 "What the clearest induction heads are needed for",
                 [shown.without(removed.effects["resample"], top, seed)],
             ),
-            Section("Patterns", [shown.patterns(model, one, ranked[:top], SHORT)]),
+            Section("Patterns", [shown.patterns(model, one, ranked[:top])]),
         ],
         controls=[rule(confirmed, gained, follower, feeds), shown.beside_chance(every)],
         checks=[
-            Check(
-                "attention over all keys adds up to 1, largest error",
-                float((one.cache.stack("pattern").sum(-1) - 1).abs().max()),
-                tolerance.rounding(model.dtype, n_terms=one.tokens.shape[1]),
-            ),
-            Check(
-                "sweep and whole forward pass, a random head, nats",
-                worst_error(model, as_task, removed, seed),
-                tolerance.logits(model, as_task),
-            ),
+            attention.adds_up(model, one),
+            tolerance.at_logits(SWEPT, worst_error(model, as_task, removed, seed), model, as_task),
         ],
         files={"heads": heads},
     )

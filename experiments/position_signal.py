@@ -26,7 +26,7 @@ from interp.components import Slice
 from interp.errors import NotApplicable, UsageError
 from interp.methods import controls
 from interp.methods.patch import At, patch_groups, worst_error
-from interp.report import Check, Headline, Section, Table
+from interp.report import Headline, Section, Table
 from interp.study import Count, Heads, Report, study
 from interp.tasks.batches import labels
 from interp.views import charts, corruptions, effects, figures, pictures, tests, tolerance
@@ -39,6 +39,7 @@ WHOLE = (
     "it round."
 )
 SCREENED = "The same heads on the held-out half of the screen"
+SWEPT = "sweep and whole forward pass, random patches, logits"
 DIRECTION = "in the direction of both"
 STREAM = "resid_pre at one position from the corrupted run, all else clean."
 
@@ -127,14 +128,7 @@ def position_signal(model, task, *, top: Heads = 10, draws: Count = 1, seed: int
         ],
         inputs=corruptions.forms(model, tasks),
         files={"confirmation_prompts": held["both"].fresh.task.frame()},
-        checks=[
-            Check(
-                "sweep and whole forward pass, random patches, logits",
-                error,
-                tolerance.logits(model, task),
-            ),
-            effects.splits(task),
-        ],
+        checks=[tolerance.at_logits(SWEPT, error, model, task), effects.splits(task)],
     )
 
 

@@ -10,17 +10,25 @@ import pandas as pd
 from jaxtyping import Float
 from torch import Tensor
 
-from interp import stats
+from interp import sites, stats
 from interp.components import Head
 from interp.effects import Effects
 from interp.methods import attention
-from interp.report import Attention, Maps
+from interp.report import Attention, Check, Maps
 from interp.stats import Estimate
 from interp.tasks import Task
 from interp.transformer import Run, Transformer
-from interp.views import pictures
+from interp.views import pictures, tolerance
 
 Places = Mapping[str, Sequence[int]]
+
+
+def adds_up(model: Transformer, run: Run) -> Check:
+    """That the attention of every query adds up to 1, in a run that kept all patterns."""
+    kept = (run.cache[sites.pattern(layer)] for layer in range(model.config.n_layers))
+    worst = max(float((pattern.sum(-1) - 1).abs().max()) for pattern in kept)
+    wide = tolerance.rounding(model.dtype, n_terms=run.tokens.shape[1])
+    return Check("attention over all keys adds up to 1, largest error", worst, wide)
 
 
 def bounded(estimate: Estimate) -> Estimate:

@@ -24,6 +24,11 @@ def maps(scores: Mapping[str, np.ndarray], note: str) -> Maps:
     return pictures.maps(titled, scale="sequential", low=0, high=1, note=note)
 
 
+def every(scores: Scores) -> Maps:
+    """Every score of every head, mean over sequences."""
+    return maps(scores.means(), "Mean over sequences; 1 is a perfect head of its kind.")
+
+
 def clearest(scores: Scores, seed: int, top: int = 8) -> Table:
     """score, layer, head, value, ci_low, ci_high and chance of the heads that score highest, for every
     score."""
@@ -52,11 +57,12 @@ def beside_chance(scores: Scores) -> Table:
     )
 
 
-def patterns(model: Transformer, run: Run, heads: Sequence[Head], title: str) -> Attention:
+def patterns(model: Transformer, run: Run, heads: Sequence[Head]) -> Attention:
     """Attention of these heads in the first sequence of a run that kept every pattern."""
     chosen = [(head.layer, head.index) for head in heads]
     layers, rows = zip(*chosen, strict=True)
     drawn = run.cache.stack("pattern")[layers, 0, rows].float().cpu().numpy()
+    title = "The clearest induction heads on a short sequence"
     return Attention(title, [model.to_str_tokens(run.tokens[0])], [drawn], chosen)
 
 

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 import interp
-from interp import components, sites, tasks
+from interp import components, edits, sites, tasks
 from interp.effects import Effects
 from interp.methods import attention as method
 from interp.tasks.batches import places, whole
@@ -58,3 +58,14 @@ def test_a_map_has_a_row_a_head_and_patterns_end_with_their_prompt(made):
         real = int(prompts.real[2 * row].sum())
         assert len(tokens) == real
         assert pattern.shape == (2, real, real)
+
+
+def test_attention_that_adds_up_to_less_than_1_anywhere_fails(made):
+    model, _, prompts, run = made
+    assert attention.adds_up(model, run).passed
+    spoilt = prompts.run(
+        model,
+        keep=list(map(sites.pattern, range(model.config.n_layers))),
+        edits=[edits.zero(sites.pattern(1), heads=[0])],
+    )
+    assert attention.adds_up(model, spoilt).value == pytest.approx(1)
