@@ -58,7 +58,8 @@ def activation_patching(
     )
     test = strongest.test(fresh.effects, fresh.controls, seed=seed)
     tokens, aligned = patch_tables.of_one_template(model, task)
-    held_out, (first, *_) = task.only(strongest.held_out), task.kept
+    n_prompts, first = aligned["resid_pre"].effects.task.n, task.kept[0]
+    held_out = task.only(strongest.held_out)
     inside = patch_tables.in_heads(model, held_out, strongest.components)
     arrives, swept = patches.arrives(stream["resid_pre"]), ("z", "resid_pre")
     return Report.of(
@@ -71,7 +72,7 @@ def activation_patching(
             Section(
                 "Layer by named position, all templates",
                 [
-                    patches.maps(stream, "recovery: 1 is all of the gap, by this one activation."),
+                    patches.maps(stream, patches.RECOVERY),
                     *patches.noising(stream, noised),
                     patches.positions(stream, seed),
                 ],
@@ -83,7 +84,7 @@ def activation_patching(
                     patches.maps(aligned, "recovery; the tokens are the first prompt's.", tokens),
                     Table("positions_by_template", patch_tables.template_table(aligned, tokens)),
                 ],
-                intro=f"Template {first.template}, prompts such as “{first.clean}”.",
+                intro=f"Template {first.template}, {n_prompts} prompts, such as “{first.clean}”.",
             ),
             Section(
                 "Every head",

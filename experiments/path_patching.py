@@ -95,11 +95,12 @@ def to_the_logits(direct, senders, test) -> Section:
     """The first level: every component's path to the logits, MLPs recomputed and frozen."""
     kinds = {f"MLPs {name}": each.effects for name, each in direct.items()}
     values = {name: each.values for name, each in kinds.items()}
+    cells = effects.cells_note(test.selection.screen.task)
     heads = {name: each.only(slice(len(test.selection.screen))) for name, each in kinds.items()}
     return Section(
         "From every head and MLP straight to the logits",
         [
-            *writers.blocks(senders, values, "Every {}'s path to the logits"),
+            *writers.blocks(senders, values, "Every {}'s path to the logits", note=cells),
             *chosen.blocks(test, "top_direct", heads, "Direct paths, prompt by prompt"),
         ],
         intro="Red: what the part writes for the clean prompt helps, without the help of other heads. "

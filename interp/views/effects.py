@@ -112,9 +112,13 @@ def maps(effects: Kinds, *, note: str = "") -> Maps:
         samples = each.values.reshape(n_layers, -1, each.task.n)
         n = f"n = {each.task.n}" if several else ""
         shown.append(replace(one, column_axis=column, samples=samples, note=n))
-    on = next(iter(effects.values())).task
-    cells = f"Cells are means over {on.called}; tables weigh {on.groups} alike."
+    cells = cells_note(next(iter(effects.values())).task)
     return Maps(shown, note=f"{note} {cells}".strip())
+
+
+def cells_note(task: Examples[Any]) -> str:
+    """What the cells of a map are, which an interval is not of."""
+    return f"Cells are means over {task.called}; tables weigh {task.groups} alike."
 
 
 def by_layer(frame: pd.DataFrame, series: str, title: str) -> Chart:

@@ -18,6 +18,7 @@ from interp.tasks.base import task_of
 from interp.transformer import Transformer
 from interp.views import chosen, effects, figures, tolerance
 
+RECOVERY = "recovery: 1 means that this one activation brings all of the gap back."
 INSIDE = (
     "recovery on the held-out half. q: the head asks for the right thing; k: it is found in the right place; "
     "v: what is there; pattern: q and k together."
