@@ -63,9 +63,11 @@ class Path:
 
     @property
     def possible(self) -> bool:
-        """Whether the sender comes before the receiver."""
+        """Whether the sender comes before the receiver: an MLP also reads the heads of its layer."""
         last, first = self.receiver.layer, self.sender.layer
-        return last is None or (first is not None and first < last)
+        if last is None or first is None:
+            return last is None
+        return (first, self.sender.kind == "mlp") < (last, self.receiver.input == "mlp")
 
     def columns(self) -> dict[str, Any]:
         """What begins its row of a table."""

@@ -244,6 +244,23 @@ def test_effects_of_paths_know_sender_receiver_and_which_are_alike(model, task):
     np.testing.assert_array_equal(done.into(logits).values, done.effects.values[3:])
 
 
+def test_a_path_is_possible_into_what_reads_what_its_sender_writes(model):
+    if not model.config.d_mlp:
+        pytest.skip("attention only")
+    mlp, query = Receiver(MLP(1), "mlp"), Receiver(Head(1, 1), "q")
+    assert Path(Head(1, 0), mlp).possible
+    assert not Path(MLP(1), mlp).possible
+    assert not Path(Head(1, 0), query).possible
+    assert Path(MLP(0), query).possible
+    assert Path(MLP(1), Receiver(Logits(), "logits")).possible
+    task = tasks.build("ioi", model.tokenizer, n=4, seed=1)
+    senders = [Head(0, 0), Head(1, 0), MLP(1)]
+    done = paths(model, task, senders, [mlp, query])
+    reached = done.effects.values.any(-1)
+    possible = np.array([path.possible for path in done.effects.components])
+    assert not (reached & ~possible).any()
+
+
 def test_the_worst_error_of_paths_is_small_and_sees_a_wrong_effect(model, task):
     ends = [Receiver(Head(model.config.n_layers - 1, 0), "v", "END")]
     done = paths(model, task, [Head(0, 0)], ends, "frozen")
