@@ -60,8 +60,8 @@ def training_dynamics(
     recipe = Recipe(steps=steps, batch=BATCH, rate=rate, warmup=50, decay=0.01, seed=seed)
     sizes = {"layers": 2, "heads": HEADS, "width": WIDTH, "d_vocab": vocabulary, "n_ctx": context}
     config = shape("attn-only", **sizes, positions=positions)
-    shortest, longest = max(2, context // 4), context // 2
-    varying = Repeats(vocabulary, context, 0, 1, shortest, longest, seed)
+    lengths = {"shortest": max(2, context // 4), "longest": context // 2}
+    varying = Repeats(size=vocabulary, n_ctx=context, begin=0, first=1, **lengths, seed=seed)
     of = dynamics.probe(varying, sequences, seed)
     when = sorted({round(step) for step in np.linspace(0, steps, measured + 1)[1:]} - {0})
 
