@@ -57,12 +57,13 @@ class Graph:
     @classmethod
     def of(cls, of: Of, *, private: bool = False) -> Graph:
         """The graph of a model, or of a config. Keys and values are read once a key/value head, or with
-        `private` copies once a query head."""
+        `private` copies once a query head; where every head has its own they are the head's."""
         config = named(of)[1]
         writers: list[Component] = [Embedding()]
         readers: list[Receiver] = []
         before: list[int] = []
-        shared = components.heads(of) if private else components.kv_heads(of)
+        own_keys = private or config.n_kv_heads == config.n_heads
+        shared = components.heads(of) if own_keys else components.kv_heads(of)
         for layer in range(config.n_layers):
             heads = [each for each in components.heads(of) if each.layer == layer]
             keys: list[Component] = [each for each in shared if each.layer == layer]

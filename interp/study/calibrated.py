@@ -167,6 +167,7 @@ SAME_RULE = {
 }
 # Their question is of another kind; each states its null, population and power on its page.
 OWN_RULE = {
+    "circuit": "faithfulness on held-out prompts within bounds, and above random circuits of its size",
     "logit_lens": "layers named beforehand: one interval against zero",
     "induction_heads": "heads picked on other sequences, against a stated threshold",
     "head_circuits": "weights alone, against tokens paired at random and streams turned at random",

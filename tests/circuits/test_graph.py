@@ -42,7 +42,7 @@ def test_heads_of_a_parallel_block_do_not_feed_its_mlp():
     [
         (Edge(Head(2, 1), Head(1, 0), "q"), "is not computed before"),
         (Edge(Head(9, 1), Head(1, 0), "q"), "L9H1 is none of its 37 writers"),
-        (Edge(Head(0, 1), Head(1, 0), "k"), "L1H0 has no input 'k' there"),
+        (Edge(Head(0, 1), KVHead(1, 0), "k"), "L1KV0 has no input 'k' there"),
         (Edge(Head(0, 1), MLP(1), "q"), "L1 MLP has no input 'q' there"),
     ],
 )
@@ -55,7 +55,7 @@ def test_pruning_leaves_what_lies_on_a_path_from_the_embedding_to_the_logits():
     graph = Graph.of(BOOKS)
     path = [
         Edge(Embedding(), Head(0, 3), "q"),
-        Edge(Head(0, 3), KVHead(2, 5), "v"),
+        Edge(Head(0, 3), Head(2, 5), "v"),
         Edge(Head(2, 5), MLP(2), "mlp"),
         Edge(MLP(2), Logits(), "logits"),
     ]

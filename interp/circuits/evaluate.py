@@ -1,0 +1,102 @@
+"""What circuits do on the prompts of a task: the metric, the distance from the whole model, the same answer.
+
+Method  Faithfulness is the share that a circuit does of what the whole model does more than the empty
+        circuit: a ratio of means over prompts. Beside it the divergence of its next-token distribution from
+        the whole model's, and whether its first token is the same: a logit difference can be restored while
+        the output is not.
+Units   Faithfulness: share, 1 is the whole model; above 1 a circuit that does more than the model, since
+        edges that work against the answer are not in it. Divergence: nats.
+Source  Wang et al. 2022, arXiv:2211.00593; Hanna et al. 2024, arXiv:2403.17806; Mueller et al. 2025, MIB,
+        arXiv:2504.13151 (ratio of means).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+
+from interp import stats
+from interp.circuits.graph import Graph, Mask
+from interp.circuits.run import run_circuits
+from interp.circuits.written import ablation_values
+from interp.methods.ablate import Named
+from interp.methods.measured import Measure
+from interp.metrics import logit_difference
+from interp.stats import Estimate
+from interp.tasks import Task
+from interp.tasks.batches import by_length, gathered
+from interp.transformer import Transformer
+
+Each = Float[np.ndarray, "circuit example"]
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """What every circuit does on every kept prompt of a task, and the whole model and the empty circuit
+    beside them: the `metric`, the divergence `kl` from the whole model, and the `same` first token."""
+
+    task: Task
+    metric: Each
+    kl: Each
+    same: Each
+    whole: Float[np.ndarray, " example"]
+    empty: Float[np.ndarray, " example"]
+
+    def where(self, prompts: Bool[np.ndarray, " example"]) -> Evaluation:
+        """The same on some of the prompts."""
+        task = self.task.only(prompts)
+        parts = (self.metric, self.kl, self.same, self.whole, self.empty)
+        return Evaluation(task, *(each[..., prompts] for each in parts))
+
+    @property
+    def gap(self) -> Float[np.ndarray, " example"]:
+        """What the whole model does more than the empty circuit."""
+        return self.whole - self.empty
+
+    def faithfulness(self, seed: int = 0) -> Estimate:
+        """The share of the gap that each circuit has, with its interval over clusters."""
+        moved = self.metric - self.empty
+        return stats.ratio_of_means(moved, self.gap, self.task.clusters, seed=seed)
+
+
+@torch.no_grad()
+def evaluate(
+    model: Transformer,
+    graph: Graph,
+    task: Task,
+    masks: Sequence[Mask],
+    ablation: Named = "resample",
+    *,
+    metric: Measure = logit_difference,
+    memory: int = 1 << 30,
+) -> Evaluation:
+    """Every circuit on every kept prompt.
+
+    Raises  UsageError as `run_circuits` does.
+
+    >>> graph = Graph.of(model)
+    >>> found = evaluate(model, graph, task, [graph.allowed])
+    >>> found.faithfulness().value.round(6)
+    array([1.])
+    """
+    every = [graph.allowed, np.zeros_like(graph.allowed), *masks]
+    parts = []
+    for batch in by_length(task, model.device):
+        other = ablation_values(model, graph, task, batch, ablation)
+        logits = run_circuits(model, graph, batch.clean, other, every, memory=memory).double()
+        measure = metric(batch).bound(logits[0])
+        rows = torch.arange(len(batch), device=logits.device)
+        read = logits
+        if (columns := measure.columns) is not None:
+            read = logits.gather(-1, columns[None, :, None].expand(*logits.shape[:-1], -1))
+        values = torch.stack([measure(each, rows) for each in read])
+        logs = logits[:, :, 0].log_softmax(-1)
+        kl = (logs[0].exp() * (logs[0] - logs)).sum(-1)
+        tops = logs.argmax(-1)
+        parts.append((batch, torch.cat([values, kl, (tops == tops[0]).double()])))
+    metric_, kl_, same_ = np.split(gathered(task, parts), 3)
+    return Evaluation(task, metric_[2:], kl_[2:], same_[2:], metric_[0], metric_[1])

@@ -1,0 +1,93 @@
+"""From scores to circuits: how many of the strongest edges are enough where they were scored."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from einops import rearrange
+from jaxtyping import Float
+
+from interp.circuits.evaluate import Evaluation, evaluate
+from interp.circuits.graph import Graph, Mask, top
+from interp.circuits.scores import eap
+from interp.circuits.written import ablation_values
+from interp.effects import Effects
+from interp.linear import TRUE, Rules
+from interp.methods.ablate import Named
+from interp.methods.measured import Measure
+from interp.metrics import logit_difference
+from interp.stats import cluster_means
+from interp.tasks import Task
+from interp.tasks.batches import by_length, gathered
+from interp.transformer import Transformer
+
+FRACTIONS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
+
+
+def edge_scores(
+    model: Transformer,
+    graph: Graph,
+    task: Task,
+    ablation: Named = "resample",
+    *,
+    metric: Measure = logit_difference,
+    rules: Rules = TRUE,
+    steps: int = 0,
+) -> Effects:
+    """The score of every edge on every kept prompt, as `interp.circuits.scores.eap` gives it."""
+    rows, columns = np.nonzero(graph.allowed)
+    found, unit = [], "logits"
+    for batch in by_length(task, model.device):
+        other = ablation_values(model, graph, task, batch, ablation)
+        scores = eap(model, graph, batch, other, metric=metric, rules=rules, steps=steps)
+        unit = metric(batch).unit
+        found.append((batch, rearrange(scores.each[:, rows, columns], "batch edge -> edge batch")))
+    return Effects(gathered(task, found), graph.edges(), task, unit, named=graph.frame({}))
+
+
+def mean_scores(graph: Graph, scores: Effects) -> Float[np.ndarray, "reader writer"]:
+    """The mean of templates' means of every edge; 0 where there is no edge."""
+    means = np.zeros(graph.allowed.shape)
+    means[graph.allowed] = cluster_means(scores.values, scores.task.clusters).mean(-1)
+    return means
+
+
+def strongest(graph: Graph, means: Float[np.ndarray, "reader writer"], fraction: float) -> Mask:
+    """The share of the edges whose removal would lower the metric most, without dead ends."""
+    return graph.pruned(top(-means, graph.allowed, max(1, round(fraction * graph.n_edges))))
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """The chosen circuit, the share of edges that it was cut at, and how all sizes did where they were
+    chosen."""
+
+    kept: Mask
+    fraction: float
+    sizes: dict[float, Mask]
+    chosen_on: Evaluation
+
+
+def smallest(
+    model: Transformer,
+    graph: Graph,
+    task: Task,
+    means: Float[np.ndarray, "reader writer"],
+    floor: float,
+    ablation: Named = "resample",
+    *,
+    fractions: Sequence[float] = FRACTIONS,
+    metric: Measure = logit_difference,
+    memory: int = 1 << 30,
+) -> Found:
+    """The smallest of these sizes whose faithfulness on the task's prompts lies within the middle of
+    [floor, 2 - floor], so that other prompts leave it there; the one nearest to 1 if none does."""
+    sizes = {each: strongest(graph, means, each) for each in fractions if each < 1}
+    found = evaluate(model, graph, task, [*sizes.values()], ablation, metric=metric, memory=memory)
+    values = dict(zip(sizes, found.faithfulness().value, strict=True))
+    sure = (1 + floor) / 2
+    good = [size for size, value in values.items() if sure <= value <= 2 - sure]
+    chosen = good[0] if good else min(values, key=lambda size: abs(values[size] - 1))
+    return Found(sizes[chosen], chosen, sizes, found)

@@ -1,0 +1,97 @@
+"""What circuits do beside the whole model, and what random circuits have to be."""
+
+import numpy as np
+import pytest
+
+import interp
+from interp import tasks
+from interp.circuits import Graph
+from interp.circuits.controls import random_circuits, uniform_circuits
+from interp.circuits.evaluate import evaluate
+from interp.circuits.graph import top
+from interp.circuits.scores import eap
+from interp.circuits.written import ablation_values
+from interp.errors import NotApplicable
+from interp.metrics import AnswerLogProb
+from interp.tasks.batches import by_length, gathered
+
+
+@pytest.fixture(scope="module")
+def books():
+    model = interp.load("books-gpt2")
+    return model, Graph.of(model), tasks.build("gendered_pronoun", model.tokenizer, n=16)
+
+
+def test_the_whole_model_has_all_of_the_gap_and_the_empty_circuit_none(model, graph, task):
+    masks = [graph.allowed, np.zeros_like(graph.allowed)]
+    found = evaluate(model, graph, task, masks)
+    np.testing.assert_allclose(found.faithfulness().value, [1, 0], atol=1e-9)
+    np.testing.assert_allclose(found.kl[0], 0, atol=1e-9)
+    assert found.same[0].all()
+    run = [(batch, model.run(batch.clean, logits_at=-1).logits[:, 0]) for batch in by_length(task)]
+    expected = gathered(
+        task,
+        [
+            (
+                batch,
+                (
+                    end.gather(-1, batch.answer[:, None])
+                    - end.gather(-1, batch.distractor[:, None])
+                ).T,
+            )
+            for batch, end in run
+        ],
+    )
+    np.testing.assert_allclose(found.whole, expected[0], atol=1e-9)
+
+
+def test_any_metric_is_that_of_the_circuit(model, graph, task):
+    metric = lambda batch: AnswerLogProb(batch.answer)  # noqa: E731
+    found = evaluate(model, graph, task, [graph.allowed], metric=metric)
+    assert (found.whole < 0).all()
+    np.testing.assert_allclose(found.metric[0], found.whole)
+
+
+def test_the_strongest_edges_do_more_than_as_many_random_ones(books):
+    model, graph, task = books
+    parts = [
+        (
+            batch,
+            eap(
+                model, graph, batch, ablation_values(model, graph, task, batch, "resample"), steps=3
+            ),
+        )
+        for batch in by_length(task)
+    ]
+    scores = np.mean([each.each.mean(0).numpy() for _, each in parts], axis=0)
+    kept = graph.pruned(top(-scores, graph.allowed, 200))
+    others = random_circuits(graph, kept, 12, seed=1)
+    found = evaluate(model, graph, task, [kept, *others]).faithfulness().value
+    assert found[0] > 0.5
+    assert found[0] > found[1:].max()
+
+
+@pytest.mark.parametrize("n", [100, 400])
+def test_random_circuits_are_connected_of_one_size_and_not_the_one_they_are_drawn_for(books, n):
+    _, graph, _ = books
+    scores = np.random.default_rng(0).normal(size=graph.allowed.shape)
+    kept = graph.pruned(top(scores, graph.allowed, n))
+    drawn = random_circuits(graph, kept, 20, seed=2)
+    assert {int(each.sum()) for each in drawn} == {int(kept.sum())}
+    assert all((graph.pruned(each) == each).all() and (each != kept).any() for each in drawn)
+    assert len({each.tobytes() for each in drawn}) == 20
+    shared = [float((each & kept).sum() / kept.sum()) for each in drawn]
+    assert np.mean(shared) < 0.6
+
+
+def test_where_there_are_no_random_circuits_that_is_said(books):
+    _, graph, _ = books
+    with pytest.raises(NotApplicable, match="different connected random circuits of 1519 edges"):
+        random_circuits(graph, graph.allowed, 3)
+
+
+def test_circuits_drawn_from_all_edges_alike_are_as_they_come(books):
+    _, graph, _ = books
+    drawn = uniform_circuits(graph, 20, 40)
+    assert {int(each.sum()) for each in drawn} == {20}
+    assert np.mean([graph.pruned(each).any() for each in drawn]) < 0.5

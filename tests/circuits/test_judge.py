@@ -1,0 +1,116 @@
+"""The judge of circuits: its rule by hand, what is planted is found, and what is random is not."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+import interp
+from interp import tasks
+from interp.circuits import Graph
+from interp.circuits.audit import STRATA, agreement, audited, drawn, exact_effects
+from interp.circuits.judge import Judged, judge
+from interp.circuits.run import run_circuits
+from interp.circuits.search import Found, edge_scores, mean_scores, smallest, strongest
+from interp.circuits.written import ablation_values
+from interp.metrics import logit_difference, measured
+from interp.stats import Estimate
+from interp.tasks.batches import by_length
+
+
+@pytest.fixture(scope="module")
+def books():
+    model = interp.load("books-gpt2")
+    task = tasks.build("gendered_pronoun", model.tokenizer, n=16)
+    return model, Graph.of(model), task
+
+
+@pytest.fixture(scope="module")
+def judged():
+    task = tasks.build("ioi", interp.load("tiny-gpt2").tokenizer, n=4)
+
+    def made(value, low, high, random=(0.1, 0.2), clusters=12):
+        share = Estimate(np.array(value), np.array(low), np.array(high), 72, clusters, "by hand")
+        return Judged(task, share, np.array(random), pd.DataFrame(), 0.8, 0.0)
+
+    return made
+
+
+def test_supported_is_an_interval_within_bounds_and_above_every_random_circuit(judged):
+    assert judged(0.95, 0.85, 1.1).verdict == "supported"
+    assert judged(0.95, 0.75, 1.1).verdict == "inconclusive"
+    assert judged(1.15, 0.9, 1.25).verdict == "inconclusive"
+    assert judged(0.95, 0.85, 1.1, random=(0.1, 0.95)).verdict == "inconclusive"
+    assert judged(0.95, 0.85, 1.1, clusters=7).verdict == "inconclusive"
+    assert judged(0.95, np.nan, np.nan).verdict == "inconclusive"
+
+
+def test_not_supported_is_an_interval_outside(judged):
+    assert judged(0.6, 0.5, 0.79).verdict == "not supported"
+    assert judged(1.5, 1.21, 1.7).verdict == "not supported"
+    assert judged(0.7, 0.5, 0.81).verdict == "inconclusive"
+
+
+def test_a_rank_counts_the_random_circuits_that_do_as_much(judged):
+    assert judged(0.5, 0.4, 0.6, random=(0.1, 0.5, 0.9)).p == 3 / 4
+    assert judged(0.5, 0.4, 0.6, random=(0.1, 0.2, 0.3)).p == 1 / 4
+
+
+@pytest.mark.slow
+def test_a_circuit_of_a_real_model_is_found_and_a_random_one_is_not(books):
+    model, graph, task = books
+    half = task.only(task.where(half="discovery"))
+    means = mean_scores(graph, edge_scores(model, graph, half, steps=3))
+    fractions = (0.005, 0.02)
+    found = smallest(model, graph, half, means, 0.8, fractions=fractions)
+    assert found.sizes.keys() == set(fractions)
+    fresh = task.confirmation
+    said = judge(model, graph, fresh, found, 0.8, controls=9)
+    assert said.verdict == "supported"
+    assert said.largest_error < 1e-3
+    assert said.curve["faithfulness"].is_monotonic_increasing
+    # As many edges at random do nothing, whatever they are called.
+    weak = strongest(graph, np.random.default_rng(0).normal(size=means.shape), 0.05)
+    nothing = Found(weak, 0.2, {}, found.chosen_on)
+    assert judge(model, graph, fresh, nothing, 0.8, controls=9).verdict == "not supported"
+
+
+def test_exact_effects_are_those_of_circuits_without_one_edge(model, graph, task):
+    cells = [graph.cells()[at] for at in (0, 3, graph.n_edges - 1)]
+    found = exact_effects(model, graph, task, cells)
+    for batch in by_length(task):
+        other = ablation_values(model, graph, task, batch, "resample")
+        for row, cell in enumerate(cells):
+            mask = graph.allowed.copy()
+            mask[cell] = False
+            real = torch.ones_like(batch.clean[:, :1], dtype=torch.bool)
+            ends = [
+                measured(logit_difference(batch), logits, real)
+                for logits in run_circuits(model, graph, batch.clean, other, [mask, graph.allowed])
+            ]
+            np.testing.assert_allclose(
+                found[row, list(batch.indices)], ends[0] - ends[1], atol=1e-9
+            )
+
+
+def test_an_audit_has_a_third_of_each_stratum(books):
+    _, graph, _ = books
+    means = np.where(graph.allowed, np.random.default_rng(1).normal(size=graph.allowed.shape), 0)
+    strata = drawn(graph, means, 30)
+    sizes = [abs(means[cell]) for cell in strata]
+    assert [list(strata.values()).count(name) for name in STRATA] == [10, 10, 10]
+    assert min(sizes[:10]) > max(sizes[10:20]) > min(sizes[10:20]) > max(sizes[20:])
+
+
+def test_an_audit_sees_scores_that_are_wrong(model, graph, task):
+    """Scores ten times too large have a slope of a tenth, whatever their order."""
+    means = mean_scores(graph, edge_scores(model, graph, task))
+    one = audited(model, graph, task, means, 60)
+    ten = audited(model, graph, task, 10 * means, 60)
+    np.testing.assert_allclose(one["exact"], ten["exact"])
+    slopes = [agreement(each, graph).set_index("kind")["slope"]["all edges"] for each in (one, ten)]
+    assert slopes[1] == pytest.approx(slopes[0] / 10)
+    assert list(one.columns) == ["writer", "reader", "input", "kind", "score", "exact"]
+    same = agreement(one.assign(exact=one["score"]), graph)
+    np.testing.assert_allclose(same["slope"], 1)
+    np.testing.assert_allclose(same["largest_error"], 0)
