@@ -51,6 +51,7 @@ AXES = {
         "reader",
         "writer",
         "circuit",
+        "edge",
         "draw",
         "intervention",
         "example",

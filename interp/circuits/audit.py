@@ -15,6 +15,7 @@ from jaxtyping import Float
 
 from interp.circuits.evaluate import evaluate
 from interp.circuits.graph import Graph
+from interp.circuits.run import BLOCK
 from interp.methods.ablate import Named
 from interp.methods.measured import Measure
 from interp.metrics import logit_difference
@@ -33,7 +34,7 @@ def exact_effects(
     ablation: Named = "resample",
     *,
     metric: Measure = logit_difference,
-    memory: int = 1 << 30,
+    memory: int = BLOCK,
 ) -> Float[np.ndarray, "edge example"]:
     """The effect of removing each of these edges by itself, on every kept prompt."""
     masks = []
@@ -69,7 +70,7 @@ def audited(
     ablation: Named = "resample",
     *,
     metric: Measure = logit_difference,
-    memory: int = 1 << 30,
+    memory: int = BLOCK,
     seed: int = 0,
 ) -> pd.DataFrame:
     """writer, reader, input, kind, score and exact: one row an edge that was drawn."""

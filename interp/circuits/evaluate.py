@@ -21,8 +21,9 @@ from jaxtyping import Bool, Float
 
 from interp import stats
 from interp.circuits.graph import Graph, Mask
-from interp.circuits.run import run_circuits
+from interp.circuits.run import BLOCK, run_circuits
 from interp.circuits.written import ablation_values
+from interp.errors import NotApplicable
 from interp.methods.ablate import Named
 from interp.methods.measured import Measure
 from interp.metrics import logit_difference
@@ -62,6 +63,24 @@ class Evaluation:
         moved = self.metric - self.empty
         return stats.ratio_of_means(moved, self.gap, self.task.clusters, seed=seed)
 
+    def with_a_gap(self, seed: int = 0) -> Evaluation:
+        """This, where there is a gap for circuits to have a share of.
+
+        Raises  NotApplicable where its interval holds zero.
+        """
+        gap = stats.mean(self.gap, self.task.clusters, seed=seed)
+        low, high = float(gap.low), float(gap.high)
+        if not (low > 0 or high < 0):
+            how_sure = f"with an interval from {low:.2g} to {high:.2g}"
+            if np.isnan(low):
+                how_sure = f"of {gap.clusters} templates, too few for an interval"
+            raise NotApplicable(
+                f"the whole model does {float(gap.value):.2g} more than the empty circuit on {self.task.n} "
+                f"prompts of {self.task.name}, {how_sure}: there is nothing of which a circuit could have a "
+                "share"
+            )
+        return self
+
 
 @torch.no_grad()
 def evaluate(
@@ -72,7 +91,7 @@ def evaluate(
     ablation: Named = "resample",
     *,
     metric: Measure = logit_difference,
-    memory: int = 1 << 30,
+    memory: int = BLOCK,
 ) -> Evaluation:
     """Every circuit on every kept prompt.
 

@@ -15,6 +15,7 @@ from jaxtyping import Float
 from interp.circuits.controls import random_circuits
 from interp.circuits.evaluate import Evaluation, evaluate
 from interp.circuits.graph import Graph
+from interp.circuits.run import BLOCK
 from interp.circuits.search import Found
 from interp.errors import NotApplicable
 from interp.methods.ablate import Named
@@ -69,7 +70,7 @@ def judge(
     *,
     metric: Measure = logit_difference,
     controls: int = 39,
-    memory: int = 1 << 30,
+    memory: int = BLOCK,
     seed: int = 0,
 ) -> Judged:
     """The circuit that was found, and every size, on prompts that chose nothing.
@@ -79,7 +80,7 @@ def judge(
 
     def share(masks: list[np.ndarray]) -> tuple[Estimate, Evaluation]:
         done = evaluate(model, graph, fresh, masks, ablation, metric=metric, memory=memory)
-        return done.faithfulness(seed), done
+        return done.with_a_gap(seed).faithfulness(seed), done
 
     others = random_circuits(graph, found.kept, controls, seed)
     first, done = share([found.kept, *others, graph.allowed])

@@ -27,6 +27,9 @@ from interp.transformer import Transformer
 from interp.transformer.contract import einsum
 from interp.transformer.norm import at_least_float32
 
+# Bytes of what the writers of circuits that run together write: more fall out of the caches, and what is
+# added and normed for every reader takes three times as long.
+BLOCK = 16 << 20
 Streams = Float[Tensor, "circuit batch reader pos d_model"]
 
 
@@ -39,10 +42,10 @@ def run_circuits(
     kept: Sequence[Mask],
     at: Int[Tensor, "batch label"] | None = None,
     *,
-    memory: int = 1 << 30,
+    memory: int = BLOCK,
 ) -> Float[Tensor, "circuit batch label d_vocab"]:
     """The logits of each circuit, by default at each prompt's last position. Several run together while
-    their writers take no more than `memory` bytes.
+    what their writers write takes no more than `memory` bytes.
 
     Raises  UsageError for a mask of another graph, or for ablated values of other prompts.
     """

@@ -11,9 +11,11 @@ from jaxtyping import Float
 
 from interp.circuits.evaluate import Evaluation, evaluate
 from interp.circuits.graph import Graph, Mask, top
+from interp.circuits.run import BLOCK
 from interp.circuits.scores import eap
 from interp.circuits.written import ablation_values
 from interp.effects import Effects
+from interp.errors import NotApplicable
 from interp.linear import TRUE, Rules
 from interp.methods.ablate import Named
 from interp.methods.measured import Measure
@@ -80,14 +82,23 @@ def smallest(
     *,
     fractions: Sequence[float] = FRACTIONS,
     metric: Measure = logit_difference,
-    memory: int = 1 << 30,
+    memory: int = BLOCK,
 ) -> Found:
     """The smallest of these sizes whose faithfulness on the task's prompts lies within the middle of
-    [floor, 2 - floor], so that other prompts leave it there; the one nearest to 1 if none does."""
+    [floor, 2 - floor], so that other prompts leave it there; the one nearest to 1 if none does.
+
+    Raises  NotApplicable where the whole model does no more than the empty circuit, and where no size leaves
+            a path from the embedding to the logits.
+    """
     sizes = {each: strongest(graph, means, each) for each in fractions if each < 1}
-    found = evaluate(model, graph, task, [*sizes.values()], ablation, metric=metric, memory=memory)
+    done = evaluate(model, graph, task, [*sizes.values()], ablation, metric=metric, memory=memory)
+    found = done.with_a_gap()
     values = dict(zip(sizes, found.faithfulness().value, strict=True))
     sure = (1 + floor) / 2
+    if not any(mask.any() for mask in sizes.values()):
+        raise NotApplicable(
+            "none of the sizes leaves a path from the embedding to the logits; keep more edges"
+        )
     good = [size for size, value in values.items() if sure <= value <= 2 - sure]
     chosen = good[0] if good else min(values, key=lambda size: abs(values[size] - 1))
     return Found(sizes[chosen], chosen, sizes, found)

@@ -1,5 +1,7 @@
 """What circuits do beside the whole model, and what random circuits have to be."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -95,3 +97,13 @@ def test_circuits_drawn_from_all_edges_alike_are_as_they_come(books):
     drawn = uniform_circuits(graph, 20, 40)
     assert {int(each.sum()) for each in drawn} == {20}
     assert np.mean([graph.pruned(each).any() for each in drawn]) < 0.5
+
+
+def test_where_there_is_no_gap_there_is_no_share_of_it(books):
+    """Prompts whose corrupted ones are themselves."""
+    model, graph, task = books
+    found = evaluate(model, graph, task, [graph.allowed])
+    assert found.with_a_gap() is found
+    flat = replace(found, empty=found.whole)
+    with pytest.raises(NotApplicable, match="nothing of which a circuit"):
+        flat.with_a_gap()
