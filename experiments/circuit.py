@@ -52,7 +52,7 @@ def circuit(
         model, graph, task.confirmation, found, floor, ablation, controls=controls, seed=seed
     )
     sample = audited(model, graph, half, means, audit, ablation, seed=seed)
-    agree, share = agreement(sample, graph), judged.share
+    agree, share = agreement(sample, graph.n_edges), judged.share
     how = f"top edges by integrated gradients of {steps} steps"
     named = (model.name, model.origin.weights_sha256, task.name)
     value = Circuit(graph, found.kept, *named, ablation, found=how)

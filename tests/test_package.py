@@ -36,3 +36,16 @@ def test_the_old_name_of_the_study_room_goes_on_working():
     assert lab.tolerance.__name__ == "interp.views.tolerance"
     with pytest.raises(ImportError, match="interp.lab.scores is gone: import Effects"):
         from interp.lab import scores  # noqa: F401
+
+
+def test_old_names_in_files_that_users_have_go_on_working():
+    from interp.methods.induction import longest, repetition
+    from interp.methods.repetition import draw
+    from interp.tokenizers import bpe
+    from interp.training.bpe import learn
+    from interp.training.letters import tokenizer
+
+    assert repetition is draw
+    assert learn is bpe.learn
+    assert callable(longest)
+    assert callable(tokenizer)

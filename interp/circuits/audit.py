@@ -83,11 +83,11 @@ def audited(
     return pd.DataFrame(rows).assign(exact=cluster_means(exact, task.clusters).mean(-1))
 
 
-def agreement(audit: pd.DataFrame, graph: Graph) -> pd.DataFrame:
-    """kind, n, slope, pearson, same_sign and largest_error of each stratum, and of the whole graph, in which
-    every edge weighs as many as it was drawn for."""
+def agreement(audit: pd.DataFrame, n_edges: int) -> pd.DataFrame:
+    """kind, n, slope, pearson, same_sign and largest_error of each stratum, and of all `n_edges` that have a
+    score, in which every edge weighs as many as it was drawn for."""
     size = len(audit) // len(STRATA)
-    weights = {"strongest": 1.0, "zero": 1.0, "random": (graph.n_edges - 2 * size) / max(size, 1)}
+    weights = {"strongest": 1.0, "zero": 1.0, "random": (n_edges - 2 * size) / max(size, 1)}
     rows = [
         {"kind": kind, **_agree(some, np.ones(len(some)))}
         for kind, some in audit.groupby("kind", sort=False)

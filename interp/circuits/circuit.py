@@ -88,6 +88,9 @@ class Circuit:
     def save(self, path: Path) -> None:
         """Writes the circuit as JSON."""
         data = {name: getattr(self, name) for name in _PLAIN}
+        data["private"] = any(
+            each.input == "k" and each.component.kind == "head" for each in self.graph.readers
+        )
         data["edges"] = [list(each.columns().values()) for each in self.edges]
         files.write_text(path, json.dumps(data, ensure_ascii=False, indent=1))
 
@@ -109,7 +112,7 @@ class Circuit:
                 f"{named(path.name)} is a circuit of {brief(data['model'])} with weights "
                 f"{brief(data['weights'][:12])}, not of {model.name} with {digest[:12]}"
             )
-        graph = Graph.of(model)
+        graph = Graph.of(model, private=data.get("private") is True)
         kept = graph.mask(_edge(each, path) for each in data["edges"])
         return cls(graph, kept, **{name: data[name] for name in _PLAIN})
 

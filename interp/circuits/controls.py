@@ -20,7 +20,8 @@ def random_circuits(graph: Graph, kept: Mask, number: int, seed: int = 0) -> lis
     Edges are drawn anew within the layer and the kind of reader that they lead into, from the logits back,
     only into components that something chosen reads. What a layer's chosen components cannot take goes on
     to earlier ones, and what is read and reads nothing reads the embedding; edges in excess go, and edges
-    that lack are drawn among the components that the circuit has.
+    that lack are drawn among the components that the circuit has. With a handful of edges the layers that
+    they lead into are therefore others.
 
     Raises  NotApplicable where so many are not found.
     """

@@ -1,9 +1,9 @@
 """What circuits do on the prompts of a task: the metric, the distance from the whole model, the same answer.
 
 Method  Faithfulness is the share that a circuit does of what the whole model does more than the empty
-        circuit: a ratio of means over prompts. Beside it the divergence of its next-token distribution from
-        the whole model's, and whether its first token is the same: a logit difference can be restored while
-        the output is not.
+        circuit: a ratio of means of templates' means. Beside it the divergence of its next-token distribution
+        from the whole model's, and whether its first token is the same: a logit difference can be restored
+        while the output is not.
 Units   Faithfulness: share, 1 is the whole model; above 1 a circuit that does more than the model, since
         edges that work against the answer are not in it. Divergence: nats.
 Source  Wang et al. 2022, arXiv:2211.00593; Hanna et al. 2024, arXiv:2403.17806; Mueller et al. 2025, MIB,
@@ -66,11 +66,11 @@ class Evaluation:
     def with_a_gap(self, seed: int = 0) -> Evaluation:
         """This, where there is a gap for circuits to have a share of.
 
-        Raises  NotApplicable where its interval holds zero.
+        Raises  NotApplicable where its interval is not above zero.
         """
         gap = stats.mean(self.gap, self.task.clusters, seed=seed)
         low, high = float(gap.low), float(gap.high)
-        if not (low > 0 or high < 0):
+        if not low > 0:
             how_sure = f"with an interval from {low:.2g} to {high:.2g}"
             if np.isnan(low):
                 how_sure = f"of {gap.clusters} templates, too few for an interval"
@@ -102,11 +102,14 @@ def evaluate(
     >>> found.faithfulness().value.round(6)
     array([1.])
     """
-    every = [graph.allowed, np.zeros_like(graph.allowed), *masks]
+    every = [np.zeros_like(graph.allowed), *masks]
     parts = []
     for batch in by_length(task, model.device):
         other = ablation_values(model, graph, task, batch, ablation)
-        logits = run_circuits(model, graph, batch.clean, other, every, memory=memory).double()
+        # The whole model is run as it is, so that what runs circuits can be held against it.
+        whole = model.run(batch.clean, logits_at=-1).logits
+        circuits = run_circuits(model, graph, batch.clean, other, every, memory=memory)
+        logits = torch.cat([whole[None], circuits]).double()
         measure = metric(batch).bound(logits[0])
         rows = torch.arange(len(batch), device=logits.device)
         read = logits

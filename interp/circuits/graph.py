@@ -192,9 +192,11 @@ def _belongs(reader: Component, writer: Component, group: int) -> bool:
 
 
 def top(scores: Shaped[np.ndarray, "reader writer"], allowed: Mask, n: int) -> Mask:
-    """The n edges of the largest scores; the first of equal ones in the order of the readers."""
-    flat = np.where(allowed, scores, -np.inf).ravel()
-    order = np.argsort(-flat, kind="stable")[: min(n, int(allowed.sum()))]
+    """The n edges of the largest scores, of those that have one (not NaN); the first of equal ones in the
+    order of the readers."""
+    known = allowed & ~np.isnan(scores)
+    flat = np.where(known, scores, -np.inf).ravel()
+    order = np.argsort(-flat, kind="stable")[: min(n, int(known.sum()))]
     found = np.zeros(flat.shape, dtype=bool)
     found[order] = True
     return found.reshape(allowed.shape)

@@ -38,21 +38,31 @@ def edge_scores(
     rules: Rules = TRUE,
     steps: int = 0,
 ) -> Effects:
-    """The score of every edge on every kept prompt, as `interp.circuits.scores.eap` gives it."""
-    rows, columns = np.nonzero(graph.allowed)
+    """The score of every edge that has one, on every kept prompt, as `interp.circuits.scores` gives it."""
+    rows, columns = np.nonzero(graph.allowed & _scored(graph, rules))
     found, unit = [], "logits"
     for batch in by_length(task, model.device):
         other = ablation_values(model, graph, task, batch, ablation)
         scores = eap(model, graph, batch, other, metric=metric, rules=rules, steps=steps)
         unit = metric(batch).unit
         found.append((batch, rearrange(scores.each[:, rows, columns], "batch edge -> edge batch")))
-    return Effects(gathered(task, found), graph.edges(), task, unit, named=graph.frame({}))
+    edges = [graph.edge(*cell) for cell in zip(rows.tolist(), columns.tolist(), strict=True)]
+    return Effects(gathered(task, found), edges, task, unit)
+
+
+def _scored(graph: Graph, rules: Rules) -> Mask:
+    """The edges that have a score by these rules."""
+    into = [rules.scores_queries or each.input not in ("q", "k") for each in graph.readers]
+    found: Mask = np.array(into)[:, None] & graph.allowed
+    return found
 
 
 def mean_scores(graph: Graph, scores: Effects) -> Float[np.ndarray, "reader writer"]:
-    """The mean of templates' means of every edge; 0 where there is no edge."""
-    means = np.zeros(graph.allowed.shape)
-    means[graph.allowed] = cluster_means(scores.values, scores.task.clusters).mean(-1)
+    """The mean of templates' means of every edge; NaN for edges without a score, 0 where there is no edge."""
+    means = np.where(graph.allowed, np.nan, 0.0)
+    each = cluster_means(scores.values, scores.task.clusters).mean(-1)
+    for edge, value in zip(scores.components, each, strict=True):
+        means[graph.at(edge)] = value
     return means
 
 
@@ -95,7 +105,8 @@ def smallest(
     found = done.with_a_gap()
     values = dict(zip(sizes, found.faithfulness().value, strict=True))
     sure = (1 + floor) / 2
-    if not any(mask.any() for mask in sizes.values()):
+    values = {size: value for size, value in values.items() if sizes[size].any()}
+    if not values:
         raise NotApplicable(
             "none of the sizes leaves a path from the embedding to the logits; keep more edges"
         )

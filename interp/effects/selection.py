@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float, Int
 
 from interp import stats
 from interp.effects.effects import Effects, layers
+from interp.errors import UsageError
 from interp.stats.selection import matched
 from interp.tasks.examples import Examples
 
@@ -94,6 +95,12 @@ class Selection:
         """
         from interp.effects.test import test
 
+        ours, theirs = (self.screen.unit, self.screen.signed), (fresh.unit, fresh.signed)
+        if ours != theirs:
+            raise UsageError(
+                f"a choice by effects in {ours[0]} is tested by effects of the same metric on fresh prompts, "
+                f"got {theirs[0]}; measure them with the metric of the screen"
+            )
         what = self.what if what is None else what
         matched = self.matched_within if matched is None else matched
         return test(self, fresh, controls, what, matched, labels, directed, seed)

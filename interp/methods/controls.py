@@ -120,10 +120,15 @@ def confirm(
     selection: Selection,
     direction: Direction = "noise",
     *,
+    metric: Measure = logit_difference,
     draws: int = 1,
     seed: int = 0,
 ) -> Test:
-    """The chosen components of a screen, put to the test on its task's fresh prompts.
+    """The chosen components of a screen, put to the test on its task's fresh prompts, by changes in the
+    direction and by the metric of the screen: noising for resample ablation, denoising for patches of clean
+    activations into corrupted prompts.
+
+    Raises  UsageError for another metric than the screen's.
 
     >>> heads = components.heads(model)
     >>> chosen = methods.ablate.ablate(model, task, heads, ["resample"]).effects["resample"].select(2)
@@ -131,7 +136,7 @@ def confirm(
     2
     """
     fresh, chosen = task_of(selection.screen.task.confirmation), selection.components
-    done = on_fresh_prompts(model, fresh, chosen, direction, draws=draws, seed=seed)
+    done = on_fresh_prompts(model, fresh, chosen, direction, metric=metric, draws=draws, seed=seed)
     return selection.test(done.effects, done.controls, seed=seed)
 
 

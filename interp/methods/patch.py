@@ -65,6 +65,11 @@ class Patched:
     metric: Measure = logit_difference
 
     @property
+    def patches(self) -> tuple[Patch, ...]:
+        """What each row of the effects is of."""
+        return tuple(self.effects.components)
+
+    @property
     def gap(self) -> Float[np.ndarray, " example"]:
         """What there is to move: source minus base."""
         return self.source - self.base

@@ -87,8 +87,8 @@ def curve(judged: Judged) -> list[Chart | Table]:
         "faithfulness",
     )
     note = (
-        "Faithfulness: ratio of means over prompts; 1 is the whole model, 0 the empty circuit. kl: nats "
-        "from the whole model; agreement: share of prompts with its first token."
+        "Faithfulness: ratio of means of templates' means; 1 is the whole model, 0 the empty circuit. kl: "
+        "nats from the whole model; agreement: share of prompts with its first token."
     )
     return [chart, Table("faithfulness", frame, note=note, first_rows=len(frame))]
 

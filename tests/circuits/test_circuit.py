@@ -39,6 +39,13 @@ def test_a_circuit_that_was_saved_is_read_back(tmp_path, tiny, circuit):
     assert again.overlap(circuit) == 1
 
 
+def test_a_circuit_with_private_keys_is_read_back(tmp_path, tiny):
+    graph = Graph.of(tiny, private=True)
+    one = Circuit(graph, graph.allowed, tiny.name, tiny.origin.weights_sha256, "ioi")
+    one.save(tmp_path / "circuit.json")
+    assert Circuit.load(tmp_path / "circuit.json", tiny).edges == one.edges
+
+
 def test_another_models_circuit_is_refused(tmp_path, circuit):
     circuit.save(tmp_path / "circuit.json")
     with pytest.raises(

@@ -7,12 +7,16 @@ import torch
 
 import interp
 from interp import tasks
-from interp.circuits import Graph
+from interp.circuits import Graph, run
+from interp.circuits import evaluate as room
 from interp.circuits.audit import STRATA, agreement, audited, drawn, exact_effects
+from interp.circuits.graph import top
 from interp.circuits.judge import Judged, judge
 from interp.circuits.run import run_circuits
 from interp.circuits.search import Found, edge_scores, mean_scores, smallest, strongest
 from interp.circuits.written import ablation_values
+from interp.errors import NotApplicable
+from interp.linear import frozen
 from interp.metrics import logit_difference, measured
 from interp.stats import Estimate
 from interp.tasks.batches import by_length
@@ -108,9 +112,44 @@ def test_an_audit_sees_scores_that_are_wrong(model, graph, task):
     one = audited(model, graph, task, means, 60)
     ten = audited(model, graph, task, 10 * means, 60)
     np.testing.assert_allclose(one["exact"], ten["exact"])
-    slopes = [agreement(each, graph).set_index("kind")["slope"]["all edges"] for each in (one, ten)]
+    slopes = [
+        agreement(each, graph.n_edges).set_index("kind")["slope"]["all edges"]
+        for each in (one, ten)
+    ]
     assert slopes[1] == pytest.approx(slopes[0] / 10)
     assert list(one.columns) == ["writer", "reader", "input", "kind", "score", "exact"]
-    same = agreement(one.assign(exact=one["score"]), graph)
+    same = agreement(one.assign(exact=one["score"]), graph.n_edges)
     np.testing.assert_allclose(same["slope"], 1)
     np.testing.assert_allclose(same["largest_error"], 0)
+
+
+def test_a_run_of_circuits_that_is_wrong_is_seen_beside_the_whole_model(books, monkeypatch):
+    """Attention of half the size: the full circuit is no longer the model."""
+    model, graph, task = books
+    right = run._mixed
+    exact = room.evaluate(model, graph, task, [graph.allowed])
+    monkeypatch.setattr(run, "_mixed", lambda *given: right(*given) / 2)
+    wrong = room.evaluate(model, graph, task, [graph.allowed])
+    assert np.abs(exact.metric[0] - exact.whole).max() < 1e-4
+    assert np.abs(wrong.metric[0] - wrong.whole).max() > 0.1
+
+
+def test_sizes_that_leave_nothing_are_not_chosen(books):
+    model, graph, task = books
+    half = task.only(task.where(half="discovery"))
+    means = np.where(graph.allowed, np.random.default_rng(1).normal(size=graph.allowed.shape), 0)
+    found = smallest(model, graph, half, means, 0.8, fractions=(0.005, 0.05, 0.1))
+    assert found.kept.any()
+    with pytest.raises(NotApplicable, match="leaves a path"):
+        smallest(model, graph, half, means, 0.8, fractions=(0.001,))
+
+
+def test_edges_without_a_score_stay_outside(books):
+    model, graph, task = books
+    scores = edge_scores(model, graph, task, rules=frozen("pattern"))
+    means = mean_scores(graph, scores)
+    unscored = np.array([each.input in ("q", "k") for each in graph.readers])
+    assert np.isnan(means[unscored][graph.allowed[unscored]]).all()
+    assert len(scores) == int(graph.allowed[~unscored].sum())
+    assert not top(-means, graph.allowed, 10**6)[unscored].any()
+    assert all(graph.readers[row].input not in ("q", "k") for row, _ in drawn(graph, means, 30))

@@ -277,7 +277,9 @@ def test_effects_that_are_never_negative_have_no_p_against_zero(task):
     assert noise.interval().p is None
     chosen = noise.select(6)
     assert chosen.frame()["p_corrected"].isna().all()
-    fresh = replace(fresh_of(chosen, lambda about: divergence(chosen.rows, about)), signed=False)
+    fresh = replace(
+        fresh_of(chosen, lambda about: divergence(chosen.rows, about)), unit="nats", signed=False
+    )
     test = chosen.test(fresh, {"elsewhere": fresh})
     assert test.frame["p"].isna().all()
     # Its difference from a control that does as much is zero, however far from zero both are.

@@ -11,7 +11,7 @@ from interp.errors import UsageError
 from interp.methods.ablate import ablate
 from interp.methods.controls import Fresh, confirm, directly_on_fresh_prompts, on_fresh_prompts
 from interp.methods.moves import WAYS, Bank, Moves
-from interp.metrics import AnswerLogProb
+from interp.metrics import AnswerLogProb, KLToBase
 from interp.tasks.batches import by_length
 
 MODELS = ("tiny-gpt2", "tiny-llama", "tiny-attn-only")
@@ -199,3 +199,21 @@ def test_what_is_recovered_is_the_share_of_the_gap_between_clusters_means():
     np.testing.assert_allclose(fresh.recovery, means[0] / means[1])
     with pytest.raises(UsageError, match="no gap"):
         _ = Fresh(fresh.effects, {}).recovery
+
+
+def test_a_choice_by_one_metric_is_confirmed_by_the_same(model, task):
+    heads = components.heads(model)
+
+    def divergence(batch):
+        return KLToBase()
+
+    chosen = (
+        ablate(model, task, heads, ["resample"], metric=divergence).effects["resample"].select(2)
+    )
+    test = confirm(model, chosen, metric=divergence)
+    assert test.fresh.unit == chosen.screen.unit == "nats"
+    assert not test.fresh.signed
+    with pytest.raises(
+        UsageError, match="a choice by effects in nats is tested by effects of the same"
+    ):
+        confirm(model, chosen)
