@@ -99,7 +99,7 @@ def evaluate(
 
     >>> graph = Graph.of(model)
     >>> found = evaluate(model, graph, task, [graph.allowed])
-    >>> found.faithfulness().value.round(6)
+    >>> found.faithfulness().value.round(3)
     array([1.])
     """
     every = [np.zeros_like(graph.allowed), *masks]
