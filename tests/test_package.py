@@ -19,6 +19,11 @@ def test_names_of_the_package_are_listed_and_lead_to_what_they_name():
             assert getattr(module, name) is not None
 
 
+def test_a_task_for_a_model_asks_for_its_tokenizer():
+    with pytest.raises(UsageError, match=r"give model\.tokenizer"):
+        package.tasks.build("ioi", package.load("tiny-gpt2"))
+
+
 def test_a_device_without_numbers_is_refused():
     with pytest.raises(UsageError, match="device 'meta' holds no numbers"):
         package.load("tiny-gpt2", device="meta")

@@ -81,7 +81,9 @@ class _Together:
         kept: Sequence[Mask],
     ) -> None:
         self.model, self.graph, self.ablated = model, graph, ablated
-        self.kept: Bool[Tensor, "circuit reader writer"] = torch.from_numpy(np.stack(kept))
+        self.kept: Bool[Tensor, "circuit reader writer"]
+        self.kept = torch.from_numpy(np.stack(kept)).to(ablated.device)
+        self.allowed = torch.from_numpy(graph.allowed).to(ablated.device)
         real = torch.ones_like(tokens, dtype=torch.bool)
         embedded = model.embed(tokens)
         self.around = model.surroundings(real, embedded)
@@ -93,8 +95,6 @@ class _Together:
         # The sums over the writers so far: of their ablated values, and of what they write in each circuit.
         self.other = ablated[0].clone()
         self.own = embedded.expand(len(kept), *embedded.shape).clone()
-        self.row = {reader: row for row, reader in enumerate(graph.readers)}
-        self.column = {writer: column for column, writer in enumerate(graph.writers)}
         self.n = 1
 
     def logits(
@@ -158,7 +158,7 @@ class _Together:
     def _streams(self, rows: list[int]) -> Streams:
         """What these readers read, each its own sum."""
         kept = self.kept[:, rows, : self.n]
-        allowed = torch.from_numpy(self.graph.allowed[rows])[:, : self.n]
+        allowed = self.allowed[rows, : self.n]
         removed = int(kept.sum()) * 2 > int(allowed.sum()) * len(kept)
         signs = (allowed & ~kept) if removed else kept
         columns = signs.any(0).any(0).nonzero()[:, 0]

@@ -89,6 +89,8 @@ def build(
     from interp.tasks import splits
 
     name_or_path = str(name_or_path)
+    if hasattr(tokenizer, "tokenizer"):
+        raise UsageError("a task is built for a tokenizer, got a model: give model.tokenizer")
     reader = Reader(tokenizer, bos)
     if name_or_path in _TASKS:
         recipe = import_module(f"interp.tasks.{name_or_path}").recipe(reader)

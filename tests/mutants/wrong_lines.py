@@ -14,6 +14,7 @@ OF_EFFECTS = "tests/effects/test_effects.py"
 OF_HALVES = "tests/tasks/test_halves.py"
 OF_CONTROLS = "tests/methods/test_controls.py"
 OF_RANKS = "tests/stats/test_selection.py"
+JUDGE, OF_JUDGE = "interp/circuits/judge.py", "tests/circuits/test_judge.py"
 OPENED, PAIRS = "interp/classifiers/opened.py", "interp/classifiers/pairs.py"
 OF_PAIRS = "tests/classifiers/test_chosen_heads.py"
 
@@ -356,6 +357,26 @@ MUTANTS: dict[str, list[Mutant]] = {
             "            fresh.task.items,\n",
             "            None,\n",
             f"{EFFECTS_BY_HAND}::test_what_confirms_is_fresh_with_its_own_clusters_items_and_controls",
+        ),
+    ],
+    "a circuit is judged by less than its rule": [
+        Mutant(
+            JUDGE,
+            "inside = self.floor <= low and high <= 2 - self.floor",
+            "inside = self.floor <= high",
+            f"{OF_JUDGE}::test_supported_is_an_interval_within_bounds_and_above_every_random_circuit",
+        ),
+        Mutant(
+            JUDGE,
+            "first = not (self.random >= float(self.share.value)).any()",
+            "first = True",
+            f"{OF_JUDGE}::test_supported_is_an_interval_within_bounds_and_above_every_random_circuit",
+        ),
+        Mutant(
+            JUDGE,
+            "if high < self.floor or low > 2 - self.floor:",
+            "if False:",
+            f"{OF_JUDGE}::test_not_supported_is_an_interval_outside",
         ),
     ],
     "nothing is ever not supported": [
