@@ -1,4 +1,8 @@
-"""Tiny models of each kind, in float64, with prompts of one length."""
+"""Tiny models of each kind, in float64, with prompts of one length; models whose circuit was built by hand
+are importable by the tests beside it."""
+
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -7,6 +11,8 @@ import interp
 from interp import tasks
 from interp.circuits.graph import Graph
 from interp.tasks.batches import by_length
+
+sys.path.insert(0, str(Path(__file__).parent))
 
 KINDS = ["tiny-gpt2", "tiny-neox", "tiny-llama", "tiny-qwen3", "tiny-attn-only"]
 
