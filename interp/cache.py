@@ -1,7 +1,5 @@
 """What a run returns beside its logits: the activations that it was asked to keep, by site."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from typing import Any, Union
 

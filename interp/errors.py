@@ -1,7 +1,5 @@
 """Every error that a user can cause, with the exit code that the command line gives it."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path

@@ -1,7 +1,5 @@
 """What words mean here: the field's own, each in one sentence. The README's glossary is this one."""
 
-from __future__ import annotations
-
 GLOSSARY: dict[str, str] = {
     "residual stream": (
         "the vector at each position that every layer reads and adds to; `resid_pre`, `resid_mid`"

@@ -1,8 +1,6 @@
 """Names of a package that are imported when they are first used: `interp --help` needs no torch, and a tab
 shows what there is all the same."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from importlib import import_module

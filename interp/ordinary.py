@@ -1,7 +1,5 @@
 """Files of the user's own: ordinary ones of bounded size, read whole and in bounded memory."""
 
-from __future__ import annotations
-
 import os
 import stat
 from pathlib import Path

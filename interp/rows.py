@@ -3,8 +3,6 @@
 At most 64 MB, 1,000,000 rows, 1,000 columns, and 1,000,000 characters a text.
 """
 
-from __future__ import annotations
-
 import csv
 import json
 import re

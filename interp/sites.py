@@ -8,8 +8,6 @@ has no name there.
 Source  TransformerLens 4.3, `TransformerBridge` hook names.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Collection
 from dataclasses import dataclass

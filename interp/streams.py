@@ -1,8 +1,6 @@
 """Standard output and error as this program writes to them: nothing that moves a cursor gets there,
 and a stream that is full, closed or of few characters stops no work."""
 
-from __future__ import annotations
-
 import contextlib
 import io
 import os

@@ -4,8 +4,6 @@ Names, headers and sentences of others may hold what a reader cannot see, what m
 reorders a line, what a spreadsheet computes, and where somebody's files lie.
 """
 
-from __future__ import annotations
-
 import os
 import re
 import sys

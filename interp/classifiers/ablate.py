@@ -4,8 +4,6 @@ What is removed is z, the head's own slice of the projection's input. A slice of
 be dimensions of the stream, which all heads write.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Literal
 

@@ -1,7 +1,5 @@
 """Which heads attend from one sentence to the other."""
 
-from __future__ import annotations
-
 import torch
 from jaxtyping import Float
 from torch import Tensor

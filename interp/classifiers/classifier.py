@@ -1,7 +1,5 @@
 """A classifier of sentence pairs: Hugging Face's model and tokenizer, and what a decision is."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal

@@ -8,8 +8,6 @@ is the same as putting its row's mean.
 Source  He et al. 2021, DeBERTa, arXiv:2006.03654, equation 4; 2023, DeBERTaV3, arXiv:2111.09543.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any

@@ -1,7 +1,5 @@
 """How many tokens someone else's classifier reads."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The door: a name, and out comes a classifier."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager

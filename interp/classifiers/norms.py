@@ -1,7 +1,5 @@
 """A norm of someone else's model at the scale that it had: an affine map of the stream."""
 
-from __future__ import annotations
-
 from itertools import product
 from typing import Any
 

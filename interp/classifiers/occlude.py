@@ -1,7 +1,5 @@
 """Which tokens carry the decision: each one masked, or taken out, by itself."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np

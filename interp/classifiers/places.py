@@ -4,8 +4,6 @@ They are found by the names that their authors gave them, and a forward pass dec
 module and the number of its call, since ALBERT calls one layer's modules over and over.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager

@@ -1,7 +1,5 @@
 """The sizes in someone else's config beside the weights that are there, before anything is built."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Layers that an intervention cannot reach do not run again: they give what they gave before."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any

@@ -5,8 +5,6 @@ other: the slice's gradient with respect to the patterns says so. ConvBERT reads
 its heads, the differential attention of DiffLlama reads differences of two heads.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

@@ -8,8 +8,6 @@ with its non-linearity included, runs as it is: without a part, that is the part
 decision, exactly.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The command `interp`: its commands, and the one place where errors become exit codes."""
 
-from __future__ import annotations
-
 import os
 import traceback
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """A request to end is answered like Ctrl-C: what was begun is tidied up, and the program says so."""
 
-from __future__ import annotations
-
 import signal
 import threading
 import time

@@ -1,7 +1,5 @@
 """What is said after `interp run`: names of studies and settings of their own, in any order."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Sequence
 from typing import Any

@@ -1,7 +1,5 @@
 """What is true of every part of a model: its name, its columns, its slices of sites."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, Union, cast, runtime_checkable
 

@@ -1,7 +1,5 @@
 """Several components as one."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any

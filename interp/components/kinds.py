@@ -1,7 +1,5 @@
 """The parts that a transformer has: heads, MLPs, neurons, layers, embeddings, biases, and the logits."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field, fields
 from typing import Any
 

@@ -1,7 +1,5 @@
 """All components of a kind that a model has, and the sites that hold what they compute."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from itertools import chain
 

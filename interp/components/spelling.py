@@ -1,7 +1,5 @@
 """From the name of a component to the component: what a command line and stored tables need."""
 
-from __future__ import annotations
-
 import re
 
 from interp.components.component import Component

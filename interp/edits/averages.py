@@ -1,7 +1,5 @@
 """A part of an activation put to its mean over reference prompts."""
 
-from __future__ import annotations
-
 from torch import Tensor
 
 from interp.edits.edit import Edit

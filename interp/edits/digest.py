@@ -1,7 +1,5 @@
 """What edits do, as a checksum."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Sequence
 

@@ -1,7 +1,5 @@
 """One change of one activation, as a value."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any

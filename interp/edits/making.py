@@ -1,7 +1,5 @@
 """The edits that one makes: zeros, a value, another run's, a vector added, a function's."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from typing import Any
 

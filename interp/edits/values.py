@@ -1,7 +1,5 @@
 """What an edit puts in place of a part of an activation."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Union

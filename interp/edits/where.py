@@ -1,7 +1,5 @@
 """Which part of an activation an edit changes."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Union

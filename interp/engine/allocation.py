@@ -10,8 +10,6 @@ to twice what it has in use. Under a budget that was asked for, large tensors ar
 before, and only what is small beside the budget is kept.
 """
 
-from __future__ import annotations
-
 import ctypes
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """The run that every intervention starts from, with what they read of it."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import torch

@@ -1,7 +1,5 @@
 """How much memory a sweep may take above the model, packed weights included."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import psutil

@@ -1,7 +1,5 @@
 """Interventions checked against the model and the prompts: now, and not when half of a sweep is done."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any

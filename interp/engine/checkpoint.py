@@ -1,7 +1,5 @@
 """Finished chunks of a sweep on disk, so that a sweep that was cut off goes on with the same numbers."""
 
-from __future__ import annotations
-
 import hashlib
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """The effects of some interventions, run as one batch; and of one, run naively."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch

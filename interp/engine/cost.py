@@ -1,7 +1,5 @@
 """What a run and a job cost: FLOPs of matrix products, and bytes at the widest moment."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 

@@ -5,8 +5,6 @@ edited: `(z' − z) W_O` for the heads concerned, `(post' − post) W_out` for t
 edited layer's other work is read from the base run.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property

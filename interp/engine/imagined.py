@@ -5,8 +5,6 @@ What is made up depends, as in a causal model, on the prompt up to each position
 begin alike, so do their activations, and a patch of what is the same in both is seen to change nothing.
 """
 
-from __future__ import annotations
-
 import copy
 import hashlib
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """An edit as it applies to some of the prompts, from some position on."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import cast

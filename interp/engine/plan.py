@@ -1,7 +1,5 @@
 """What a sweep is going to do, before it does it: which interventions run together, and what it costs."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field

@@ -10,8 +10,6 @@ What several prompts begin with alike is a group of rows of its own, one a leade
 the rows that `follow` attend to its keys and values as to their own.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 

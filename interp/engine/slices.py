@@ -4,8 +4,6 @@ The base run of a slice is kept while its interventions run, and then goes. Of m
 a slice takes half at the most, so that the batches of interventions, which want the rest, stay tall.
 """
 
-from __future__ import annotations
-
 import math
 from itertools import pairwise
 

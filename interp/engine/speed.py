@@ -4,8 +4,6 @@ A layer of the model itself runs on as many tokens as the sweep's batches have, 
 when it is warm, and the median counts: what is measured is the rate at which long work goes on.
 """
 
-from __future__ import annotations
-
 import math
 import statistics
 import time

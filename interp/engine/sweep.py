@@ -1,7 +1,5 @@
 """Many interventions, each equal to one naive forward pass, with the least work."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 

@@ -1,7 +1,5 @@
 """Why a file could not be written or read, in one sentence."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """Whether a folder can be written at all, found out by trying."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """The locked folders in which files lie until they are whole."""
 
-from __future__ import annotations
-
 import errno
 import fcntl
 import os

@@ -1,7 +1,5 @@
 """How a run failed, as its page says it: the error, what was being done, and the command that goes on."""
 
-from __future__ import annotations
-
 import traceback
 
 from interp.errors import InterpError

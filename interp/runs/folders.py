@@ -1,7 +1,5 @@
 """Where runs lie on disk."""
 
-from __future__ import annotations
-
 import os
 import re
 from pathlib import Path

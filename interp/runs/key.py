@@ -1,7 +1,5 @@
 """What a run depends on, part by part, so that the program can say why it runs or skips."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Mapping

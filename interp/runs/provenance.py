@@ -1,7 +1,5 @@
 """What a reader needs to make a run again: versions, commit, threads, memory, the command."""
 
-from __future__ import annotations
-
 import platform
 import resource
 import shlex

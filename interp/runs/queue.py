@@ -1,7 +1,5 @@
 """Runs one after the other: each is told with its place, and the index is written after each."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """The reports folder as a site: every run's page, and the index over them."""
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,7 +1,5 @@
 """What a study says of itself beforehand, and the decorator with which it does."""
 
-from __future__ import annotations
-
 import functools
 import inspect
 from collections.abc import Callable, Mapping

@@ -1,7 +1,5 @@
 """How far a run is: a bar on a terminal, a plain line every ten seconds anywhere else."""
 
-from __future__ import annotations
-
 import sys
 import threading
 import time

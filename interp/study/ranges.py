@@ -5,8 +5,6 @@ A study says so in its signature: `top: Heads = 10`, `layer: Layer = -1`, or for
 loaded, for the model and task before anything is computed, and where the study is called in Python.
 """
 
-from __future__ import annotations
-
 import math
 import numbers
 import sys

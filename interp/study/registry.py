@@ -1,7 +1,5 @@
 """Which studies there are: files of the experiments folder, read without being imported."""
 
-from __future__ import annotations
-
 import ast
 import importlib.util
 import re

@@ -4,8 +4,6 @@ One reading of a signature serves the command line, which takes it from source w
 (`interp.study.source`), and the study itself when it is called.
 """
 
-from __future__ import annotations
-
 import inspect
 import json
 from collections.abc import Callable, Mapping, Sequence

@@ -1,7 +1,5 @@
 """What the source of a study says, read without importing it, which takes seconds and may do anything."""
 
-from __future__ import annotations
-
 import ast
 import importlib.util
 import inspect

@@ -7,8 +7,6 @@ Source  Merullo et al. 2023, Language Models Implement Simple Word2Vec-style Vec
         arXiv:2305.16130 (the task; the sentences are our own).
 """
 
-from __future__ import annotations
-
 from functools import partial
 from math import perm
 

@@ -8,8 +8,6 @@ Source  Merullo et al. 2024, Circuit Component Reuse Across Tasks in Transformer
         arXiv:2310.08744 (the task; the sentences and lists are our own).
 """
 
-from __future__ import annotations
-
 from functools import partial
 from math import perm
 

@@ -8,8 +8,6 @@ Source  Heimersheim & Janiak 2023, A circuit for Python docstrings in a 4-layer 
         transformer (the task; the functions and lists are our own).
 """
 
-from __future__ import annotations
-
 from functools import partial
 from math import perm
 

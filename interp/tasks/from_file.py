@@ -21,8 +21,6 @@ dropped is dropped again, and its token ids are taken where they are this tokeni
 all else is made anew.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path

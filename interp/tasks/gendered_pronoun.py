@@ -8,8 +8,6 @@ Source  Mathwin et al. 2023, Identifying a preliminary circuit for predicting ge
         GPT-2 small (the task; the sentences and lists are our own).
 """
 
-from __future__ import annotations
-
 from functools import partial
 
 from interp.tasks.base import Prompt

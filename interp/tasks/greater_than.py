@@ -12,8 +12,6 @@ Source  Hanna et al. 2023, How does GPT-2 compute greater-than?, arXiv:2305.0058
         sentences and lists are our own).
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from functools import partial
 from random import Random

@@ -8,8 +8,6 @@ written as text would not be tokenized back into themselves.
 Source  Olsson et al. 2022, In-context Learning and Induction Heads, arXiv:2209.11895.
 """
 
-from __future__ import annotations
-
 from functools import partial
 
 from interp.errors import UsageError

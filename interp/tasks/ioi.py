@@ -12,8 +12,6 @@ Source  Wang et al. 2022, Interpretability in the Wild, arXiv:2211.00593 (the ta
         and lists are our own).
 """
 
-from __future__ import annotations
-
 from dataclasses import replace
 from functools import partial
 from math import perm

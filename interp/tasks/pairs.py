@@ -1,7 +1,5 @@
 """A pair of texts into a prompt, with everything said that makes it structurally unfit."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 

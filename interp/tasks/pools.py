@@ -1,8 +1,6 @@
 """The corrupted prompts over which mean ablation takes its means: many different ones of the prompt's
 own template and length, and none of them the prompt's own pair."""
 
-from __future__ import annotations
-
 from collections.abc import Hashable
 from random import Random
 

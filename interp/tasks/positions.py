@@ -5,8 +5,6 @@ last token of the one place where it occurs in the clean prompt. Digits that occ
 could be either, and are refused.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass

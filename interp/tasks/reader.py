@@ -1,7 +1,5 @@
 """A tokenizer as tasks need it: a BOS put first, words that are one token, places in a text."""
 
-from __future__ import annotations
-
 import string
 from collections.abc import Iterable, Sequence
 from functools import cached_property

@@ -6,8 +6,6 @@ They are taken where this tokenizer reads all four of a row back as its texts: `
 another tokenizer, or one whose texts were changed since, is made anew from its texts.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass

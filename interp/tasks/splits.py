@@ -7,8 +7,6 @@ task on fresh prompts of templates and with words that the screen has none of, f
 held-out half.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace

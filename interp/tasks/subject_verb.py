@@ -8,8 +8,6 @@ Source  Linzen et al. 2016, Assessing the Ability of LSTMs to Learn Syntax-Sensi
         arXiv:1611.01368 (the task; the sentences and lists are our own).
 """
 
-from __future__ import annotations
-
 from functools import partial
 from math import perm
 

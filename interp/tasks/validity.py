@@ -1,8 +1,6 @@
 """Can the model do the task at all? Judged on all prompts, those that choose and those that confirm
 together, and never by dropping the wrong ones."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

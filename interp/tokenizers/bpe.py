@@ -1,7 +1,5 @@
 """A byte-level BPE tokenizer of one's own, and the text as its tokens."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from typing import Any
 

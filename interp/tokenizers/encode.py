@@ -1,7 +1,5 @@
 """A text as its tokens, with the BOS before them at most once."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from interp.tokenizers.bos import Bos, as_given, plainly

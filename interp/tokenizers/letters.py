@@ -1,7 +1,5 @@
 """A tokenizer of single letters, for texts that mean nothing."""
 
-from __future__ import annotations
-
 import itertools
 import sys
 from typing import Any

@@ -1,7 +1,5 @@
 """The tokenizer in a folder, loaded when it is first needed."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The one token of a text."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from interp.errors import UsageError

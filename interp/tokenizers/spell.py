@@ -5,8 +5,6 @@ writes it; a byte that is no character by itself is `<0xE2>`; a special token is
 model that the tokenizer does not know is `<token 50300>`.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from functools import cache

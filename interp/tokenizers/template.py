@@ -1,7 +1,5 @@
 """Tokenizers that put a token before a text, and between two, by themselves."""
 
-from __future__ import annotations
-
 import copy
 from typing import Any
 

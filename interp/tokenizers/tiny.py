@@ -4,8 +4,6 @@ A word is one token together with the space before it, so prompts about people, 
 split as they do in a real model; every other text splits into bytes, so nothing is lost.
 """
 
-from __future__ import annotations
-
 from functools import lru_cache
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Tokenizers of the project's own as Hugging Face's class."""
 
-from __future__ import annotations
-
 from typing import Any
 
 # What stands before every text, and the one token that is no part of it.

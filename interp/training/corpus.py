@@ -3,8 +3,6 @@
 At most 1,024 MB of text, unpacked and in all files together.
 """
 
-from __future__ import annotations
-
 import gzip
 import hashlib
 import io

@@ -1,7 +1,5 @@
 """What a model learns from, ready to be read: tokenizer, batches, held-out windows, and its identity."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -4,8 +4,6 @@ At chosen steps the model is measured on sequences that no step read: its loss o
 head's scores, and how strongly earlier heads feed the keys of later ones.
 """
 
-from __future__ import annotations
-
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple

@@ -1,7 +1,5 @@
 """Model folders that a training writes."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Weights that stay as they are while the others are trained."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from interp.errors import UsageError, nearest

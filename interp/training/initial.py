@@ -1,8 +1,6 @@
 """The weights that training begins with: GPT-2's scheme, with a deviation of 0.02 at a width of 768 and
 by the root of the width at others."""
 
-from __future__ import annotations
-
 import math
 
 import torch

@@ -1,7 +1,5 @@
 """Labelled lines as batches: every row a label, its text's tokens, and padding."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Sequence

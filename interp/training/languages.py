@@ -3,8 +3,6 @@
 Source  christos-c/bible-corpus at 44e5fca, CC0 1.0; see data/languages/README.md.
 """
 
-from __future__ import annotations
-
 import gzip
 import math
 from collections.abc import Sequence

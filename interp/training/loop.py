@@ -1,7 +1,5 @@
 """The training loop: one step after another, each saying what it did."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager

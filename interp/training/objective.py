@@ -1,7 +1,5 @@
 """What training lowers: the loss of the next token, or that of a text's label."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from typing import cast

@@ -1,7 +1,5 @@
 """The shapes that a new model can have: a preset, and what is to differ from it."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from interp.errors import UsageError, nearest

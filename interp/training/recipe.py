@@ -1,7 +1,5 @@
 """How a model is trained: every number that decides the result, beside its shape and its data."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args

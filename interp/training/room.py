@@ -1,7 +1,5 @@
 """Whether a training fits into the memory at hand, asked before anything of it is made."""
 
-from __future__ import annotations
-
 from interp.errors import UsageError
 from interp.transformer import Config
 

@@ -4,8 +4,6 @@ The folder holds `training/` (what is going on: data, state, checkpoints) and, o
 ended, the model itself, loadable by the folder's name.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import time

@@ -1,7 +1,5 @@
 """Where training stands: weights and optimizer in one file that is replaced whole."""
 
-from __future__ import annotations
-
 import json
 import os
 from collections.abc import Iterator

@@ -4,8 +4,6 @@ What a step reads depends on the seed and the step's number alone, so training g
 interruption with exactly the batches that it would have had.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -6,8 +6,6 @@ Method  A small model trained from nothing with the language's own tokenizer; a 
 Units   Bits per UTF-8 byte of held-out text.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from typing import Any

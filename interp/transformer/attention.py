@@ -1,7 +1,5 @@
 """Attention: the only part of the model that moves information between positions."""
 
-from __future__ import annotations
-
 import torch
 from torch import nn
 

@@ -1,7 +1,5 @@
 """One layer: attention and MLP read the stream and add to it, one after the other or side by side."""
 
-from __future__ import annotations
-
 from torch import nn
 
 from interp import sites

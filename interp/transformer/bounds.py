@@ -1,7 +1,5 @@
 """Whether a setting from a file or a caller is of its kind and can be meant."""
 
-from __future__ import annotations
-
 import math
 from numbers import Integral, Real
 from typing import Any, get_args

@@ -1,7 +1,5 @@
 """A transformer with a classification head: the text's label, read at its last token."""
 
-from __future__ import annotations
-
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn

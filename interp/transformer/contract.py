@@ -4,8 +4,6 @@
 of a run; here each equation is read once. Numbers are the same.
 """
 
-from __future__ import annotations
-
 from functools import cache
 
 import torch

@@ -1,7 +1,5 @@
 """Tokens into the residual stream, and the residual stream into logits."""
 
-from __future__ import annotations
-
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn

@@ -1,8 +1,6 @@
 """The same numbers by PyTorch's fused kernels, which training uses: faster, and they keep less for the
 backward pass. What happens inside them cannot be read or changed, nor differentiated twice."""
 
-from __future__ import annotations
-
 import torch
 from einops import rearrange
 from jaxtyping import Float

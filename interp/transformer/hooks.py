@@ -4,8 +4,6 @@ Every intermediate value passes through the run's hooks, `z = hooks(sites.z(laye
 one run, so between runs the model has no state.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 
 from torch import Tensor

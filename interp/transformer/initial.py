@@ -4,8 +4,6 @@ Source  Radford et al. 2019 (GPT-2): normal with 0.02; what is written to the re
         by the root of the number of parts that write to it.
 """
 
-from __future__ import annotations
-
 import math
 
 import torch

@@ -1,7 +1,5 @@
 """How weights lie in memory, so that the flat view that their product needs is no copy."""
 
-from __future__ import annotations
-
 import torch
 from einops import rearrange
 from jaxtyping import Float

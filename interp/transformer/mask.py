@@ -1,7 +1,5 @@
 """Where queries may attend."""
 
-from __future__ import annotations
-
 import torch
 from einops import rearrange
 from jaxtyping import Bool

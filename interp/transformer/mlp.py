@@ -1,7 +1,5 @@
 """The MLP: what every position computes from its own residual stream alone."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import torch

@@ -1,7 +1,5 @@
 """LayerNorm, RMSNorm or none: what the residual stream is divided by before a layer reads it."""
 
-from __future__ import annotations
-
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn

@@ -1,7 +1,5 @@
 """Where a model's weights come from, as every report states it."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 

@@ -5,8 +5,6 @@ gives every weight such a copy for as long as it is open; it costs the memory of
 time, and inside `packing_within` none is made that does not fit.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar

@@ -8,8 +8,6 @@ The tests hold every function to its einsum.
 A weight that `packing.packed` has given a copy in oneDNN's own layout is multiplied by that.
 """
 
-from __future__ import annotations
-
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional

@@ -3,8 +3,6 @@
 Source  Su et al. 2021, RoFormer, arXiv:2104.09864; the halves are paired as Hugging Face pairs them.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 

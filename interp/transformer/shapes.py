@@ -1,7 +1,5 @@
 """What flows through the transformer, by its axes."""
 
-from __future__ import annotations
-
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 

@@ -1,7 +1,5 @@
 """What attention knows of a batch beside its activations."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from jaxtyping import Bool, Int

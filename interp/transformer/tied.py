@@ -1,7 +1,5 @@
 """One matrix for embedding and unembedding: a parameter under the one, in the state dict of both."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch

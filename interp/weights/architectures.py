@@ -1,7 +1,5 @@
 """The shape of each Hugging Face architecture from its settings: every one that counts is asked for."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

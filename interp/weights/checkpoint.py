@@ -1,7 +1,5 @@
 """What every source of weights comes down to, and how a model is made of it."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path

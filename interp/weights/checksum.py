@@ -1,7 +1,5 @@
 """SHA-256 of weights: of files, remembered until a file changes, and of tensors made in memory."""
 
-from __future__ import annotations
-
 import contextlib
 import hashlib
 import json

@@ -1,7 +1,5 @@
 """Does the clean transformer give the logits that Hugging Face gives?"""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass

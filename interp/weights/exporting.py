@@ -3,8 +3,6 @@
 Each family's function undoes what the function of the same name in `families` does.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path

@@ -4,8 +4,6 @@ Every tensor is a view of what the checkpoint holds; only GPT-NeoX's queries, ke
 lie interleaved by head, are laid out anew.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 
 from einops import rearrange

@@ -1,7 +1,5 @@
 """Weight files, opened so that their tensors are views of the file and not copies of it."""
 
-from __future__ import annotations
-
 import json
 import os
 import pickle

@@ -1,7 +1,5 @@
 """Where this project keeps what it converted for a user."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 

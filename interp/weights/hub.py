@@ -1,7 +1,5 @@
 """Hugging Face's hub and its cache on this machine: a model's id, and out comes a folder."""
 
-from __future__ import annotations
-
 import shlex
 from collections.abc import Iterable
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Hugging Face folders: the config held against what the transformer can do, then the weights."""
 
-from __future__ import annotations
-
 from dataclasses import fields
 from pathlib import Path
 from typing import Any

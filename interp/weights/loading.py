@@ -1,7 +1,5 @@
 """The door: a name, and out comes the model."""
 
-from __future__ import annotations
-
 import os
 import re
 from pathlib import Path

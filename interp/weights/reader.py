@@ -1,7 +1,5 @@
 """Hands out a checkpoint's tensors by name and dtype, and notices what is left over."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping, Sequence
 

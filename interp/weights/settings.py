@@ -1,7 +1,5 @@
 """Settings of a foreign config: each is honoured, known to change nothing, or refused by name."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from typing import Any

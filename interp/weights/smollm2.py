@@ -4,8 +4,6 @@ Source  The GGUF file that the package carries; gguf's own dequantisation; llama
         `convert_hf_to_gguf.py` for the order of query and key rows.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError

@@ -4,8 +4,6 @@ The description needs no transformers to be read. It names every file with its s
 so that a damaged copy is noticed.
 """
 
-from __future__ import annotations
-
 import json
 import os
 from collections.abc import Mapping, Sequence

@@ -4,8 +4,6 @@ Within one model all sizes differ, so that a swapped axis cannot pass unseen; bi
 weights are random too, so that none of them can be forgotten.
 """
 
-from __future__ import annotations
-
 import math
 
 import torch

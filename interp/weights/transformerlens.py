@@ -6,8 +6,6 @@ transformer, which can therefore still run them.
 Source  TransformerLens 2: HookedTransformerConfig, AbstractAttention, GatedMLP, LayerNormPre.
 """
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Models that have a short name. Importing this needs no torch."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 

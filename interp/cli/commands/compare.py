@@ -1,7 +1,5 @@
 """`interp compare A B`: two runs of one experiment as one page, without a model."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 from typing import Annotated

@@ -1,7 +1,5 @@
 """`interp doctor`: whether everything is there that a run needs, and what to do where it is not."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import sys

@@ -1,7 +1,5 @@
 """`interp export MODEL FOLDER`: a model as a folder that Hugging Face's library loads."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 

@@ -1,7 +1,5 @@
 """`interp new NAME`: a study to begin with, which runs as it is."""
 
-from __future__ import annotations
-
 import keyword
 from pathlib import Path
 from typing import Annotated

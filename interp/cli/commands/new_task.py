@@ -1,7 +1,5 @@
 """`interp new-task NAME`: a file of prompts to begin with, which runs as it is."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 from typing import Annotated

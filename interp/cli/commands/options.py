@@ -1,7 +1,5 @@
 """Numbers, names and places on the command line: what they may be is said where they are declared."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

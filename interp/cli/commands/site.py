@@ -1,7 +1,5 @@
 """`interp render` and `interp index`: pages from what is stored, without a model."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 from typing import Annotated
