@@ -26,8 +26,7 @@ from interp import stats
 from interp.report import Check, Headline, Report, Section, Table
 from interp.study import Count, Range, Rate, Steps, progress, study
 from interp.training import dynamics
-from interp.training.initial import fresh
-from interp.training.presets import shape
+from interp.training.presets import fresh, shape
 from interp.training.recipe import Recipe
 from interp.training.repeats import Repeats
 from interp.views import dynamics as views

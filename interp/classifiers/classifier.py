@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from scipy.special import expit
 from torch import Tensor
 
-from interp.classifiers import length
+from interp.classifiers import sizes
 from interp.classifiers.pairs import Pair
 from interp.errors import UnavailableError, UsageError, brief, named, reason
 from interp.tokenizers import token_text
@@ -84,7 +84,7 @@ class Classifier:
     @property
     def limit(self) -> int:
         """The most tokens that it reads."""
-        return length.limit(self.model, self.tokenizer)
+        return sizes.limit(self.model, self.tokenizer)
 
     def read(self, pair: Pair) -> Reading:
         """The pair as its tokenizer gives it, whole.

@@ -8,14 +8,15 @@ from typing import Any
 
 import torch
 
-from interp.classifiers import length, packaged, sizes
+from interp.classifiers import packaged, sizes
 from interp.classifiers.classifier import Classifier, label_number, labels
 from interp.classifiers.names import SHORT_NAMES, parted
 from interp.errors import UnavailableError, UsageError, brief, named, reason
 from interp.ordinary import ordinary_file
 from interp.transformer import Origin
-from interp.weights import checksum, hub
+from interp.weights import checksum
 from interp.weights.files import read_json, weight_files
+from interp.weights.loading import folder_of
 
 _OF_TOKENIZERS = (
     *("tokenizer", "vocab", "merges", "spiece", "spm", "sentencepiece", "special_tokens", "added"),
@@ -44,7 +45,7 @@ def load(
     config = _config(folder, name, remote_code)
     tokenizer = _tokenizer(folder, name, remote_code)
     model = _model(folder, name, config, remote_code).to(dtype=dtype, device=device).eval()
-    length.limit(model, tokenizer)
+    sizes.limit(model, tokenizer)
     # Decoders look for the last token that is no padding; where they know none, nothing is padded.
     text = model.config.get_text_config()
     if getattr(text, "pad_token_id", None) is None:
@@ -70,7 +71,7 @@ def _place(name: str, remote_code: bool) -> tuple[Path, str | None, tuple[str, .
         raise UnavailableError(
             f"there is no folder {name!r}; short names of classifiers: {', '.join(SHORT_NAMES)}"
         )
-    folder = hub.folder_of(identity, revision, known=SHORT_NAMES)
+    folder = folder_of(identity, revision, known=SHORT_NAMES)
     if remote_code:
         from huggingface_hub import snapshot_download
 

@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from interp.classifiers import ablate, attention, disentangled, moves, occlude, slices, stream
+from interp.classifiers import ablate, attention, disentangled, moves, occlude, stream
 from interp.classifiers.classifier import Classifier, Reading, told
 from interp.classifiers.pairs import Pair, Pairs
 from interp.classifiers.places import Places, find
@@ -45,7 +45,7 @@ class Opened:
     @cached_property
     def places(self) -> Places:
         found = find(self.classifier, self.readings[0])
-        slices.check(self.classifier, found, self.readings[0])
+        attention.check_heads(self.classifier, found, self.readings[0])
         return found
 
     @cached_property

@@ -16,7 +16,6 @@ computes is held, and raises an error that names what the model has if it has no
 """
 
 from interp.components.component import Component, Slice
-from interp.components.joint import Joint, together
 from interp.components.kinds import (
     MLP,
     AttentionBias,
@@ -31,15 +30,17 @@ from interp.components.kinds import (
     PosEmbedding,
 )
 from interp.components.lists import (
+    Joint,
     attention_layers,
     heads,
     kv_heads,
     layers,
     mlps,
     neurons,
+    parse,
     sites_of,
+    together,
 )
-from interp.components.spelling import parse
 
 __all__ = [
     "MLP",

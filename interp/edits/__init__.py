@@ -9,10 +9,8 @@ returns a new one, so nothing that was read before can be reached by it.
     edits.add(sites.resid_post(12), steering_vector, scale=4.0)
 """
 
-from interp.edits.averages import REAL, mean
-from interp.edits.digest import edits_digest
-from interp.edits.edit import Edit, edits_of
-from interp.edits.making import add, call, freeze, patch, put, zero
+from interp.edits.edit import Edit, edits_digest, edits_of
+from interp.edits.making import REAL, add, call, freeze, mean, patch, put, zero
 from interp.edits.values import Add, Call, Put, Value, Zero
 from interp.edits.where import Index, Positions, Where
 

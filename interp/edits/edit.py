@@ -1,5 +1,6 @@
 """One change of one activation, as a value."""
 
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -127,3 +128,23 @@ def edits_of(given: Any) -> tuple[Edit, ...]:
                 f"got {type(each).__name__}: {each!r:.60}"
             )
     return several
+
+
+def edits_digest(edits: Sequence[Edit]) -> str:
+    """A checksum of what the edits do: equal for equal sites, places and values.
+
+    Raises  UsageError for a Python function, which has no contents to compare.
+    """
+    digest = hashlib.sha256()
+    for edit in edits:
+        value = edit.value
+        if isinstance(value, Call):
+            raise UsageError(f"{edit}: a function cannot be compared; give an edit that is data")
+        tensor = getattr(value, "tensor", None)
+        scalars = (getattr(value, "scale", None), getattr(value, "shared", None))
+        digest.update(repr((edit.site, edit.where, type(value).__name__, scalars)).encode())
+        if tensor is not None:
+            plain = tensor.detach().cpu().contiguous()
+            digest.update(repr((plain.shape, plain.dtype)).encode())
+            digest.update(plain.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()

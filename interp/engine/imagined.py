@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from interp import sites
-from interp.engine.checked import sizes
+from interp.engine.localise import sizes
 from interp.sites import Site
 from interp.transformer import Transformer
 from interp.transformer.hooks import NO_HOOKS, Hooks

@@ -11,13 +11,19 @@ from torch import Tensor
 
 from interp.edits import Edit
 from interp.engine.base import Base, base_run
-from interp.engine.budget import Room, memory_budget, room_for
-from interp.engine.checked import Checker, Intervention, interventions_of, plannable
-from interp.engine.cost import Bytes, bytes_of, bytes_of_sweep, flops_forward, flops_of
+from interp.engine.cost import (
+    Bytes,
+    bytes_of,
+    bytes_of_sweep,
+    check_room,
+    cut,
+    flops_forward,
+    flops_of,
+)
 from interp.engine.imagined import Imagining
 from interp.engine.job import Job, JobMaker
-from interp.engine.localise import for_prompts
-from interp.engine.slices import check_room, cut
+from interp.engine.localise import Checker, Intervention, for_prompts, interventions_of, plannable
+from interp.engine.options import Room, memory_budget, room_for
 from interp.engine.speed import seconds_of
 from interp.metrics import Metric
 from interp.transformer import Config, Transformer

@@ -4,20 +4,73 @@ A layer of the model itself runs on as many tokens as the sweep's batches have, 
 when it is warm, and the median counts: what is measured is the rate at which long work goes on.
 """
 
+import ctypes
 import math
 import statistics
 import time
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from functools import cache
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
 from torch import nn
 
-from interp.engine.allocation import reused_memory
 from interp.engine.cost import flops_forward, flops_of_layer
 from interp.engine.imagined import Forward
 from interp.transformer import Transformer
 from interp.transformer.packing import packed
+
+# Of glibc's malloc.h.
+_TRIM_THRESHOLD, _MMAP_THRESHOLD, _MMAP_MAX = -1, -3, -4
+# What glibc comes to by itself in a process that drops large tensors.
+_ADAPTED = {_MMAP_THRESHOLD: 32 << 20, _TRIM_THRESHOLD: 64 << 20, _MMAP_MAX: 65536}
+_KEEPING = {_MMAP_MAX: 0, _TRIM_THRESHOLD: 2**31 - 1}
+# glibc takes no greater threshold.
+_LARGEST_KEPT, _KEPT_SHARE = 32 << 20, 256
+
+
+@cache
+def _library() -> Any:
+    """glibc, or None where the C library is another one: there nothing is changed."""
+    try:
+        library = ctypes.CDLL(None)
+        return library if library.mallopt and library.malloc_trim else None
+    except (OSError, AttributeError, TypeError):
+        return None
+
+
+def _keeping_within(budget: int) -> dict[int, int]:
+    largest = min(budget // _KEPT_SHARE, _LARGEST_KEPT)
+    return _ADAPTED | {_TRIM_THRESHOLD: _KEEPING[_TRIM_THRESHOLD], _MMAP_THRESHOLD: largest}
+
+
+def give_back() -> None:
+    """Gives back to the system what is free."""
+    if library := _library():
+        library.malloc_trim(0)
+
+
+@contextmanager
+def reused_memory(budget: int | None = None) -> Iterator[None]:
+    """Inside, freed memory stays with the process and serves the next tensor; afterwards it is the
+    system's again. Of a `budget` in bytes a tensor that is kept takes a small share. Numbers are the
+    same."""
+    library = _library()
+    if library is None:
+        yield
+        return
+    keeping = _KEEPING if budget is None else _keeping_within(budget)
+    for option, value in keeping.items():
+        library.mallopt(option, value)
+    try:
+        yield
+    finally:
+        for option, value in _ADAPTED.items():
+            library.mallopt(option, value)
+        give_back()
+
 
 _REPEATS = 5
 # Tokens at a time; more take no less each.

@@ -8,15 +8,15 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from interp.edits import Edit
-from interp.engine.allocation import give_back, reused_memory
 from interp.engine.base import Base
-from interp.engine.checked import interventions_of
 from interp.engine.checkpoint import Checkpoint, sweep_key
 from interp.engine.chunk import run_chunk, run_naively
 from interp.engine.cost import LOGITS_COPIES, MOST_LOGITS
 from interp.engine.job import Job
+from interp.engine.localise import interventions_of
 from interp.engine.options import current
 from interp.engine.plan import Draft, Intervention, Part, Plan, drafted, planned
+from interp.engine.speed import give_back, reused_memory
 from interp.errors import InterpError, UsageError
 from interp.metrics import Metric
 from interp.transformer import Transformer

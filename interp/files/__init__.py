@@ -7,7 +7,6 @@ no locks, left-overs stay.
 """
 
 from interp.files.reasons import GONE, is_of_the_system, reason, writing
-from interp.files.trial import check
 from interp.files.whole import (
     file,
     folder,
@@ -17,7 +16,7 @@ from interp.files.whole import (
     write_new,
     write_text,
 )
-from interp.files.workshops import clear
+from interp.files.workshops import check, clear
 
 __all__ = [
     "GONE",

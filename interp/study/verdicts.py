@@ -93,7 +93,7 @@ def wrong(found: pd.DataFrame) -> dict[str, float]:
 def of_random_models(model: Transformer, task: Task, models: int, seed: int) -> pd.DataFrame:
     """study, n, and the share of each verdict of the quick studies on untrained models of three layers, with
     the same tokenizer and task."""
-    from interp.training.initial import fresh
+    from interp.training.presets import fresh
 
     shape: dict[str, Any] = {
         "n_layers": 3,

@@ -5,8 +5,7 @@ from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import Any
 
-from interp.tokenizers.bos import Choice, bos_of, plainly
-from interp.tokenizers.encode import unmarked
+from interp.tokenizers.bos import Choice, bos_of, plainly, unmarked
 
 # A word to stand before another one, so that tokenizers which mark the start of a word do so.
 _BEFORE = "and"

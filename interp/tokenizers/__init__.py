@@ -1,10 +1,8 @@
 """Text to tokens and back: which BOS stands before a prompt, what a token's text is, and tokenizers of
 one's own. Needs no torch."""
 
-from interp.tokenizers.bos import CHOICES, Bos, Choice, bos_of
-from interp.tokenizers.encode import encode
-from interp.tokenizers.single import single_token
-from interp.tokenizers.spell import token_text, token_texts
+from interp.tokenizers.bos import CHOICES, Bos, Choice, bos_of, encode
+from interp.tokenizers.spell import single_token, token_text, token_texts
 
 __all__ = [
     "CHOICES",

@@ -20,6 +20,7 @@ the first that there is; `no` puts none.
 
 from __future__ import annotations
 
+import copy
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +28,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from interp import ordinary
 from interp.errors import UsageError
-from interp.tokenizers.wrapped import END
+from interp.tokenizers.letters import END
 
 CHOICES = ("auto", "yes", "no")
 if TYPE_CHECKING:
@@ -194,3 +195,55 @@ def as_given(tokenizer: Any, text: str) -> list[int]:
 def _ids(tokenizer: Any, text: str, **options: bool) -> list[int]:
     # Not verbose: whether a text is too long is for the model to say.
     return [int(token) for token in tokenizer(text, verbose=False, **options)["input_ids"]]
+
+
+def encode(tokenizer: Any, text: str, bos: Bos) -> list[int]:
+    """The tokens of a text: `auto` gives them as the tokenizer does, `yes` after the BOS, `no` without
+    one. Where a BOS is put, a text that begins with it is the text behind it."""
+    own = bos.own
+    if bos.choice == "auto":
+        return as_given(tokenizer, unmarked(tokenizer, text, own[:1]))
+    if bos.choice == "no":
+        whole = as_given(tokenizer, text)
+        return whole[len(own) :] if tuple(whole[: len(own)]) == own else whole
+    assert bos.token is not None
+    rest = as_given(tokenizer, unmarked(tokenizer, text, (bos.token,)))
+    return rest if own else [bos.token, *rest]
+
+
+def unmarked(tokenizer: Any, text: str, bos: tuple[int, ...]) -> str:
+    """The text without this BOS at its beginning."""
+    if not bos:
+        return text
+    mark = str(tokenizer.convert_ids_to_tokens(bos[0]))
+    if text.startswith(mark) and plainly(tokenizer, mark) == [bos[0]]:
+        return text[len(mark) :]
+    return text
+
+
+def begun(tokenizer: Any) -> Any:
+    """The tokenizer, saying that what `begin` names stands before a text: a copy that puts it, where
+    its files would have it that nothing or something else does.
+
+    Raises  UsageError for a tokenizer that has nothing to put.
+    """
+    if bos_of(tokenizer).token == begin(tokenizer):
+        return tokenizer
+    told = copy.deepcopy(tokenizer)
+    put(told)
+    return told
+
+
+def put(tokenizer: Any, between: bool = False) -> None:
+    """Has the tokenizer put what `begin` names before a text and, of two, `between` them.
+
+    Raises  UsageError for a tokenizer that has nothing to put.
+    """
+    from tokenizers.processors import TemplateProcessing
+
+    number = begin(tokenizer)
+    mark = tokenizer.convert_ids_to_tokens(number)
+    second = f"{mark} $B:1" if between else "$B:1"
+    tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
+        single=f"{mark} $A", pair=f"{mark} $A {second}", special_tokens=[(mark, number)]
+    )

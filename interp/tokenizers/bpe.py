@@ -7,7 +7,7 @@ import numpy as np
 
 from interp.errors import UsageError
 from interp.tokenizers.bos import begin
-from interp.tokenizers.wrapped import END, wrapped
+from interp.tokenizers.letters import END, wrapped
 
 # The end of a document and the bytes, of which every text can be made.
 SMALLEST = 257

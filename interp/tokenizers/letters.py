@@ -1,11 +1,26 @@
-"""A tokenizer of single letters, for texts that mean nothing."""
+"""Tokenizers of the project's own as Hugging Face's class, and one of single letters."""
 
 import itertools
 import sys
 from typing import Any
 
 from interp.errors import UsageError
-from interp.tokenizers.wrapped import END, wrapped
+
+# What stands before every text, and the one token that is no part of it.
+END = "<|endoftext|>"
+
+
+def wrapped(backend: Any, **more: Any) -> Any:
+    """A `tokenizers.Tokenizer` whose one special token, `END`, begins, ends and pads a text, and stands
+    for what the vocabulary lacks."""
+    from transformers import PreTrainedTokenizerFast
+
+    return PreTrainedTokenizerFast(
+        tokenizer_object=backend,
+        **dict.fromkeys(("bos_token", "eos_token", "unk_token", "pad_token"), END),
+        clean_up_tokenization_spaces=False,
+        **more,
+    )
 
 
 def tokenizer(size: int) -> Any:

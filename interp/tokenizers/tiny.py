@@ -7,7 +7,7 @@ split as they do in a real model; every other text splits into bytes, so nothing
 from functools import lru_cache
 from typing import Any
 
-from interp.tokenizers.wrapped import END, wrapped
+from interp.tokenizers.letters import END, wrapped
 
 _NAMES = """
 Aaron Adam Alex Alexander Alice Allison Amanda Amber Amy Andrea Andrew Angela Anna Anthony Ashley

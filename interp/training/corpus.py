@@ -13,7 +13,7 @@ from pathlib import Path
 
 from interp import ordinary
 from interp.errors import UsageError, named
-from interp.tokenizers.wrapped import END
+from interp.tokenizers.letters import END
 
 # What a machine of 16 GB can learn from; a gzip may stand for a thousand times its size.
 MOST_BYTES = 1024 * ordinary.MB

@@ -15,8 +15,7 @@ from torch import Tensor
 
 from interp.errors import UsageError, brief, nearest
 from interp.rows import Row, rows
-from interp.tokenizers import template
-from interp.tokenizers.bos import begin
+from interp.tokenizers.bos import begin, put
 
 _SINGLE, _PAIR, _LABEL = ("text",), ("premise", "hypothesis"), "label"
 _HELD_OUT_SHARE = 0.1
@@ -103,7 +102,7 @@ def prepared(tokenizer: Any, d_vocab: int) -> Any:
     # Where it stands before a text, positions are counted from it there, and not in training.
     tokenizer.padding_side = "right"
     if not tokenizer.num_special_tokens_to_add(pair=True):
-        template.put(tokenizer, between=True)
+        put(tokenizer, between=True)
     return tokenizer
 
 

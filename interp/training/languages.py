@@ -17,7 +17,7 @@ from jaxtyping import Float
 from interp.errors import UsageError, nearest
 from interp.tokenizers.bos import begin
 from interp.training import corpus
-from interp.training.objective import NEXT_TOKEN
+from interp.training.loop import NEXT_TOKEN
 from interp.transformer import Transformer
 
 _FOLDER = Path(__file__).parent / "data" / "languages"

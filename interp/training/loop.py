@@ -1,17 +1,122 @@
-"""The training loop: one step after another, each saying what it did."""
+"""The training loop: what it lowers, what it trains, and one step after another."""
 
+import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from typing import cast
 
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor, nn
+from torch.nn import functional
 
-from interp.errors import InterpError
-from interp.training.objective import NEXT_TOKEN, Objective
+from interp.errors import InterpError, UsageError, nearest
 from interp.training.recipe import Recipe
 from interp.transformer import Transformer
+from interp.transformer.classifying import Classifying
+
+_AT_ONCE = 2048
+
+
+@dataclass(frozen=True, slots=True)
+class NextToken:
+    """Every token after the first is predicted from those before it. `bytes_per_token` is that of
+    the held-out text, where it is text."""
+
+    bytes_per_token: float | None = None
+
+    def losses(
+        self, model: Transformer, rows: Int[Tensor, "batch pos"]
+    ) -> Float[Tensor, "batch step"]:
+        """The loss of every token, in nats."""
+        read = rows[:, :-1]
+        logits = model.compute(read, torch.ones_like(read, dtype=torch.bool))
+        each = functional.cross_entropy(
+            logits.flatten(0, 1).float(), rows[:, 1:].flatten(), reduction="none"
+        )
+        return each.unflatten(0, read.shape)
+
+    def results(
+        self, model: Transformer, rows: Int[Tensor, "batch pos"], loss: float
+    ) -> dict[str, float | None]:
+        """The held-out loss in bits per byte of text."""
+        per_token = self.bytes_per_token
+        bits = None if per_token is None else loss / math.log(2) / per_token
+        return {"held_out_bits_per_byte": bits}
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """A row is a label's number, a text's tokens, and −1 as padding; the label is predicted."""
+
+    def losses(
+        self, model: Transformer, rows: Int[Tensor, "batch pos"]
+    ) -> Float[Tensor, "batch step"]:
+        """The loss of every label, in nats."""
+        logits = self._logits(model, rows).float()
+        return functional.cross_entropy(logits, rows[:, 0], reduction="none")[:, None]
+
+    def results(
+        self, model: Transformer, rows: Int[Tensor, "batch pos"], loss: float
+    ) -> dict[str, float | None]:
+        """The share of held-out rows that get their label, and that of the label seen most."""
+        parts = rows.split(_rows_at_once(rows))
+        with torch.no_grad():
+            chosen = torch.cat([self._logits(model, part).argmax(-1) for part in parts])
+        return {
+            "held_out_accuracy": float((chosen == rows[:, 0]).double().mean()),
+            "held_out_lines": len(rows),
+            "held_out_most_frequent": float(rows[:, 0].bincount().max()) / len(rows),
+        }
+
+    def _logits(
+        self, model: Transformer, rows: Int[Tensor, "batch pos"]
+    ) -> Float[Tensor, "batch label"]:
+        tokens = rows[:, 1:]
+        return cast(Classifying, model).label_logits(tokens.clamp(min=0), tokens >= 0)
+
+
+Objective = NextToken | Label
+NEXT_TOKEN = NextToken()
+
+
+@torch.no_grad()
+def mean_loss(
+    model: Transformer, rows: Int[Tensor, "example pos"], objective: Objective = NEXT_TOKEN
+) -> float:
+    """The mean loss on these rows, in nats, in the model's own precision."""
+    model.eval()
+    parts = [
+        objective.losses(model, part.to(model.device)).double().flatten()
+        for part in rows.split(_rows_at_once(rows))
+    ]
+    return float(torch.cat(parts).mean())
+
+
+def _rows_at_once(rows: Tensor) -> int:
+    return max(1, _AT_ONCE // rows.shape[1])
+
+
+def freeze(model: Transformer, names: Sequence[str]) -> int:
+    """Keeps the parameters that are called so, or that lie below, from being trained; returns how
+    many numbers are still trained.
+
+    Raises  UsageError for a name that no parameter has, and where nothing is left to train.
+    """
+    parameters = dict(model.named_parameters())
+    for name in names:
+        found = [it for it in parameters if it == name or it.startswith(f"{name}.")]
+        if not found:
+            raise UsageError(f"no weights are called {name!r}; {nearest(name, parameters)}")
+        for each in found:
+            parameters[each].requires_grad_(False)
+    left = sum(it.numel() for it in parameters.values() if it.requires_grad)
+    if not left:
+        raise UsageError(f"nothing is left to train when {', '.join(names)} stay as they are")
+    return left
+
 
 # step, number of examples -> tokens [batch pos]
 Batches = Callable[[int, int], Tensor]

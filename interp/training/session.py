@@ -19,8 +19,7 @@ from interp.errors import UnavailableError, UsageError, brief, named
 from interp.ordinary import MB
 from interp.training.data import Data
 from interp.training.files import write_model
-from interp.training.loop import Step, optimizer, train
-from interp.training.objective import mean_loss
+from interp.training.loop import Step, mean_loss, optimizer, train
 from interp.training.recipe import Recipe
 from interp.training.state import AGAIN, Standing, restore, save, stands
 from interp.transformer import Transformer

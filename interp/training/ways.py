@@ -15,9 +15,9 @@ import pandas as pd
 from jaxtyping import Float
 
 from interp.training.data import of_texts
-from interp.training.initial import fresh
 from interp.training.languages import Text, bits_per_byte, fit
 from interp.training.loop import optimizer, train
+from interp.training.presets import fresh
 from interp.training.recipe import Recipe
 from interp.transformer import Transformer
 from interp.weights import load

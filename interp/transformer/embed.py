@@ -7,9 +7,9 @@ from torch.nn import functional
 
 from interp.transformer.config import Config
 from interp.transformer.initial import initialise
+from interp.transformer.layout import Tied
 from interp.transformer.project import project, unembed_tied
 from interp.transformer.shapes import Logits, Resid, Tokens
-from interp.transformer.tied import Tied
 
 
 class Embed(nn.Module):

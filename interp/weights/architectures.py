@@ -5,7 +5,7 @@ from typing import Any
 
 from interp.errors import UnavailableError, named
 from interp.transformer import Config, RotaryScaling
-from interp.weights.settings import Settings
+from interp.weights.reader import Settings
 
 
 def _gpt2(settings: Settings) -> Config:

@@ -14,8 +14,7 @@ from interp.weights.architectures import SHAPES
 from interp.weights.checkpoint import Checkpoint, Named, check_shapes
 from interp.weights.families import FAMILIES
 from interp.weights.files import open_tensors, read_json, weight_files
-from interp.weights.reader import Reader
-from interp.weights.settings import Settings
+from interp.weights.reader import Reader, Settings
 
 # Settings of a config class that no forward pass of a language model reads: names, token ids, training,
 # generation, heads of other tasks, attention to an encoder, what only moves rounding errors. All

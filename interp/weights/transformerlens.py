@@ -20,8 +20,7 @@ from interp.transformer import Config, Origin, RotaryScaling
 from interp.weights import checksum
 from interp.weights.checkpoint import Checkpoint, Named, check_shapes
 from interp.weights.files import open_tensors, read_json
-from interp.weights.reader import Reader
-from interp.weights.settings import Settings
+from interp.weights.reader import Reader, Settings
 
 _NORMS = {"LN": "layernorm", "LNPre": "layernorm", "RMS": "rmsnorm", "RMSPre": "rmsnorm"}
 _POSITIONS = {"standard": "learned", "rotary": "rotary"}

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from interp.classifiers import ablate, attention, disentangled, occlude, slices, stream
+from interp.classifiers import ablate, attention, disentangled, occlude, stream
 from interp.classifiers.norms import FrozenNorm
 from interp.classifiers.places import Place, find, read_by
 from interp.components import Head
@@ -91,7 +91,7 @@ def test_nothing_is_left_behind_when_a_change_raises(opened):
     ablate.ablated(classifier, places, reading, torch.zeros(3, 4, 6))
     stream.parts(classifier, places, reading)
     pattern = attention.patterns(classifier, reading)
-    slices.check(classifier, places, reading)
+    attention.check_heads(classifier, places, reading)
     assert torch.equal(attention.patterns(classifier, reading), pattern)
     for module in classifier.model.modules():
         assert not module._forward_hooks

@@ -8,7 +8,7 @@ import psutil
 import pytest
 import torch
 
-from interp.engine.allocation import _library, reused_memory
+from interp.engine.speed import _library, reused_memory
 
 pytestmark = pytest.mark.skipif(
     not sys.platform.startswith("linux") or _library() is None, reason="the C library is not glibc"
@@ -56,7 +56,7 @@ def test_an_error_inside_ends_it_too():
 
 ALONE = """
 import psutil, torch
-from interp.engine.allocation import reused_memory
+from interp.engine.speed import reused_memory
 
 process = psutil.Process()
 torch.ones(1)

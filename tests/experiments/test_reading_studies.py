@@ -17,7 +17,7 @@ from interp.errors import NotApplicable
 from interp.report import Report
 from interp.study.declaration import why_not
 from interp.study.registry import discover
-from interp.training.initial import fresh
+from interp.training.presets import fresh
 
 ON_TASKS = (
     "logit_attribution",

@@ -5,7 +5,7 @@ import pytest
 
 from interp.errors import UsageError
 from interp.tokenizers import bpe, letters
-from interp.tokenizers.wrapped import END
+from interp.tokenizers.letters import END
 
 STORY = (
     """The fox saw the grapes. The grapes hung high, and the fox could not reach them.

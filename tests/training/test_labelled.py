@@ -10,9 +10,8 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 import interp
 from interp.errors import UsageError
 from interp.training import data, session
-from interp.training.freezing import freeze
 from interp.training.labelled import PADDING, lines, prepared, split
-from interp.training.objective import Label, mean_loss
+from interp.training.loop import Label, freeze, mean_loss
 from interp.training.recipe import Recipe
 from interp.transformer.classifying import with_head
 from interp.weights import exporting

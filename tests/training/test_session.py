@@ -17,8 +17,8 @@ import torch
 import interp
 from interp.errors import InterpError, UnavailableError, UsageError
 from interp.training import session, state
-from interp.training.initial import fresh
 from interp.training.loop import Step, optimizer, train
+from interp.training.presets import fresh
 from interp.training.session import Scored, snapshots
 
 ROOT = Path(__file__).parent.parent.parent

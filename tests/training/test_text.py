@@ -8,7 +8,7 @@ import torch
 
 from interp.errors import UsageError
 from interp.training import bpe, corpus
-from interp.training.stream import split
+from interp.training.data import split
 
 STORY = (
     """The fox saw the grapes. The grapes hung high, and the fox could not reach them.

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from interp.training.initial import fresh
+from interp.training.presets import fresh
 from interp.transformer import MLP, Attention, Config, Transformer
 from interp.weights.loading import find
 

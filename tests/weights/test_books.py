@@ -8,7 +8,7 @@ import torch
 
 import interp
 from interp.training import bpe
-from interp.training.objective import NEXT_TOKEN
+from interp.training.loop import NEXT_TOKEN
 from interp.weights import loading, stored, zoo
 
 FOLDER = loading._PACKAGED / zoo.BOOKS

@@ -70,8 +70,8 @@ def finetune(
         raise UsageError("say what to learn from: --text PATH or --labels FILE")
     from interp.runs import suite
     from interp.study.progress import watching
-    from interp.training import room
-    from interp.training.freezing import freeze as frozen
+    from interp.training.loop import freeze as frozen
+    from interp.training.presets import check_room
     from interp.training.recipe import Recipe
 
     recipe = Recipe(
@@ -86,7 +86,7 @@ def finetune(
     n_ctx = min(context or loaded.config.n_ctx, loaded.config.n_ctx)
     if context and context > loaded.config.n_ctx:
         raise UsageError(f"{model} reads at most {loaded.config.n_ctx} tokens, got {context}")
-    room.check(replace(loaded.config, n_ctx=n_ctx), batch, loaded.device.type)
+    check_room(replace(loaded.config, n_ctx=n_ctx), batch, loaded.device.type)
     with watching("finetune") as watch:
         watch.step("tokenizing")
         learner, data = read(loaded, n_ctx, seed)

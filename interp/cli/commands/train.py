@@ -150,16 +150,15 @@ def _run(
 ) -> None:
     from interp.study.progress import watching
     from interp.training import data as sources
-    from interp.training import room, session
-    from interp.training.initial import fresh
-    from interp.training.presets import shape
+    from interp.training import session
+    from interp.training.presets import check_room, fresh, shape
     from interp.transformer import Origin
     from interp.weights.loading import device_of
 
     session.check(folder)
     on, n_ctx = device_of(device), reading["n_ctx"]
     config = shape(preset, d_vocab=reading["vocabulary"], n_ctx=n_ctx, **shape_of)
-    room.check(config, recipe.batch, on.type)
+    check_room(config, recipe.batch, on.type)
     with watching("train") as watch:
         watch.step("reading and tokenizing")
         if text is None:
