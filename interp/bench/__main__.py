@@ -1,7 +1,5 @@
 """`python -m interp.bench [ROW…]`: the benchmark, printed as ratios and written to reports/bench."""
 
-from __future__ import annotations
-
 import json
 import sys
 import time

@@ -1,7 +1,5 @@
 """How time and memory of a sweep grow with prompts, their length and the number of interventions."""
 
-from __future__ import annotations
-
 import time
 from typing import Any
 

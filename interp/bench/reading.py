@@ -1,7 +1,5 @@
 """Rows of the benchmark for what one forward pass tells: attribution of every head, and the lens."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import torch

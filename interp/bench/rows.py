@@ -1,7 +1,5 @@
 """The rows of the benchmark: each does one thing our way and a peer's way, and says what both took."""
 
-from __future__ import annotations
-
 import random
 import time
 from collections.abc import Callable, Sequence

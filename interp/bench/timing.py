@@ -1,7 +1,5 @@
 """Times and memory of things done in turn in one process."""
 
-from __future__ import annotations
-
 import statistics
 import threading
 import time

@@ -1,7 +1,5 @@
 """Training speed beside Hugging Face's GPT-2 of the same shape in a bare loop."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch

@@ -1,7 +1,5 @@
 """The page that compares two runs, kept as a run like any other."""
 
-from __future__ import annotations
-
 import os
 import re
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Which prompts two runs have in common, and what a cell's difference over these is worth."""
 
-from __future__ import annotations
-
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any

@@ -5,8 +5,6 @@ prompts confirm. The verdict has its null (the choice at random), its population
 and its power (the smallest effect that the design finds).
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property

@@ -11,8 +11,6 @@ Source  Wang et al. 2022, arXiv:2211.00593 (mean ablation over prompts of one te
         2022, Causal Scrubbing (resample ablation).
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, Union

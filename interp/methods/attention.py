@@ -10,8 +10,6 @@ Source  Wang et al. 2022, arXiv:2211.00593 (named positions); Elhage et al. 2021
         Framework for Transformer Circuits (the bilinear form).
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 

@@ -8,8 +8,6 @@ Source  Elhage et al. 2021, A Mathematical Framework for Transformer Circuits; W
         arXiv:2211.00593 (direct effects on the logit difference).
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 

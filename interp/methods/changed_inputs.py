@@ -1,8 +1,6 @@
 """What heads write when their queries, keys or values are read from a changed stream, the other two
 from the base run. The heads share one key/value head; the change is theirs alone."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Literal
 

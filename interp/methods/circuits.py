@@ -9,8 +9,6 @@ Units   Scores between −1 and 1 (eigenvalues), shares of tokens (accuracy).
 Source  Elhage et al. 2021, A Mathematical Framework for Transformer Circuits.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Literal
 

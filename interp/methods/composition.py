@@ -7,8 +7,6 @@ Units   Shares of the largest possible norm. What chance gives is measured: the 
 Source  Elhage et al. 2021, A Mathematical Framework for Transformer Circuits.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Literal
 

@@ -7,8 +7,6 @@ Units   Scores from −1 to 1, shares of tokens.
 Source  Elhage et al. 2021, A Mathematical Framework for Transformer Circuits.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 

@@ -6,8 +6,6 @@ Units   Those of the stream, or of its projection on a direction.
 Source  Elhage et al. 2021, A Mathematical Framework for Transformer Circuits.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 

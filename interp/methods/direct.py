@@ -6,8 +6,6 @@ Method  The direct effect of replacing a component is that of its own write alon
 Units   Logits of answer minus wrong, changed minus clean: the sign of the total effect.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import torch

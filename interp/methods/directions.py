@@ -4,8 +4,6 @@ Each prompt's are drawn by itself, from the seed, the draw, the site and the pro
 the same prompt has the same directions in whatever batch it runs, and no two prompts share them.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from hashlib import sha256
 

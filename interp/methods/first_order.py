@@ -8,8 +8,6 @@ Units   Logits of answer minus wrong, ablated minus clean.
 Source  Nanda 2023, Attribution Patching; Syed et al. 2023, arXiv:2310.10348.
 """
 
-from __future__ import annotations
-
 import torch
 from einops import rearrange
 

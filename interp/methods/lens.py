@@ -7,8 +7,6 @@ Units   Nats; ranks begin at 1, the most likely token. KL is from the model's ow
 Source  nostalgebraist 2020, Interpreting GPT: the logit lens.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import torch

@@ -3,8 +3,6 @@
 Units   Nats; the gains are in logits of answer minus wrong.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

@@ -5,8 +5,6 @@ Method  The distinct corrupted prompts that a task keeps for each template and l
         prompt's own corrupted partner is never among what its mean is taken over.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from weakref import WeakKeyDictionary
 

@@ -1,7 +1,5 @@
 """What any metric says of whole runs, beside the logit difference that is read off the last stream."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
 from typing import Any
 

@@ -1,8 +1,6 @@
 """One path by whole runs of the model, everything off the path held by an edit: slow and obvious, what
 `interp.methods.paths` has to agree with."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

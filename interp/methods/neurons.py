@@ -7,8 +7,6 @@ Units   Logits of answer minus wrong; logits per unit of activation, before the 
 Source  Geva et al. 2022, Transformer Feed-Forward Layers Build Predictions, arXiv:2203.14680.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 

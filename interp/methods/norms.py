@@ -7,8 +7,6 @@ Method  With its scale frozen at the value that it had, a norm is linear: `⟨no
 Source  Elhage et al. 2021, A Mathematical Framework for Transformer Circuits.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any

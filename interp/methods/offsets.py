@@ -11,8 +11,6 @@ Source  McGrath et al. 2023, The Hydra Effect, arXiv:2307.15771; Rushing & Nanda
         of Self-Repair in Language Models, arXiv:2402.15390 (the norm's part in it).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial

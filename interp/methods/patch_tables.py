@@ -1,7 +1,5 @@
 """Patches in grids: every layer at every position, and the tables that their effects make."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 

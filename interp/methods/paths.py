@@ -12,8 +12,6 @@ Source  Wang et al. 2022, Interpretability in the Wild, arXiv:2211.00593; Goldow
         Localizing Model Behavior with Path Patching, arXiv:2304.05969.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any

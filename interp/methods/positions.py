@@ -1,7 +1,5 @@
 """A run at some of its positions."""
 
-from __future__ import annotations
-
 import torch
 from jaxtyping import Int
 from torch import Tensor

@@ -9,8 +9,6 @@ Source  Wang et al. 2022, Interpretability in the Wild, arXiv:2211.00593, append
         arXiv:2304.05969.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal

@@ -6,8 +6,6 @@ Method  A direct effect is a dot product with the direction that the logit diffe
 Units   Logits, as far as the answer's own direction would give for the same dot product.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 

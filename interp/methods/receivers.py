@@ -1,7 +1,5 @@
 """Where a path can end: one input of one component, and the positions at which it is read."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Literal
 

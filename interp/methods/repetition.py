@@ -6,8 +6,6 @@ Units   Loss in nats per token.
 Source  Olsson et al. 2022, In-context Learning and Induction Heads, arXiv:2209.11895.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar

@@ -1,8 +1,6 @@
 """What direct effects are without a part of the final norm, or with its scale computed anew; and runs with
 all scales frozen."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Plain English of many kinds, to see what a part of a model reads outside its task."""
 
-from __future__ import annotations
-
 from importlib import resources
 from pathlib import Path
 

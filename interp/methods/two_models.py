@@ -3,8 +3,6 @@
 Units   KL divergence in nats a token; direct effects in logits of answer minus wrong.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import numpy as np

@@ -5,8 +5,6 @@ Method  Of each head the named position that it attends to most from END, and it
 Units   Attention in shares of 1; scores as they enter the softmax.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

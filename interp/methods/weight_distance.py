@@ -7,8 +7,6 @@ Units   Shares of the norm before: 0 for what stayed, 1 for a change as long as 
 Limits  Directions that the stream never holds count as much as those that it uses.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 

@@ -1,7 +1,5 @@
 """What a component writes to the residual stream."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

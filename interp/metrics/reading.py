@@ -1,7 +1,5 @@
 """Where a metric reads each prompt, and the tokens that it reads there."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

@@ -4,8 +4,6 @@ Every block checks itself when it is made, so that a wrong shape is an error in 
 made it and not a crooked picture in a page.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """What the index says about one run."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from urllib.parse import quote
 

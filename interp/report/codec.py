@@ -1,7 +1,5 @@
 """Blocks to plain JSON data and back, with arrays and tables kept beside it."""
 
-from __future__ import annotations
-
 import dataclasses
 import math
 from collections.abc import Mapping

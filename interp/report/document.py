@@ -1,7 +1,5 @@
 """A run as the parts of its page, in the order in which they are read."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """Names of attention heads as the views of a page share them: pages are drawn from stored text."""
 
-from __future__ import annotations
-
 import re
 
 HEAD = re.compile(r"(?<![0-9A-Za-z])L(\d{1,4})H(\d{1,4})(?![0-9])")

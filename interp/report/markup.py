@@ -1,7 +1,5 @@
 """The few marks that prose in a report may have: paragraphs, lists, `code`, **bold**."""
 
-from __future__ import annotations
-
 import re
 
 from markupsafe import Markup, escape

@@ -1,7 +1,5 @@
 """Numbers as a reader meets them: few digits, a true minus sign, one scale a picture."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from typing import Any, TypeAlias

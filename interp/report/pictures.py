@@ -1,7 +1,5 @@
 """The blocks that are drawn: heat maps, token strips, attention patterns, charts."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias

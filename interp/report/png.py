@@ -1,7 +1,5 @@
 """The smallest PNG writer that large heat maps and thumbnails need."""
 
-from __future__ import annotations
-
 import struct
 import zlib
 from typing import Any

@@ -3,8 +3,6 @@
 The same result gives the same bytes: nothing here reads a clock, a model or a setting.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path

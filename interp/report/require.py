@@ -1,7 +1,5 @@
 """Checks that a block makes of itself: each returns the value in its stored form or raises."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """A Result: what one run of one experiment found, and everything that says how it was made."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path

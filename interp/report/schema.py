@@ -1,8 +1,6 @@
 """What the fields of a stored run may hold: checked against the types that the classes declare, so that
 a damaged file is found when it is read and not while a page is drawn."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from functools import cache
 from types import UnionType

@@ -1,7 +1,5 @@
 """The page's scripts and the content-security policy that lets exactly these run."""
 
-from __future__ import annotations
-
 import base64
 import hashlib
 import json

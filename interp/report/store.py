@@ -4,8 +4,6 @@ A folder holds `result.json` (the interface for others), `tables/*.csv`, `arrays
 and `report.html`, which is made from the other three alone.
 """
 
-from __future__ import annotations
-
 import json
 import os
 from dataclasses import asdict, fields

@@ -1,7 +1,5 @@
 """Tokens shown as they are: spaces and line ends, too, are seen."""
 
-from __future__ import annotations
-
 import unicodedata
 
 from interp.visible import HIDDEN, reveal

@@ -1,7 +1,5 @@
 """Do two rankings agree, do the two halves of the prompts, and do controls fall short?"""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -16,8 +16,6 @@ choose from this noise: effects have heavy tails (of thousands of neurons a few 
 smaller than the loud ones' noise is not chosen, nor asked for.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace

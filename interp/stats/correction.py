@@ -1,7 +1,5 @@
 """p-values corrected for the number of components that were tested."""
 
-from __future__ import annotations
-
 import numpy as np
 from jaxtyping import Float
 

@@ -1,7 +1,5 @@
 """Effects as statistics take them, and an estimate as statistics give it."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 

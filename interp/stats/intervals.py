@@ -5,8 +5,6 @@ prompts. From `LEAST_CLUSTERS` on, the interval is the union of Student's t and 
 either alone is too narrow for skewed effects of few clusters. The p-value inverts that union.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from jaxtyping import Bool, Shaped
 

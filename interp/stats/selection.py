@@ -8,8 +8,6 @@ the chosen. The first is what a choice at random would give, since components di
 is what it would give if only the layer mattered, since a layer's direction shows in the chosen ones.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import combinations, product

@@ -1,7 +1,5 @@
 """Do intervals cover, and are tests of their size, on data whose truth is known?"""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 
 import numpy as np

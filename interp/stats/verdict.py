@@ -1,7 +1,5 @@
 """The verdict on a selection: its three conditions, what they were held against, and their power."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal

@@ -1,7 +1,5 @@
 """Ablations as the answer, tables and checks of a report, their kinds one below the other."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 

@@ -1,7 +1,5 @@
 """Attention between named positions and on whole prompts, as the tables and pictures of a report."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 

@@ -1,7 +1,5 @@
 """Direct effects, and where heads bring them from, as the blocks of a report."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Columns of a table, and effects beside each other, as charts."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The chosen components of a screen as a section shows them: confirmed, prompt by prompt, held out."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any

@@ -1,7 +1,5 @@
 """Heads' circuits by their weights: maps of scores, and which heads compose with which."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

@@ -1,8 +1,6 @@
 """The same prompts under several corruptions of theirs, and what patching from each does, as a page shows
 them."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import pandas as pd

@@ -1,7 +1,5 @@
 """What grew in a training, as the lines, maps and tables of a report."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from interp.components import Head

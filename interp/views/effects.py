@@ -1,7 +1,5 @@
 """Effects as a page shows them: tables of every component, maps of layer by head, how far halves agree."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations

@@ -1,7 +1,5 @@
 """Estimates as a report shows them: headline figures, and what the p-values of a table are."""
 
-from __future__ import annotations
-
 from math import isnan
 
 from interp import stats

@@ -1,7 +1,5 @@
 """Whether a model can do a task, as a page shows it: prompt by prompt, template by template, task by task."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import pandas as pd

@@ -1,7 +1,5 @@
 """Which heads continue a repetition and what the model gains by it, as maps, tables and charts."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import numpy as np

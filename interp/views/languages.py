@@ -1,7 +1,5 @@
 """Ways to a model of a language beside each other, as the sentences, charts and tables of a report."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import pandas as pd

@@ -1,7 +1,5 @@
 """What the lens shows as the charts, maps and words of a report."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import numpy as np

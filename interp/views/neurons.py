@@ -1,7 +1,5 @@
 """Neurons as a report shows them: what they push by layer, and where they are active in a text."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """What norms divide by, what they leave out, and how direct effects are with the scale frozen and anew."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import numpy as np

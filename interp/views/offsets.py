@@ -1,7 +1,5 @@
 """Offsets, what comes after an ablation, as a report shows them."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

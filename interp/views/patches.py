@@ -1,7 +1,5 @@
 """Patches of cells, layers by positions, as a report shows them."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 

@@ -1,7 +1,5 @@
 """The rule of a study whose question is of another kind than a choice of components, in the same terms."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 
 from interp.report import Check, Text

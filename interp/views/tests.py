@@ -1,7 +1,5 @@
 """A test of a selection as a page shows it: sentence, headlines, tables, and what the verdict rests on."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

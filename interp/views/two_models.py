@@ -1,7 +1,5 @@
 """A model beside what its training began with, as the blocks of a report."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import numpy as np

@@ -1,7 +1,5 @@
 """What belongs to every head and MLP: a map of the heads, and bars of the MLPs, layer by layer."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 

@@ -1,7 +1,5 @@
 """What heads and MLPs write to the residual stream: sums in numbers, shares, and how alike heads write."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -7,8 +7,6 @@ Source  Elhage et al. 2021, A Mathematical Framework for Transformer Circuits, s
         heads are independent and additive".
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import torch

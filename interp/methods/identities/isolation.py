@@ -5,8 +5,6 @@ Method  Change one token and see which positions of the stream change, layer by 
         moved by something other than attention.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import torch

@@ -6,8 +6,6 @@ Units   `largest` is the largest absolute difference, `relative` the same over t
         absolute value. Masked scores are left out.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -4,8 +4,6 @@ Method  Written straight from the equations and apart from the model's own code;
         in, and the largest ‖difference‖ / ‖value‖ of each kind of step comes out.
 """
 
-from __future__ import annotations
-
 import torch
 from einops import rearrange, repeat
 from fancy_einsum import einsum

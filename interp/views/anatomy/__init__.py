@@ -1,8 +1,6 @@
 """A run walked through in order, as the sections of a page: of any model, and of any run of one prompt that
 kept "all", edited or not."""
 
-from __future__ import annotations
-
 from interp.components import Head
 from interp.report import Section
 from interp.transformer import Run, Transformer

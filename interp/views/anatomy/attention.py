@@ -1,7 +1,5 @@
 """One head's attention step by step, beside the patterns of its layer."""
 
-from __future__ import annotations
-
 import torch
 
 from interp.components import Head

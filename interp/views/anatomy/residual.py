@@ -1,8 +1,6 @@
 """What a layer's heads and neurons write, the residual stream that they write to, how a layer reads it, and
 how far the change of one token spreads in it."""
 
-from __future__ import annotations
-
 import pandas as pd
 import torch
 

@@ -1,7 +1,5 @@
 """Tensors in a few numbers each."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import pandas as pd

@@ -1,7 +1,5 @@
 """From text to the residual stream's start, from its end to the next token, and all that a run keeps."""
 
-from __future__ import annotations
-
 import pandas as pd
 
 from interp import sites

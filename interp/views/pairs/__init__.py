@@ -1,7 +1,5 @@
 """What is found of a sentence-pair classifier that was opened up, kind by kind, as parts of a report."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 from interp.classifiers.opened import Opened, isolated

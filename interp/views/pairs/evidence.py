@@ -1,7 +1,5 @@
 """What one kind of evidence brings to a report, and how exactly its sums have to close."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Which heads carry the decision, and whether those chosen on some premises do on others."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import numpy as np

@@ -1,7 +1,5 @@
 """What happens inside: who writes the vector that is read, who attends across, what scores are made of."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

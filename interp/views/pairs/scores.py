@@ -1,7 +1,5 @@
 """The pairs with their scores."""
 
-from __future__ import annotations
-
 from jaxtyping import Float
 from numpy import ndarray
 

@@ -1,7 +1,5 @@
 """Which tokens carry the decision."""
 
-from __future__ import annotations
-
 import pandas as pd
 
 from interp import stats
