@@ -3,7 +3,7 @@
 A `Site` is what one activation is called: `sites.z(5)` is the mixed values of layer 5 before the
 output projection, TransformerLens's `blocks.5.attn.hook_z`. Names, shapes and values are those of
 TransformerLens 4, where `normalized` is the stream before the norm's own weight and bias; only `gate`
-has no name there.
+and the scales of queries' and keys' norms have no such name there.
 
 Source  TransformerLens 4.3, `TransformerBridge` hook names.
 """
@@ -31,6 +31,8 @@ _KINDS: dict[str, tuple[str, str]] = {
     "q": ("blocks.{layer}.attn.hook_q", _HEADS),
     "k": ("blocks.{layer}.attn.hook_k", _KV_HEADS),
     "v": ("blocks.{layer}.attn.hook_v", _KV_HEADS),
+    "q_scale": ("blocks.{layer}.attn.hook_q_scale", "batch pos head 1"),
+    "k_scale": ("blocks.{layer}.attn.hook_k_scale", "batch pos kv_head 1"),
     "rot_q": ("blocks.{layer}.attn.hook_rot_q", _HEADS),
     "rot_k": ("blocks.{layer}.attn.hook_rot_k", _KV_HEADS),
     "scores": ("blocks.{layer}.attn.hook_attn_scores", _PATTERN),
@@ -127,6 +129,16 @@ def k(layer: int) -> Site:
 def v(layer: int) -> Site:
     """Values."""
     return _site("v", layer)
+
+
+def q_scale(layer: int) -> Site:
+    """What the norm of queries divides by; only where queries and keys are normed."""
+    return _site("q_scale", layer)
+
+
+def k_scale(layer: int) -> Site:
+    """What the norm of keys divides by; only where queries and keys are normed."""
+    return _site("k_scale", layer)
 
 
 def rot_q(layer: int) -> Site:

@@ -3,20 +3,22 @@ were linear.
 
 Method  Edge attribution patching (`eap`): what the writer would write in place of what it writes, times the
         slope of the metric at the reader's private copy of the residual stream, added up over positions and
-        dimensions. With integrated gradients (`eap-ig`) the slope is the mean of those at points on the
-        straight line between the embeddings of the corrupted and of the clean prompt.
+        dimensions. The slope is the mean of those at points on the straight line between the embeddings of
+        the corrupted prompt and of the clean one: at the clean one alone, at `steps` points (integrated
+        gradients), or at both ends (`clean_corrupted`).
 Units   The metric's unit, removed minus clean; negative: the edge helps. `[batch reader writer]`, NaN where
         rules give no score.
-Source  Syed et al. 2023, Attribution Patching Outperforms Automated Circuit Discovery, arXiv:2310.10348;
-        Hanna et al. 2024, Have Faith in Faithfulness, arXiv:2403.17806 (EAP-IG, steps 1/m … m/m).
+Source  Nanda 2023, Attribution Patching; Syed et al. 2023, Attribution Patching Outperforms Automated Circuit
+        Discovery, arXiv:2310.10348; Hanna et al. 2024, Have Faith in Faithfulness, arXiv:2403.17806 (EAP-IG,
+        at 1/m … m/m; versions of its code have 0/m … (m - 1)/m), and its code (clean-corrupted).
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
-from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor
 
@@ -24,13 +26,17 @@ from interp import edits, sites
 from interp.circuits.graph import Graph, readers_of
 from interp.circuits.written import Written, kept_for, written
 from interp.errors import UsageError
-from interp.linear import TRUE, Rules, slopes
+from interp.linear import TRUE, Rules, Slopes, slopes
 from interp.methods.measured import Measure
 from interp.metrics import logit_difference
 from interp.tasks.batches import PromptBatch
 from interp.transformer import Transformer
 
 PerPrompt = Float[Tensor, "batch reader writer"]
+# Bytes of what writers write and of slopes at readers that are held at a time: prompts come in slices.
+MEMORY = 512 << 20
+# So many readers are multiplied with all writers at once: of fewer, writers are read too often.
+_READERS = 64
 
 
 @dataclass(frozen=True)
@@ -40,6 +46,11 @@ class Scores:
 
     each: PerPrompt
     metric: Float[Tensor, " batch"]
+
+    def of_nodes(self) -> Float[Tensor, "batch writer"]:
+        """Node attribution patching: what ablating each writer would do if the model were linear, which is
+        the sum over the edges out of it."""
+        return self.each.nansum(1)
 
 
 def eap(
@@ -51,11 +62,12 @@ def eap(
     metric: Measure = logit_difference,
     rules: Rules = TRUE,
     steps: int = 0,
+    memory: int = MEMORY,
 ) -> Scores:
     """The score of every edge. With `steps` slopes are integrated over so many points between corrupted and
     clean embeddings.
 
-    Raises  UsageError for a metric without a slope at the clean run, for a negative number of steps, and for
+    Raises  UsageError for a metric without a slope at these points, for a negative number of steps, and for
             prompts of another length than their corrupted ones.
 
     >>> from interp.circuits.written import ablation_values
@@ -66,49 +78,142 @@ def eap(
     """
     if steps < 0:
         raise UsageError(f"steps are 0 (at the clean run alone) or more, got {steps}")
+    points = [step / steps for step in range(steps, 0, -1)] or [1.0]
+    return scored_at(model, graph, batch, ablated, points, metric, rules, memory)
+
+
+def clean_corrupted(
+    model: Transformer,
+    graph: Graph,
+    batch: PromptBatch,
+    ablated: Written,
+    *,
+    metric: Measure = logit_difference,
+    rules: Rules = TRUE,
+    memory: int = MEMORY,
+) -> Scores:
+    """The score of every edge with the mean of the slopes at the clean and at the corrupted prompt.
+
+    Raises  UsageError as `eap` does.
+    """
+    return scored_at(model, graph, batch, ablated, [1.0, 0.0], metric, rules, memory)
+
+
+def scored_at(
+    model: Transformer,
+    graph: Graph,
+    batch: PromptBatch,
+    ablated: Written,
+    points: Sequence[float],
+    metric: Measure,
+    rules: Rules,
+    memory: int,
+) -> Scores:
+    """The scores with the mean of slopes at these points between the corrupted (0) and the clean embeddings
+    (1, which comes first)."""
     if batch.clean.shape != batch.corrupted.shape:
         raise UsageError(
             f"clean and corrupted prompts must be of one length, got {list(batch.clean.shape)} and "
             f"{list(batch.corrupted.shape)}"
         )
-    with torch.no_grad():
-        held = model.run(batch.clean, keep=kept_for(model), logits_at=-1)
-        delta = ablated - written(model, graph, held.cache)
-        ends = [model.embed(tokens) for tokens in (batch.corrupted, batch.clean)]
-    total = delta.new_zeros(len(batch), len(graph.readers), len(graph.writers))
-    if not rules.scores_queries:
-        unscored = [row for row, each in enumerate(graph.readers) if each.input in ("q", "k")]
-        total[:, unscored] = torch.nan
-    of_prompt = rearrange(
-        delta, "writer batch pos d_model -> batch (pos d_model) writer"
-    ).contiguous()
-    measure, base = metric(batch), held.logits
-    values = delta.new_zeros(len(batch))
-    points = [step / steps for step in range(1, steps + 1)] or [1.0]
-    for point in points:
-        moved = (
-            [] if point == 1.0 else [edits.put(sites.embed(), torch.lerp(ends[0], ends[1], point))]
-        )
-        run = slopes(model, batch.clean, measure, base, moved, rules)
+    # What is written and its change; activations and their slopes are less than these.
+    each = 2 * ablated[:, :1].numel() * ablated.element_size()
+    together = max(1, memory // max(1, each))
+    parts = []
+    for first in range(0, len(batch), together):
+        some = slice(first, first + together)
+        prompts, other = batch.only(some), ablated[:, some]
+        parts.append(_scored_at(model, graph, prompts, other, points, metric, rules))
+    return Scores(
+        torch.cat([part.each for part in parts]), torch.cat([part.metric for part in parts])
+    )
+
+
+@torch.no_grad()
+def _scored_at(
+    model: Transformer,
+    graph: Graph,
+    batch: PromptBatch,
+    ablated: Written,
+    points: Sequence[float],
+    metric: Measure,
+    rules: Rules,
+) -> Scores:
+    measure = metric(batch)
+    run = slopes(model, batch.clean, measure, rules=rules, keep=kept_for(model))
+    base, delta = run.logits, ablated - written(model, graph, run.kept)
+    total, values, flat = empty_scores(graph, delta, rules), torch.zeros_like(run.metric), True
+    for number, point in enumerate(points):
+        if number:
+            moved = edits.put(sites.embed(), _between(model, batch, point))
+            run = slopes(model, batch.clean, measure, base, [moved], rules)
+        flat &= run.flat
         values += run.metric / len(points)
-        with torch.no_grad():
-            for kind, layer, slope in run.at_readers():
-                rows = readers_of(graph, layer, [kind])
-                before = int(graph.allowed[rows[0]].sum())
-                at = rearrange(
-                    _private(slope, len(rows)),
-                    "batch pos reader d_model -> batch reader (pos d_model)",
-                )
-                scored = torch.bmm(at, of_prompt[:, :, :before]) / len(points)
-                total[:, rows, :before] += scored
+        add_scores(total, graph, run, delta, 1 / len(points))
+    if flat:
+        raise no_slope(measure.name)
     return Scores(total, values)
 
 
-def _private(slope: Tensor, n_readers: int) -> Float[Tensor, "batch pos reader d_model"]:
-    """The slopes as the graph's readers have them."""
-    if slope.shape[2] != n_readers:
-        raise UsageError(
-            "scores are of keys and values as they are computed, once a key/value head; a graph with "
-            "private copies for every query head has exact effects alone"
-        )
-    return slope
+def no_slope(name: str) -> UsageError:
+    """What is said of a metric that has no slope where it was looked for."""
+    return UsageError(
+        f"the {name} has no slope at this run, so that every first-order score is zero; use the logit "
+        "difference or the log-probability of the answer, integrated gradients (eap-ig), or exact effects"
+    )
+
+
+def _between(
+    model: Transformer, batch: PromptBatch, point: float
+) -> Float[Tensor, "batch pos d_model"]:
+    return torch.lerp(model.embed(batch.corrupted), model.embed(batch.clean), point)
+
+
+def empty_scores(graph: Graph, delta: Written, rules: Rules) -> PerPrompt:
+    """Zeros, NaN for the readers that have no scores by these rules."""
+    total = delta.new_zeros(delta.shape[1], len(graph.readers), len(graph.writers))
+    if not rules.scores_queries:
+        unscored = [row for row, each in enumerate(graph.readers) if each.input in ("q", "k")]
+        total[:, unscored] = torch.nan
+    return total
+
+
+def add_scores(
+    total: PerPrompt,
+    graph: Graph,
+    run: Slopes,
+    delta: Written,
+    weight: float,
+    writers: Iterable[int] | None = None,
+    first: int = 0,
+) -> None:
+    """Adds to `total`, times `weight`, the changes of some writers (by default of all) times the slopes at
+    the readers of every layer from the `first` on."""
+    allowed = torch.from_numpy(graph.allowed).to(delta.device)
+    last = "q" if run.rules.scores_queries else "v"
+    columns = torch.arange(len(graph.writers)) if writers is None else torch.tensor([*writers])
+    changes = delta if writers is None else delta[columns]
+    rows: list[int] = []
+    held: list[Tensor] = []
+    for kind, layer, slope in run.at_readers(first):
+        rows += readers_of(graph, layer, [kind])
+        held.append(slope)
+        if len(rows) != sum(map(len, held)):
+            raise UsageError(
+                "scores are of keys and values as they are computed, once a key/value head; a graph with "
+                "private copies for every query head has exact effects alone"
+            )
+        if len(rows) >= _READERS or (layer == first and kind == last):
+            edges = allowed[rows][:, columns]
+            # Writers are in the order in which they are computed: the last feed none of these readers.
+            before = int(edges.any(0).sum())
+            found = _products(torch.cat(held), changes[:before]) * (weight * edges[:, :before])
+            total[:, torch.tensor(rows)[:, None], columns[:before]] += found
+            rows, held = [], []
+
+
+def _products(
+    at: Float[Tensor, "reader batch pos d_model"], changes: Written
+) -> Float[Tensor, "batch reader writer"]:
+    """Of each prompt, the product over positions and dimensions."""
+    return torch.bmm(at.flatten(2).transpose(0, 1), changes.flatten(2).permute(1, 2, 0))

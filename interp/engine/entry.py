@@ -24,7 +24,10 @@ from interp.transformer.mlp import ACTIVATIONS
 from interp.transformer.project import project, read_heads
 from interp.transformer.rotary import Angles
 
-ATTENTION = ("q", "k", "v", "rot_q", "rot_k", "scores", "pattern", "z", "head_out", "attn_out")
+ATTENTION = (
+    *("q", "k", "v", "q_scale", "k_scale", "rot_q", "rot_k"),
+    *("scores", "pattern", "z", "head_out", "attn_out"),
+)
 MLP = ("mlp_pre", "gate", "mlp_pre_linear", "mlp_post", "mlp_out")
 _BEFORE = ("ln1_scale", "ln1_normalized")
 _PRE, _MID, _POST = 0, 1, 2
@@ -199,7 +202,7 @@ class LayerEntry:
         for edit in edits:
             if edit.where.heads is None:
                 return None
-            if edit.site.kind in ("k", "v", "rot_k"):
+            if edit.site.kind in ("k", "v", "k_scale", "rot_k"):
                 group, n_kv_heads = self.config.group, self.config.n_kv_heads
                 read = [kv % n_kv_heads * group for kv in edit.where.heads]
                 heads |= {first + each for first in read for each in range(group)}

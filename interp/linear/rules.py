@@ -1,77 +1,73 @@
 """What a backward pass takes for the slope of the parts that are not linear: rules, as values.
 
-The true slope of everything is `TRUE`. `frozen("norm")` takes the scales of norms as constants of the run,
-`frozen("pattern")` the attention patterns, so that nothing flows back into queries and keys, and several can
-be frozen together. A rule changes what flows back and nothing of what is computed.
+Norms      `true`, or `frozen`: their scales are constants of the run. Each by itself: those that read the
+           residual stream in a block, those of queries and keys, the final one.
+Attention  `true`; `frozen`: patterns are constants, nothing flows back into queries and keys; `gim`: what
+           flows back through the softmax does so at temperature 2, and what reaches queries, keys and
+           values is a quarter, a quarter and a half of it.
+Activation `true` slope, or the `ratio` f(x) / x, so that x times the slope is f(x).
+Gate       `true`, or `half`: of the product of a gate and what it multiplies, each gets half.
+
+A rule changes what flows back and nothing of what is computed. With frozen parts it is the gradient of the
+model that has these parts frozen; `ratio` is that of the model with the ratios of the run for activations;
+`half` and `gim` are no gradients.
+
+Source  Ali et al. 2022, XAI for Transformers (frozen norms and patterns: LN-rule, AH-rule); Rezaei Jafari et
+        al. 2025, RelP, arXiv:2508.21258 and its code (LN-rule, Identity-rule, Half-rule; attention as it
+        is); Edin et al. 2025, GIM, arXiv:2505.17630 and its code (norms frozen, softmax at temperature 2,
+        gradients of q, k, v times .25, .25, .5, of the gate and of what it multiplies times .5).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
-from torch import Tensor
-
-from interp.edits import Edit
 from interp.errors import UsageError
-from interp.sites import Site
-from interp.transformer.hooks import RunHooks
 
-Part = Literal["norm", "pattern"]
-# The kinds of sites whose activations are constants of the run where a part is frozen.
-_SITES: dict[Part, tuple[str, ...]] = {
-    "norm": ("ln1_scale", "ln2_scale", "final_scale"),
-    "pattern": ("pattern",),
-}
+NormRule = Literal["true", "frozen"]
+AttentionRule = Literal["true", "frozen", "gim"]
+ActivationRule = Literal["true", "ratio"]
+GateRule = Literal["true", "half"]
 
 
 @dataclass(frozen=True)
 class Rules:
-    """The parts that are frozen."""
+    """One rule for each part."""
 
-    frozen: frozenset[Part] = field(default_factory=frozenset)
+    block_norm: NormRule = "true"
+    qk_norm: NormRule = "true"
+    final_norm: NormRule = "true"
+    attention: AttentionRule = "true"
+    activation: ActivationRule = "true"
+    gate: GateRule = "true"
 
     @property
     def scores_queries(self) -> bool:
         """Whether anything flows back into queries and keys."""
-        return "pattern" not in self.frozen
+        return self.attention != "frozen"
 
-    @property
-    def kinds(self) -> frozenset[str]:
-        """The kinds of sites at which nothing flows back."""
-        return frozenset(kind for part in self.frozen for kind in _SITES[part])
 
+# What can be frozen, and the parts that are then.
+_NORMS = ("block_norm", "qk_norm", "final_norm")
+_FROZEN = {"norm": _NORMS, **{each: (each,) for each in _NORMS}, "pattern": ("attention",)}
 
 TRUE = Rules()
 
 
-def frozen(*parts: Part) -> Rules:
-    """The rules that freeze these parts.
+def frozen(*parts: str, rules: Rules = TRUE) -> Rules:
+    """These rules with some parts frozen; `norm` is every norm.
 
     Raises  UsageError for another part.
     """
     for part in parts:
-        if part not in _SITES:
-            raise UsageError(f"what can be frozen is {', '.join(_SITES)}, got {part!r:.60}")
-    return Rules(frozenset(parts))
+        if part not in _FROZEN:
+            raise UsageError(f"what can be frozen is {', '.join(_FROZEN)}, got {part!r:.60}")
+        for name in _FROZEN[part]:
+            changed: dict[str, Any] = {name: "frozen"}
+            rules = replace(rules, **changed)
+    return rules
 
 
-class Linearised(RunHooks):
-    """Keeps the activations that slopes are taken at, and lets nothing flow back where rules say so."""
-
-    def __init__(
-        self,
-        rules: Rules,
-        edits: Sequence[Edit] = (),
-        keep: Iterable[Site] = (),
-    ) -> None:
-        super().__init__(edits, keep)
-        self._constant = rules.kinds
-
-    def wants(self, site: Site) -> bool:
-        return site.kind in self._constant or super().wants(site)
-
-    def __call__(self, site: Site, activation: Tensor) -> Tensor:
-        activation = super().__call__(site, activation)
-        return activation.detach() if site.kind in self._constant else activation
+RELP = frozen("norm", rules=Rules(activation="ratio", gate="half"))
+GIM = frozen("norm", rules=Rules(attention="gim", gate="half"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -59,6 +59,10 @@ class PromptBatch:
         real = torch.ones_like(clean, dtype=torch.bool) if real is None else real
         indices, end = tuple(range(len(clean))), real.sum(-1) - 1
         return cls(indices, (), clean, corrupted, real, end, answer, distractor)
+
+    def only(self, some: slice) -> PromptBatch:
+        """The same with some of the prompts."""
+        return PromptBatch(*(getattr(self, each.name)[some] for each in fields(self)))
 
     def run(
         self,

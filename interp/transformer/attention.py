@@ -69,7 +69,7 @@ class Attention(nn.Module):
         """Queries normed and rotated, as they are compared."""
         q = hooks(sites.q(self.layer), q)
         if self.config.qk_norm:
-            q = self.q_norm(q, hooks)
+            q = self.q_norm(q, hooks, sites.q_scale(self.layer))
         if self.config.positions != "rotary":
             return q
         return hooks(sites.rot_q(self.layer), rotate(q, rotary or first_angles(self.config, q)))
@@ -82,7 +82,7 @@ class Attention(nn.Module):
         """Keys normed and rotated, as they are compared."""
         k = hooks(sites.k(self.layer), k)
         if self.config.qk_norm:
-            k = self.k_norm(k, hooks)
+            k = self.k_norm(k, hooks, sites.k_scale(self.layer))
         if self.config.positions != "rotary":
             return k
         return hooks(sites.rot_k(self.layer), rotate(k, rotary or first_angles(self.config, k)))

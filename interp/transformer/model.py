@@ -148,8 +148,12 @@ class Transformer(nn.Module):
         absent = {"pos_embed"} if config.positions != "learned" else set()
         if config.positions != "rotary":
             absent |= {"rot_q", "rot_k"}
+        of_heads = {"q_scale", "k_scale"}
         if config.norm == "none":
-            absent |= {kind for kind in sites.KINDS if kind.endswith(("_scale", "_normalized"))}
+            ends = ("_scale", "_normalized")
+            absent |= {kind for kind in sites.KINDS if kind.endswith(ends)} - of_heads
+        if not config.qk_norm:
+            absent |= of_heads
         if not config.d_mlp:
             absent |= {kind for kind in sites.KINDS if kind.startswith(("mlp", "ln2", "gate"))}
         if config.parallel or not config.d_mlp:

@@ -11,8 +11,9 @@ NOT_BRIDGED = {
     "gpt2-unscaled-relu": "it scales scores all the same",
     "neox-unbiased-linear": "it needs biases of q, k and v",
 }
-# Ours alone has these: q and k after rotation in GPT-NeoX, the activated gate.
-OURS_ALONE = ("hook_rot_q", "hook_rot_k", "hook_gate")
+# Ours alone has these: q and k after rotation in GPT-NeoX, the activated gate, and (there with other
+# axes) what queries and keys are normed by.
+OURS_ALONE = ("hook_rot_q", "hook_rot_k", "hook_gate", "hook_q_scale", "hook_k_scale")
 
 
 @pytest.fixture
