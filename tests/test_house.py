@@ -52,6 +52,7 @@ AXES = {
         "writer",
         "circuit",
         "edge",
+        "place",
         "draw",
         "intervention",
         "example",

@@ -14,7 +14,7 @@ import pandas as pd
 from jaxtyping import Float
 
 from interp.circuits.evaluate import evaluate
-from interp.circuits.graph import Graph
+from interp.circuits.graph import Cell, Graph
 from interp.circuits.run import BLOCK
 from interp.methods.ablate import Named
 from interp.methods.measured import Measure
@@ -30,7 +30,7 @@ def exact_effects(
     model: Transformer,
     graph: Graph,
     task: Task,
-    cells: Sequence[tuple[int, int]],
+    cells: Sequence[Cell],
     ablation: Named = "resample",
     *,
     metric: Measure = logit_difference,
@@ -48,8 +48,8 @@ def exact_effects(
 
 
 def drawn(
-    graph: Graph, means: Float[np.ndarray, "reader writer"], number: int, seed: int = 0
-) -> dict[tuple[int, int], str]:
+    graph: Graph, means: Float[np.ndarray, "reader writer *place"], number: int, seed: int = 0
+) -> dict[Cell, str]:
     """So many edges, a third of each stratum, with the stratum of each; edges without a score are none."""
     cells = [cell for cell in graph.cells() if np.isfinite(means[cell])]
     order = sorted(cells, key=lambda cell: -abs(means[cell]))
@@ -65,7 +65,7 @@ def audited(
     model: Transformer,
     graph: Graph,
     task: Task,
-    means: Float[np.ndarray, "reader writer"],
+    means: Float[np.ndarray, "reader writer *place"],
     number: int = 300,
     ablation: Named = "resample",
     *,

@@ -13,6 +13,7 @@ from jaxtyping import Float
 
 from interp import files, ordinary
 from interp.circuits.graph import Edge, Graph, Mask
+from interp.circuits.places import Places
 from interp.components import parse
 from interp.errors import UsageError, brief, named
 from interp.methods.ablate import KINDS, Named
@@ -25,7 +26,7 @@ _LARGEST = 256 << 20
 
 @dataclass(frozen=True, eq=False)
 class Circuit:
-    """The edges `kept` of a graph. `ablation` says what stands in the place of the others' writers, and
+    """The edges `kept` of a graph, which may have places. `ablation` says what stands in the place of the others' writers, and
     `direction` whether edges were removed from the full graph (noising) or added to the empty one. `model`
     and `weights` are the name of the model and the digest of its weights, `found` says how it was found.
 
@@ -78,9 +79,10 @@ class Circuit:
 
         Raises  UsageError for circuits of two different graphs.
         """
-        if self.graph.writers != other.graph.writers or self.graph.readers != other.graph.readers:
+        one, two = self.graph, other.graph
+        if one.writers != two.writers or one.readers != two.readers or one.places != two.places:
             raise UsageError(
-                "two circuits overlap on one graph; these are of models of another shape"
+                "two circuits overlap on one graph; these are of models of another shape, or of other places"
             )
         either = int((self.kept | other.kept).sum())
         return int((self.kept & other.kept).sum()) / either if either else 1.0
@@ -91,6 +93,8 @@ class Circuit:
         data["private"] = any(
             each.input == "k" and each.component.kind == "head" for each in self.graph.readers
         )
+        if self.graph.places is not None:
+            data["places"] = self.graph.places.to_dict()
         data["edges"] = [list(each.columns().values()) for each in self.edges]
         files.write_text(path, json.dumps(data, ensure_ascii=False, indent=1))
 
@@ -112,7 +116,8 @@ class Circuit:
                 f"{named(path.name)} is a circuit of {brief(data['model'])} with weights "
                 f"{brief(data['weights'][:12])}, not of {model.name} with {digest[:12]}"
             )
-        graph = Graph.of(model, private=data.get("private") is True)
+        places = Places.from_dict(data["places"]) if "places" in data else None
+        graph = Graph.of(model, private=data.get("private") is True).at_places(places)
         kept = graph.mask(_edge(each, path) for each in data["edges"])
         return cls(graph, kept, **{name: data[name] for name in _PLAIN})
 
@@ -121,13 +126,17 @@ _PLAIN = ("model", "weights", "task", "ablation", "direction", "found")
 
 
 def _edge(given: Any, path: Path) -> Edge:
-    if isinstance(given, list) and len(given) == 3 and all(isinstance(each, str) for each in given):
-        writer, reader, kind = given
+    if (
+        isinstance(given, list)
+        and len(given) in (3, 4)
+        and all(isinstance(each, str) for each in given)
+    ):
+        writer, reader, kind, *position = given
         if kind in ("q", "k", "v", "mlp", "logits"):
-            return Edge(parse(writer), parse(reader), kind)
+            return Edge(parse(writer), parse(reader), kind, *position)
     raise UsageError(
-        f"{named(path.name)}: an edge is [writer, reader, input], such as "
-        f'["L0H3", "L2H5", "q"], got {brief(given)}'
+        f"{named(path.name)}: an edge is [writer, reader, input], with places [writer, reader, input, "
+        f'position], such as ["L0H3", "L2H5", "q"], got {brief(given)}'
     )
 
 
@@ -140,14 +149,14 @@ def _data(path: Path) -> Any:
 
 def importances(
     graph: Graph,
-    scores: Float[np.ndarray, "reader writer"],
+    scores: Float[np.ndarray, "reader writer *place"],
     kept: Mask,
     config: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Scores in the form in which the Mechanistic Interpretability Benchmark exchanges them; of a graph with
     private keys and values, since there every query head has its own. Edges without a score have 0.
 
-    Raises  UsageError for a graph without them.
+    Raises  UsageError for a graph without them, and for one with places, which the form has not.
     Source  Mueller et al. 2025, MIB, arXiv:2504.13151; the form is that of EAP-IG's `Graph.to_json`.
     """
     edges = {}
@@ -189,6 +198,8 @@ def _node(component: Any) -> str:
 
 
 def _spelt(edge: Edge) -> str:
+    if edge.position is not None:
+        raise UsageError("importances name no positions: make the graph without places")
     if edge.reader.kind == "kv_head":
         raise UsageError(
             "importances name an edge into every query head's own keys and values: make the graph with "

@@ -39,25 +39,26 @@ def edge_scores(
     steps: int = 0,
 ) -> Effects:
     """The score of every edge that has one, on every kept prompt, as `interp.circuits.scores` gives it."""
-    rows, columns = np.nonzero(graph.allowed & _scored(graph, rules))
+    cells = np.nonzero(graph.allowed & _scored(graph, rules))
     found, unit = [], "logits"
     for batch in by_length(task, model.device):
         other = ablation_values(model, graph, task, batch, ablation)
         scores = eap(model, graph, batch, other, metric=metric, rules=rules, steps=steps)
         unit = metric(batch).unit
-        found.append((batch, rearrange(scores.each[:, rows, columns], "batch edge -> edge batch")))
-    edges = [graph.edge(*cell) for cell in zip(rows.tolist(), columns.tolist(), strict=True)]
+        found.append((batch, rearrange(scores.each[:, *cells], "batch edge -> edge batch")))
+    edges = [graph.edge(*cell) for cell in zip(*(each.tolist() for each in cells), strict=True)]
     return Effects(gathered(task, found), edges, task, unit)
 
 
 def _scored(graph: Graph, rules: Rules) -> Mask:
     """The edges that have a score by these rules."""
     into = [rules.scores_queries or each.input not in ("q", "k") for each in graph.readers]
-    found: Mask = np.array(into)[:, None] & graph.allowed
+    found: Mask = graph.allowed.copy()
+    found[~np.array(into)] = False
     return found
 
 
-def mean_scores(graph: Graph, scores: Effects) -> Float[np.ndarray, "reader writer"]:
+def mean_scores(graph: Graph, scores: Effects) -> Float[np.ndarray, "reader writer *place"]:
     """The mean of templates' means of every edge; NaN for edges without a score, 0 where there is no edge."""
     means = np.where(graph.allowed, np.nan, 0.0)
     each = cluster_means(scores.values, scores.task.clusters).mean(-1)
@@ -66,7 +67,9 @@ def mean_scores(graph: Graph, scores: Effects) -> Float[np.ndarray, "reader writ
     return means
 
 
-def strongest(graph: Graph, means: Float[np.ndarray, "reader writer"], fraction: float) -> Mask:
+def strongest(
+    graph: Graph, means: Float[np.ndarray, "reader writer *place"], fraction: float
+) -> Mask:
     """The share of the edges whose removal would lower the metric most, without dead ends."""
     return graph.pruned(top(-means, graph.allowed, max(1, round(fraction * graph.n_edges))))
 
@@ -86,7 +89,7 @@ def smallest(
     model: Transformer,
     graph: Graph,
     task: Task,
-    means: Float[np.ndarray, "reader writer"],
+    means: Float[np.ndarray, "reader writer *place"],
     floor: float,
     ablation: Named = "resample",
     *,

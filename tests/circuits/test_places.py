@@ -1,0 +1,208 @@
+"""Places partition the positions of prompts, and edges told apart by place add up."""
+
+import numpy as np
+import pytest
+import torch
+
+from interp.circuits import Circuit, Edge, Graph
+from interp.circuits.graph import top
+from interp.circuits.places import ELSEWHERE, Places
+from interp.circuits.scores import eap
+from interp.circuits.written import ablation_values
+from interp.components import MLP, Embedding, Head, KVHead, Logits
+from interp.errors import UsageError
+from interp.linear import TRUE, frozen
+from interp.tasks.batches import PromptBatch
+
+SPANS = {"names": ("first", "S1"), "S2": "S2", "end": "END"}
+
+
+@pytest.fixture(scope="module")
+def places(task):
+    return Places.named(task, SPANS)
+
+
+def test_every_position_belongs_to_one_place(task, batch, places):
+    assert places.names == ("names", "S2", "end", ELSEWHERE)
+    found = places.of(batch)
+    for row, prompt in enumerate(batch.prompts):
+        at = prompt.positions
+        named = [[0, at["S1"]], [at["S2"]], [at["END"]]]
+        for number, ends in enumerate(named):
+            assert (found[row] == number).nonzero()[:, 0].tolist() == [
+                *range(ends[0], ends[-1] + 1)
+            ]
+    every = Places.every(
+        task.only(np.array([len(p.clean_tokens) == batch.clean.shape[1] for p in task.kept]))
+    )
+    assert (every.of(batch) == torch.arange(batch.clean.shape[1])).all()
+    assert ELSEWHERE not in every.names
+    np.testing.assert_array_equal(every.reaches, np.triu(np.ones((len(every), len(every)))))
+    assert every.read.nonzero()[0].tolist() == [len(every) - 1]
+
+
+def test_what_place_reaches_what_is_the_order_of_positions(places):
+    order = dict(zip(places.names, places.reaches, strict=True))
+    assert order["names"].tolist() == [True, True, True, True]
+    assert order["S2"].tolist() == [False, True, True, True]
+    assert order["end"].tolist() == [False, False, True, False]
+    assert places.read.tolist() == [False, False, True, False]
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (["IO", "nobody"], "no position is called 'nobody'"),
+        ({"a": ("END", "IO")}, "END is after IO"),
+        ({"a": ("first", "S2"), "b": "S1"}, "share a position"),
+        ([ELSEWHERE], "place of all positions without a name"),
+    ],
+)
+def test_places_that_are_none_are_refused(task, given, words):
+    with pytest.raises(UsageError, match=words):
+        Places.named(task, given)
+
+
+def test_prompts_of_other_places_are_refused(model, task, batch):
+    some = task.only(np.arange(task.n) == 0)
+    short = Places.every(some)
+    long, one = torch.ones(1, 99, dtype=torch.long), torch.ones(1, dtype=torch.long)
+    longer = PromptBatch.of_tokens(long, long, one, one)
+    with pytest.raises(UsageError, match="positions in none of the places"):
+        short.of(longer)
+
+
+@pytest.mark.parametrize("rules", [TRUE, frozen("pattern")])
+def test_scores_by_place_add_up_to_those_without(model, graph, task, batch, places, rules):
+    other = ablation_values(model, graph, task, batch, "resample")
+    one = eap(model, graph, batch, other, rules=rules, steps=2).each
+    each = eap(model, graph, batch, other, rules=rules, steps=2, places=places).each
+    assert each.shape == (*one.shape, 4)
+    torch.testing.assert_close(each.sum(-1), one, equal_nan=True)
+    assert not each[:, -1, :, ~torch.from_numpy(places.read)].any()
+    assert each[:, -1, :, 2].abs().sum() > 0
+
+
+def test_edges_are_told_apart_by_place(graph, places):
+    apart = graph.at_places(places)
+    assert apart.n_edges == 4 * graph.n_edges - 3 * len(graph.writers)
+    edge = Edge(Embedding(), Head(0, 0), "q", "S2")
+    assert str(edge) == "embed → L0H0.q at S2"
+    assert apart.edges(apart.mask([edge])) == [edge]
+    frame = apart.frame({"score": np.arange(apart.allowed.size).reshape(apart.allowed.shape)})
+    assert list(frame) == ["writer", "reader", "input", "position", "score"]
+    assert len(frame) == apart.n_edges
+    assert (frame["position"][frame["reader"] == "logits"] == "end").all()
+    assert apart.at_places(None).n_edges == graph.n_edges
+    scores = np.random.default_rng(0).random(apart.allowed.shape)
+    assert top(scores, apart.allowed, 7).sum() == 7
+    for wrong, words in (
+        (Edge(Embedding(), Head(0, 0), "q"), "its edges are each at a place"),
+        (Edge(Embedding(), Head(0, 0), "q", "S9"), "its places are .names, S2"),
+        (Edge(Embedding(), Logits(), "logits", "S2"), "logits are read only at END"),
+        (Edge(Head(1, 0), Head(0, 0), "q", "S2"), "is not computed before"),
+    ):
+        with pytest.raises(UsageError, match=words):
+            apart.at(wrong)
+    with pytest.raises(UsageError, match="its places are not told apart"):
+        graph.at(edge)
+
+
+def keys(graph, layer, kind):
+    """A reader of keys or values of the layer's first head, and that head."""
+    reader = next(each for each in graph.readers if each.layer == layer and each.input == kind)
+    return reader.component
+
+
+def test_only_keys_and_values_lead_to_later_places(graph, places):
+    apart = graph.at_places(places)
+
+    def kept(*edges):
+        mask = apart.mask(Edge(*edge) for edge in edges)
+        return apart.pruned(mask).sum(), mask.sum()
+
+    value, key = keys(graph, 0, "v"), keys(graph, 0, "k")
+    out = (Head(0, 0), Logits(), "logits", "end")
+    for kind, component in (("v", value), ("k", key)):
+        left, of = kept((Embedding(), component, kind, "S2"), out)
+        assert left == of == 2
+        later = keys(graph, 1, kind)
+        read = (Head(0, 0), later, kind, "names")
+        last = (Head(1, 0), Logits(), "logits", "end")
+        # What is read at S2 does not come back to the names before it; what is at the names does.
+        assert kept((Embedding(), component, kind, "S2"), read, last)[0] == 0
+        assert kept((Embedding(), component, kind, "names"), read, last)[0] == 3
+    assert kept((Embedding(), Head(0, 0), "q", "S2"), out)[0] == 0
+    assert kept((Embedding(), Head(0, 0), "q", "end"), out)[0] == 2
+    if any(isinstance(each, MLP) for each in graph.writers):
+        out = (MLP(1), Logits(), "logits", "end")
+        assert kept((Embedding(), MLP(1), "mlp", "end"), out)[0] == 2
+        assert kept((Embedding(), MLP(1), "mlp", "S2"), out)[0] == 0
+
+
+def test_pruning_by_place_is_what_a_search_of_paths_finds(graph, places):
+    """The obvious way: edges that a walk from the embedding forward and one from the logits back both pass."""
+    apart = graph.at_places(places)
+    random = np.random.default_rng(3)
+    group = max(
+        1,
+        sum(isinstance(w, Head) for w in graph.writers)
+        // (len([r for r in graph.readers if r.input == "k"])),
+    )
+
+    def steps(edge):
+        """The (writer, place) that what this edge brings goes on as."""
+        names = places.names
+        at = names.index(edge.position)
+        if edge.input not in ("k", "v"):
+            return [(edge.reader, at)]
+        same = edge.reader
+        heads = [
+            w
+            for w in graph.writers
+            if isinstance(w, Head)
+            and w.layer == same.layer
+            and (w.index // group if isinstance(same, KVHead) else w.index) == same.index
+        ]
+        return [(h, to) for h in heads for to in np.flatnonzero(places.reaches[at])]
+
+    for share in (0.02, 0.1):
+        mask = apart.allowed & (random.random(apart.allowed.shape) < share)
+        edges = apart.edges(mask)
+        reached = {(Embedding(), place) for place in range(4)}
+        alive, before = set(), -1
+        while len(reached) + len(alive) != before:
+            before = len(reached) + len(alive)
+            for edge in edges:
+                if (edge.writer, places.names.index(edge.position)) in reached:
+                    reached |= set(steps(edge))
+        good, before = set(), -1
+        while len(good) != before:
+            before = len(good)
+            for edge in edges:
+                ends = edge.input == "logits"
+                start = (edge.writer, places.names.index(edge.position))
+                if start in reached and (
+                    ends
+                    or any(
+                        (next_.writer, places.names.index(next_.position)) in steps(edge)
+                        for next_ in good
+                    )
+                ):
+                    good.add(edge)
+        assert set(apart.edges(apart.pruned(mask))) == good
+
+
+def test_a_circuit_with_places_is_stored_and_compared(model, graph, places, tmp_path):
+    apart = graph.at_places(places)
+    kept = apart.allowed & (np.random.default_rng(0).random(apart.allowed.shape) < 0.1)
+    digest = model.origin.weights_sha256
+    circuit = Circuit(apart, kept, model.name, digest, "ioi")
+    circuit.save(tmp_path / "circuit.json")
+    again = Circuit.load(tmp_path / "circuit.json", model)
+    np.testing.assert_array_equal(again.kept, kept)
+    assert again.graph.places == places and again.overlap(circuit) == 1
+    assert circuit.fraction == kept.sum() / apart.n_edges
+    whole = Circuit(graph, graph.allowed, model.name, digest, "ioi")
+    with pytest.raises(UsageError, match="other places"):
+        whole.overlap(circuit)
