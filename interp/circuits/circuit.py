@@ -26,9 +26,10 @@ _LARGEST = 256 << 20
 
 @dataclass(frozen=True, eq=False)
 class Circuit:
-    """The edges `kept` of a graph, which may have places. `ablation` says what stands in the place of the others' writers, and
-    `direction` whether edges were removed from the full graph (noising) or added to the empty one. `model`
-    and `weights` are the name of the model and the digest of its weights, `found` says how it was found.
+    """The edges `kept` of a graph, which may have places. `ablation` says what stands for the others'
+    writers, and `direction` whether edges were removed from the full graph (noising) or added to the empty
+    one. `model` and `weights` are the name of the model and the digest of its weights, `found` says how it
+    was found.
 
     Raises  UsageError for a mask of another graph, and for another ablation or direction.
     """

@@ -106,7 +106,9 @@ class Graph:
     @cached_property
     def pairs(self) -> Pairs:
         """Which writer comes before which reader, whatever the place."""
-        return self.allowed if self.places is None else self.allowed.any(-1)
+        if self.places is None:
+            return self.allowed
+        return np.asarray(self.allowed.any(-1))
 
     @property
     def n_edges(self) -> int:
@@ -134,7 +136,8 @@ class Graph:
             )
         if None in (row, column, place) or not self.allowed[row, column, *(place or ())]:
             raise UsageError(f"the graph has no edge {brief(str(edge))}: {self._lacks(edge)}")
-        assert row is not None and column is not None
+        assert row is not None
+        assert column is not None
         return row, column, *(place or ())
 
     @property
@@ -192,7 +195,8 @@ class Graph:
         readers = np.array([str(each.component) for each in self.readers])
         inputs = np.array([each.input for each in self.readers])
         named = {"writer": writers[columns], "reader": readers[rows], "input": inputs[rows]}
-        named |= {"position": np.array(self.names)[at] for at in place}
+        if place:
+            named["position"] = np.array(self.names)[place[0]]
         return pd.DataFrame(named | {name: each[cells] for name, each in values.items()})
 
     @cached_property

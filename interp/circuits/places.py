@@ -1,7 +1,7 @@
 """Where in the prompts an edge is: at one position, at a named one, or in a span between two.
 
-Every position of a prompt belongs to exactly one place, so that what is told apart by place adds up to what is
-not. Positions that no name has are one place together, ELSEWHERE.
+Every position of a prompt belongs to exactly one place, so that what is told apart by place adds up to what
+is not. Positions that no name has are one place together, ELSEWHERE.
 
 Source  Haklay et al. 2025, Position-aware Automatic Circuit Discovery, arXiv:2502.04577 (spans shared by
         prompts of one schema).

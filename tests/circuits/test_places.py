@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from interp.circuits import Circuit, Edge, Graph
+from interp.circuits import Circuit, Edge
 from interp.circuits.graph import top
 from interp.circuits.places import ELSEWHERE, Places
 from interp.circuits.scores import eap
@@ -141,7 +141,7 @@ def test_only_keys_and_values_lead_to_later_places(graph, places):
 
 
 def test_pruning_by_place_is_what_a_search_of_paths_finds(graph, places):
-    """The obvious way: edges that a walk from the embedding forward and one from the logits back both pass."""
+    """The obvious way: a walk forward from the embedding, and one back from the logits."""
     apart = graph.at_places(places)
     random = np.random.default_rng(3)
     group = max(
@@ -201,7 +201,8 @@ def test_a_circuit_with_places_is_stored_and_compared(model, graph, places, tmp_
     circuit.save(tmp_path / "circuit.json")
     again = Circuit.load(tmp_path / "circuit.json", model)
     np.testing.assert_array_equal(again.kept, kept)
-    assert again.graph.places == places and again.overlap(circuit) == 1
+    assert again.graph.places == places
+    assert again.overlap(circuit) == 1
     assert circuit.fraction == kept.sum() / apart.n_edges
     whole = Circuit(graph, graph.allowed, model.name, digest, "ioi")
     with pytest.raises(UsageError, match="other places"):
