@@ -6,8 +6,8 @@ Method  Edge attribution patching (`eap`): what the writer would write in place 
         dimensions. The slope is the mean of those at points on the straight line between the embeddings of
         the corrupted prompt and of the clean one: at the clean one alone, at `steps` points (integrated
         gradients), or at both ends (`clean_corrupted`).
-Units   The metric's unit, removed minus clean; negative: the edge helps. `[batch reader writer]`, NaN where
-        rules give no score.
+Units   The metric's unit, removed minus clean; negative: the edge helps. `[batch reader writer]` or, with
+        places, `[batch reader writer place]`, which adds up to that; NaN where rules give no score.
 Source  Nanda 2023, Attribution Patching; Syed et al. 2023, Attribution Patching Outperforms Automated Circuit
         Discovery, arXiv:2310.10348; Hanna et al. 2024, Have Faith in Faithfulness, arXiv:2403.17806 (EAP-IG,
         at 1/m … m/m; versions of its code have 0/m … (m - 1)/m), and its code (clean-corrupted).
@@ -21,9 +21,11 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn.functional import one_hot
 
 from interp import edits, sites
 from interp.circuits.graph import Graph, readers_of
+from interp.circuits.places import Places
 from interp.circuits.written import Written, kept_for, written
 from interp.errors import UsageError
 from interp.linear import TRUE, Rules, Slopes, slopes
@@ -31,8 +33,10 @@ from interp.methods.measured import Measure
 from interp.metrics import logit_difference
 from interp.tasks.batches import PromptBatch
 from interp.transformer import Transformer
+from interp.transformer.contract import einsum
 
-PerPrompt = Float[Tensor, "batch reader writer"]
+PerPrompt = Float[Tensor, "batch reader writer *place"]
+Within = Float[Tensor, "batch pos place"]
 # Bytes of what writers write and of slopes at readers that are held at a time: prompts come in slices.
 MEMORY = 512 << 20
 # So many readers are multiplied with all writers at once: of fewer, writers are read too often.
@@ -63,9 +67,10 @@ def eap(
     rules: Rules = TRUE,
     steps: int = 0,
     memory: int = MEMORY,
+    places: Places | None = None,
 ) -> Scores:
     """The score of every edge. With `steps` slopes are integrated over so many points between corrupted and
-    clean embeddings.
+    clean embeddings. With `places`, by default those of the graph, it has one in each.
 
     Raises  UsageError for a metric without a slope at these points, for a negative number of steps, and for
             prompts of another length than their corrupted ones.
@@ -79,6 +84,8 @@ def eap(
     if steps < 0:
         raise UsageError(f"steps are 0 (at the clean run alone) or more, got {steps}")
     points = [step / steps for step in range(steps, 0, -1)] or [1.0]
+    if places is not None:
+        graph = graph.at_places(places)
     return scored_at(model, graph, batch, ablated, points, metric, rules, memory)
 
 
@@ -143,13 +150,16 @@ def _scored_at(
     run = slopes(model, batch.clean, measure, rules=rules, keep=kept_for(model))
     base, delta = run.logits, ablated - written(model, graph, run.kept)
     total, values, flat = empty_scores(graph, delta, rules), torch.zeros_like(run.metric), True
+    within = None
+    if graph.places is not None:
+        within = one_hot(graph.places.of(batch), len(graph.places)).to(delta)
     for number, point in enumerate(points):
         if number:
             moved = edits.put(sites.embed(), _between(model, batch, point))
             run = slopes(model, batch.clean, measure, base, [moved], rules)
         flat &= run.flat
         values += run.metric / len(points)
-        add_scores(total, graph, run, delta, 1 / len(points))
+        add_scores(total, graph, run, delta, 1 / len(points), within=within)
     if flat:
         raise no_slope(measure.name)
     return Scores(total, values)
@@ -171,7 +181,7 @@ def _between(
 
 def empty_scores(graph: Graph, delta: Written, rules: Rules) -> PerPrompt:
     """Zeros, NaN for the readers that have no scores by these rules."""
-    total = delta.new_zeros(delta.shape[1], len(graph.readers), len(graph.writers))
+    total = delta.new_zeros(delta.shape[1], *graph.allowed.shape)
     if not rules.scores_queries:
         unscored = [row for row, each in enumerate(graph.readers) if each.input in ("q", "k")]
         total[:, unscored] = torch.nan
@@ -186,10 +196,13 @@ def add_scores(
     weight: float,
     writers: Iterable[int] | None = None,
     first: int = 0,
+    *,
+    within: Within | None = None,
 ) -> None:
     """Adds to `total`, times `weight`, the changes of some writers (by default of all) times the slopes at
-    the readers of every layer from the `first` on."""
-    allowed = torch.from_numpy(graph.allowed).to(delta.device)
+    the readers of every layer from the `first` on; with `within`, which is 1 at the positions of a place, in
+    each place."""
+    allowed = torch.from_numpy(graph.pairs).to(delta.device)
     last = "q" if run.rules.scores_queries else "v"
     columns = torch.arange(len(graph.writers)) if writers is None else torch.tensor([*writers])
     changes = delta if writers is None else delta[columns]
@@ -207,13 +220,20 @@ def add_scores(
             edges = allowed[rows][:, columns]
             # Writers are in the order in which they are computed: the last feed none of these readers.
             before = int(edges.any(0).sum())
-            found = _products(torch.cat(held), changes[:before]) * (weight * edges[:, :before])
+            found = _products(torch.cat(held), changes[:before], within)
+            found *= (weight * edges[:, :before]).view(
+                *edges[:, :before].shape, *[1] * (found.ndim - 3)
+            )
             total[:, torch.tensor(rows)[:, None], columns[:before]] += found
             rows, held = [], []
 
 
 def _products(
-    at: Float[Tensor, "reader batch pos d_model"], changes: Written
-) -> Float[Tensor, "batch reader writer"]:
-    """Of each prompt, the product over positions and dimensions."""
+    at: Float[Tensor, "reader batch pos d_model"], changes: Written, within: Within | None
+) -> PerPrompt:
+    """Of each prompt, the product over positions and dimensions; over the positions of each place."""
+    if within is not None:
+        apart = at.permute(1, 2, 0, 3) @ changes.permute(1, 2, 3, 0)
+        each = "batch pos reader writer, batch pos place -> batch reader writer place"
+        return einsum(each, apart, within)
     return torch.bmm(at.flatten(2).transpose(0, 1), changes.flatten(2).permute(1, 2, 0))

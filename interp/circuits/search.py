@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from einops import rearrange
+import torch
 from jaxtyping import Float
 
 from interp.circuits.evaluate import Evaluation, evaluate
@@ -39,16 +39,15 @@ def edge_scores(
     steps: int = 0,
 ) -> Effects:
     """The score of every edge that has one, on every kept prompt, as `interp.circuits.scores` gives it."""
-    cells: tuple[np.ndarray, ...] = np.nonzero(graph.allowed & _scored(graph, rules))
+    mask = graph.allowed & _scored(graph, rules)
+    cells = torch.from_numpy(mask).to(model.device)
     found, unit = [], "logits"
     for batch in by_length(task, model.device):
         other = ablation_values(model, graph, task, batch, ablation)
         scores = eap(model, graph, batch, other, metric=metric, rules=rules, steps=steps)
         unit = metric(batch).unit
-        found.append(
-            (batch, rearrange(scores.each[(slice(None), *cells)], "batch edge -> edge batch"))
-        )
-    edges = [graph.edge(*cell) for cell in zip(*(each.tolist() for each in cells), strict=True)]
+        found.append((batch, scores.each[:, cells].T))
+    edges = graph.edges(mask)
     return Effects(gathered(task, found), edges, task, unit)
 
 
