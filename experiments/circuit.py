@@ -19,7 +19,7 @@ from typing import Annotated, Literal
 from interp.circuits import Circuit, Graph
 from interp.circuits.audit import agreement, audited
 from interp.circuits.judge import judge
-from interp.circuits.search import edge_scores, mean_scores, smallest
+from interp.circuits.search import FEW, FRACTIONS, edge_scores, mean_scores, of_size, smallest
 from interp.effects.selection import on_discovery
 from interp.report import Section, Table
 from interp.study import Range, Report, study
@@ -38,6 +38,9 @@ def circuit(
     model,
     task,
     *,
+    method: Literal["eap-ig", "eap"] = "eap-ig",
+    edges: Annotated[int, Range(1, 10_000_000)] | None = None,
+    full: bool = False,
     ablation: Literal["resample", "zero"] = "resample",
     steps: Annotated[int, Range(0, 100)] = 5,
     controls: Annotated[int, Range(39, 1000)] = 39,
@@ -46,10 +49,25 @@ def circuit(
     seed: int = 0,
 ) -> Report:
     half, graph = task.only(on_discovery(task)), Graph.of(model)
-    means = mean_scores(graph, edge_scores(model, graph, half, ablation, steps=steps))
-    found = smallest(model, graph, half, means, floor, ablation)
+    scores = edge_scores(model, graph, half, ablation, steps=steps if method == "eap-ig" else 0)
+    means, sizes = mean_scores(graph, scores), FRACTIONS if full else FEW
+    found = (
+        smallest(model, graph, half, means, floor, ablation, fractions=sizes)
+        if edges is None
+        else of_size(graph, means, edges, fractions=sizes)
+    )
+    fresh = task.confirmation if full else task.confirmation.evenly(64)
     judged = judge(
-        model, graph, task.confirmation, found, floor, ablation, controls=controls, seed=seed
+        model,
+        graph,
+        fresh,
+        found,
+        floor,
+        ablation,
+        controls=controls,
+        of_a_size=20 if full else 10,
+        curve_on=None if full else fresh.evenly(16),
+        seed=seed,
     )
     sample = audited(model, graph, half, means, audit, ablation, seed=seed)
     agree, share = agreement(sample, graph.n_edges), judged.share
@@ -60,11 +78,13 @@ def circuit(
         answer=f"{len(value):,} of {graph.n_edges:,} edges of {model.name} do {float(share.value):.0%} "
         f"[{float(share.low):.0%}, {float(share.high):.0%}] of what the model does on {judged.task.n} "
         f"held-out prompts of {task.name}; of {controls} random circuits as large none does more than "
-        f"{judged.random.max():.0%}. Removing an edge does {agree['slope'].iloc[-1]:.2f} of its score.",
+        f"{judged.random.max():.0%}. Removing an edge does {agree['slope'].iloc[-1]:.2f} of its score."
+        f"{views.why(judged)}",
         verdict=judged.verdict,
         headlines=views.headlines(judged, value),
         sections=[
             Section("The circuit", [views.graph(graph, value.kept, means, "logits")]),
+            Section("Does it suffice", [views.shares(judged)]),
             Section("How many edges are enough", views.curve(judged)),
             views.audit(sample, agree),
             Section(

@@ -3,9 +3,10 @@ every one on a path from the embedding to the logits."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
+import pandas as pd
 from jaxtyping import Int
 
 from interp.circuits.graph import Graph, Mask
@@ -39,6 +40,20 @@ def random_circuits(graph: Graph, kept: Mask, number: int, seed: int = 0) -> lis
             "were found; keep more edges, or fewer"
         )
     return list(found.values())
+
+
+def likeness(graph: Graph, kept: Mask, drawn: Sequence[Mask]) -> pd.DataFrame:
+    """same_inputs, the share of its edges that lead into the same layers' inputs as those of `kept`, and
+    shared, the share that are edges of `kept`: one row a circuit. With a handful of edges same_inputs is
+    small: what a layer's few chosen components cannot take goes to others."""
+    groups = list(_groups(graph))
+    wanted = np.array([kept[rows].sum() for rows in groups])
+    found = []
+    for mask in drawn:
+        each = np.array([mask[rows].sum() for rows in groups])
+        same = np.minimum(each, wanted).sum()
+        found.append((same / mask.sum(), (mask & kept).sum() / mask.sum()))
+    return pd.DataFrame(found, columns=["same_inputs", "shared"])
 
 
 def uniform_circuits(graph: Graph, n_edges: int, number: int, seed: int = 0) -> list[Mask]:
@@ -92,7 +107,7 @@ def _topped_up(graph: Graph, mask: Mask, n_edges: int, random: np.random.Generat
             drop = cells[random.permutation(len(cells))[: max(1, -short // 2)]]
             mask[drop[:, 0], drop[:, 1]] = False
         else:
-            cells = np.argwhere(_within(graph, pruned) & ~pruned)
+            cells = np.argwhere(within(graph, pruned) & ~pruned)
             if not len(cells):
                 cells = np.argwhere(graph.allowed & ~pruned)
             add = cells[random.permutation(len(cells))[:short]]
@@ -102,7 +117,7 @@ def _topped_up(graph: Graph, mask: Mask, n_edges: int, random: np.random.Generat
     return pruned
 
 
-def _within(graph: Graph, mask: Mask) -> Mask:
+def within(graph: Graph, mask: Mask) -> Mask:
     """The edges from writers that are reached into readers that are read: with any of them none is dead."""
     reached = np.zeros(len(graph.writers), dtype=bool)
     reached[0] = True

@@ -13,9 +13,10 @@ Source  Wang et al. 2022, arXiv:2211.00593; Hanna et al. 2024, arXiv:2403.17806;
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+import pandas as pd
 import torch
 from jaxtyping import Bool, Float
 
@@ -38,7 +39,8 @@ Each = Float[np.ndarray, "circuit example"]
 @dataclass(frozen=True, eq=False)
 class Evaluation:
     """What every circuit does on every kept prompt of a task, and the whole model and the empty circuit
-    beside them: the `metric`, the divergence `kl` from the whole model, and the `same` first token."""
+    beside them: the `metric`, the divergence `kl` from the whole model, and the `same` first token.
+    `empty_output` is the last two of the empty circuit."""
 
     task: Task
     metric: Each
@@ -46,12 +48,34 @@ class Evaluation:
     same: Each
     whole: Float[np.ndarray, " example"]
     empty: Float[np.ndarray, " example"]
+    empty_output: Float[np.ndarray, "2 example"]
 
     def where(self, prompts: Bool[np.ndarray, " example"]) -> Evaluation:
         """The same on some of the prompts."""
         task = self.task.only(prompts)
-        parts = (self.metric, self.kl, self.same, self.whole, self.empty)
+        parts = (self.metric, self.kl, self.same, self.whole, self.empty, self.empty_output)
         return Evaluation(task, *(each[..., prompts] for each in parts))
+
+    def of(self, circuits: Sequence[int] | slice) -> Evaluation:
+        """The same for some of the circuits, in this order."""
+        rows = np.arange(len(self.metric))[circuits]
+        return replace(self, metric=self.metric[rows], kl=self.kl[rows], same=self.same[rows])
+
+    def with_the_empty(self) -> Evaluation:
+        """The same, with the empty circuit as the last."""
+        kl, same = self.empty_output
+        return replace(
+            self,
+            metric=np.vstack([self.metric, self.empty]),
+            kl=np.vstack([self.kl, kl]),
+            same=np.vstack([self.same, same]),
+        )
+
+    def by_variant(self) -> dict[str, Evaluation]:
+        """The same for the prompts of each variant, in the order in which they first come; one without a
+        name if the task has none."""
+        found = dict.fromkeys(prompt.order for prompt in self.task.kept)
+        return {name: self.where(self.task.where(order=name)) for name in found}
 
     @property
     def gap(self) -> Float[np.ndarray, " example"]:
@@ -62,6 +86,27 @@ class Evaluation:
         """The share of the gap that each circuit has, with its interval over clusters."""
         moved = self.metric - self.empty
         return stats.ratio_of_means(moved, self.gap, self.task.clusters, seed=seed)
+
+    def ahead(self, seed: int = 0) -> Estimate:
+        """By what share of the gap the first circuit does more than each of the others: of differences
+        prompt by prompt, so that what templates have in common drops out of the interval."""
+        more = self.metric[:1] - self.metric[1:]
+        return stats.ratio_of_means(more, self.gap, self.task.clusters, seed=seed)
+
+    def frame(self, seed: int = 0) -> pd.DataFrame:
+        """faithfulness, ci_low, ci_high, kl, agreement and n: one row a circuit. kl and agreement are, as
+        faithfulness, of means of templates' means."""
+        found, clusters = self.faithfulness(seed), self.task.clusters
+        return pd.DataFrame(
+            {
+                "faithfulness": found.value,
+                "ci_low": found.low,
+                "ci_high": found.high,
+                "kl": stats.cluster_means(self.kl, clusters).mean(-1),
+                "agreement": stats.cluster_means(self.same, clusters).mean(-1),
+                "n": self.task.n,
+            }
+        )
 
     def with_a_gap(self, seed: int = 0) -> Evaluation:
         """This, where there is a gap for circuits to have a share of.
@@ -121,4 +166,5 @@ def evaluate(
         tops = logs.argmax(-1)
         parts.append((batch, torch.cat([values, kl, (tops == tops[0]).double()])))
     metric_, kl_, same_ = np.split(gathered(task, parts), 3)
-    return Evaluation(task, metric_[2:], kl_[2:], same_[2:], metric_[0], metric_[1])
+    nothing = np.stack([kl_[1], same_[1]])
+    return Evaluation(task, metric_[2:], kl_[2:], same_[2:], metric_[0], metric_[1], nothing)

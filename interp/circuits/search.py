@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from jaxtyping import Float
 
+from interp.circuits.curve import Ranking
 from interp.circuits.evaluate import Evaluation, evaluate
-from interp.circuits.graph import Graph, Mask, top
+from interp.circuits.graph import Edge, Graph, Mask, top
 from interp.circuits.run import BLOCK
 from interp.circuits.scores import eap
 from interp.circuits.written import ablation_values
 from interp.effects import Effects
-from interp.errors import NotApplicable
+from interp.errors import NotApplicable, UsageError
 from interp.linear import TRUE, Rules
 from interp.methods.ablate import Named
 from interp.methods.measured import Measure
@@ -26,6 +27,8 @@ from interp.tasks.batches import by_length, gathered
 from interp.transformer import Transformer
 
 FRACTIONS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
+# Of a run that has to be short.
+FEW = (0.002, 0.005, 0.01, 0.05, 0.2)
 
 
 def edge_scores(
@@ -61,29 +64,92 @@ def _scored(graph: Graph, rules: Rules) -> Mask:
 
 def mean_scores(graph: Graph, scores: Effects) -> Float[np.ndarray, "reader writer *place"]:
     """The mean of templates' means of every edge; NaN for edges without a score, 0 where there is no edge."""
-    means = np.where(graph.allowed, np.nan, 0.0)
     each = cluster_means(scores.values, scores.task.clusters).mean(-1)
-    for edge, value in zip(scores.components, each, strict=True):
-        means[graph.at(edge)] = value
-    return means
+    return in_graph(graph, scores.components)(each)
+
+
+def in_graph(
+    graph: Graph, edges: Sequence[Edge]
+) -> Callable[[Float[np.ndarray, " edge"]], Float[np.ndarray, "reader writer *place"]]:
+    """What puts values of these edges, in this order, to their places; NaN for other edges, 0 where there
+    is no edge."""
+    places = np.array([graph.at(edge) for edge in edges], dtype=np.int64).reshape(len(edges), -1)
+
+    def placed(values: Float[np.ndarray, " edge"]) -> Float[np.ndarray, "reader writer *place"]:
+        found = np.where(graph.allowed, np.nan, 0.0)
+        found[tuple(places.T)] = values
+        return found
+
+    return placed
 
 
 def strongest(
-    graph: Graph, means: Float[np.ndarray, "reader writer *place"], fraction: float
+    graph: Graph,
+    means: Float[np.ndarray, "reader writer *place"],
+    fraction: float,
+    *,
+    ranking: Ranking = "signed",
 ) -> Mask:
-    """The share of the edges whose removal would lower the metric most, without dead ends."""
-    return graph.pruned(top(-means, graph.allowed, max(1, round(fraction * graph.n_edges))))
+    """The share of the edges whose removal would lower the metric most, or change it most where they are
+    ranked by magnitude; without dead ends.
+
+    Raises  UsageError for a share that is not above 0 and at most 1.
+    """
+    if not 0 < fraction <= 1:
+        raise UsageError(f"a fraction of the edges is above 0 and at most 1, got {fraction:g}")
+    ranked = -means if ranking == "signed" else np.abs(means)
+    return graph.pruned(top(ranked, graph.allowed, max(1, round(fraction * graph.n_edges))))
 
 
 @dataclass(frozen=True, eq=False)
 class Found:
     """The chosen circuit, the share of edges that it was cut at, and how all sizes did where they were
-    chosen."""
+    chosen; None if the size was fixed beforehand. `by_magnitude` are the sizes of the other ranking."""
 
     kept: Mask
     fraction: float
     sizes: dict[float, Mask]
-    chosen_on: Evaluation
+    chosen_on: Evaluation | None
+    by_magnitude: Mapping[float, Mask] = field(default_factory=dict)
+
+
+def of_size(
+    graph: Graph,
+    means: Float[np.ndarray, "reader writer *place"],
+    n_edges: int,
+    *,
+    fractions: Sequence[float] = FRACTIONS,
+) -> Found:
+    """So many of the strongest edges, fixed beforehand; fewer are left without dead ends.
+
+    Raises  UsageError for a number that the graph does not have, and NotApplicable where no path is left.
+    """
+    if not 1 <= n_edges <= graph.n_edges:
+        raise UsageError(
+            f"the model has {graph.n_edges:,} edges: keep 1 to that many, got {n_edges:,}"
+        )
+    scored = int((graph.allowed & ~np.isnan(means)).sum())
+    if n_edges > scored:
+        raise UsageError(
+            f"{scored:,} of the {graph.n_edges:,} edges have a score by this method: keep 1 to that many, "
+            f"got {n_edges:,}"
+        )
+    kept = strongest(graph, means, n_edges / graph.n_edges)
+    if not kept.any():
+        raise NotApplicable(
+            f"the {n_edges} strongest edges leave no path from the embedding to the logits; keep more edges"
+        )
+    sizes, by_magnitude = _cut(graph, means, fractions)
+    return Found(kept, n_edges / graph.n_edges, sizes, None, by_magnitude)
+
+
+def _cut(
+    graph: Graph, means: Float[np.ndarray, "reader writer *place"], fractions: Sequence[float]
+) -> tuple[dict[float, Mask], dict[float, Mask]]:
+    """The circuits of these sizes below the whole, by either ranking."""
+    shares = [each for each in fractions if each != 1]
+    signed = {each: strongest(graph, means, each) for each in shares}
+    return signed, {each: strongest(graph, means, each, ranking="magnitude") for each in shares}
 
 
 def smallest(
@@ -102,9 +168,9 @@ def smallest(
     [floor, 2 - floor], so that other prompts leave it there; the one nearest to 1 if none does.
 
     Raises  NotApplicable where the whole model does no more than the empty circuit, and where no size leaves
-            a path from the embedding to the logits.
+            a path from the embedding to the logits; UsageError for fractions that are none.
     """
-    sizes = {each: strongest(graph, means, each) for each in fractions if each < 1}
+    sizes, by_magnitude = _cut(graph, means, fractions)
     done = evaluate(model, graph, task, [*sizes.values()], ablation, metric=metric, memory=memory)
     found = done.with_a_gap()
     values = dict(zip(sizes, found.faithfulness().value, strict=True))
@@ -116,4 +182,4 @@ def smallest(
         )
     good = [size for size, value in values.items() if sure <= value <= 2 - sure]
     chosen = good[0] if good else min(values, key=lambda size: abs(values[size] - 1))
-    return Found(sizes[chosen], chosen, sizes, found)
+    return Found(sizes[chosen], chosen, sizes, found, by_magnitude)

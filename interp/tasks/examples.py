@@ -83,6 +83,16 @@ class Examples(Generic[Each]):
                 found &= np.array([each == wanted for each in self._each(name)], dtype=bool)
         return found
 
+    def evenly(self: Some, n: int) -> Some:
+        """The same with n of them, or all if there are no more: from each cluster in turn."""
+        import numpy as np
+
+        clusters = self.clusters
+        turn = np.array([(clusters[:at] == clusters[at]).sum() for at in range(self.n)])
+        taken = np.zeros(self.n, dtype=bool)
+        taken[np.argsort(turn, kind="stable")[:n]] = True
+        return self.only(taken)
+
     def only(self: Some, where: np.ndarray) -> Some:
         """The same with those of the kept examples for which `where` is true."""
         some = tuple(each for each, wanted in zip(self.kept, where, strict=True) if wanted)

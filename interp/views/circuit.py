@@ -12,6 +12,7 @@ from interp.circuits.graph import Graph, Mask
 from interp.circuits.judge import Judged
 from interp.components import Component
 from interp.report import Chart, Headline, Node, Section, Series, Table, Text
+from interp.stats.selection import EXTREME
 from interp.views import rules
 
 # More edges than these nobody can follow in a figure.
@@ -68,10 +69,11 @@ def _height(component: Component, of: Graph) -> int:
     return 2 * (component.layer or 0) + (2 if component.kind == "mlp" else 1)
 
 
-def curve(judged: Judged) -> list[Chart | Table]:
+def curve(judged: Judged) -> list[Chart | Table | Text]:
     """The curve over sizes and its table: fraction, edges, faithfulness, ci_low, ci_high, complement,
-    random_low, random_high, kl and agreement; of random circuits the smallest and the largest."""
-    frame = judged.curve
+    random_low, random_high, kl, agreement and n; of random circuits the smallest and the largest. Beside it
+    the curve of edges ranked by magnitude, and the areas under both."""
+    frame, drawn = judged.curve, judged.curve.dropna(subset="random_high")
     x = frame["edges"].tolist()
     named = {name: frame[name].to_numpy() for name in frame.columns}
     ends = named["ci_low"], named["ci_high"]
@@ -81,7 +83,9 @@ def curve(judged: Judged) -> list[Chart | Table]:
         [
             Series("circuit", x, named["faithfulness"], *ends),
             Series("its complement", x, named["complement"]),
-            Series("random circuits, largest", x, named["random_high"]),
+            Series(
+                "random circuits, largest", drawn["edges"].tolist(), drawn["random_high"].to_numpy()
+            ),
         ],
         "edges kept",
         "faithfulness",
@@ -90,26 +94,74 @@ def curve(judged: Judged) -> list[Chart | Table]:
         "Faithfulness: ratio of means of templates' means; 1 is the whole model, 0 the empty circuit. kl: "
         "nats from the whole model; agreement: share of prompts with its first token."
     )
-    return [chart, Table("faithfulness", frame, note=note, first_rows=len(frame))]
+    tables: list[Chart | Table | Text] = [
+        Table("faithfulness", frame, note=note, first_rows=len(frame))
+    ]
+    if len(judged.by_magnitude):
+        title = "The same sizes, edges ranked by magnitude"
+        tables.append(Table("faithfulness_by_magnitude", judged.by_magnitude, title=title))
+    return [chart, *tables, *areas(judged)]
+
+
+def why(judged: Judged) -> str:
+    """A sentence for the answer where the verdict is not what was expected; nothing where it is."""
+    if judged.verdict == "supported":
+        return ""
+    return f" {judged.verdict.capitalize()}: {judged.ruling.why}."
+
+
+def shares(judged: Judged) -> Table:
+    """The circuit and its complement, on all held-out prompts and on those of each variant."""
+    note = (
+        "kl: nats from the whole model; agreement: share of prompts with its first token. A logit difference "
+        "can be restored while the output is not. What the complement does is done without the circuit."
+    )
+    frame = judged.shares()
+    title = "The circuit and its complement on held-out prompts"
+    return Table("shares", frame, title=title, note=note, first_rows=len(frame))
+
+
+def areas(judged: Judged) -> list[Text | Table]:
+    """The areas under the curves, and where one does more than the model, why."""
+    note = (
+        "cpr: area under faithfulness; cmd: between it and 1, trapezoids over the fractions measured. MIB "
+        "takes cpr of the signed ranking, cmd of that by magnitude, with edges per query head."
+    )
+    found: list[Text | Table] = [
+        Table("areas", judged.areas, title="Areas under the curves", note=note)
+    ]
+    most = judged.curve.iloc[int(judged.curve["faithfulness"].argmax())]
+    if most["faithfulness"] > 1:
+        largest = judged.areas["cpr"].max()
+        above = f"CPR is {largest:.2f} for this reason" if largest > 1 else "CPR rewards this"
+        found.append(
+            Text(
+                f"{int(most['edges']):,} edges have a faithfulness of {most['faithfulness']:.2f}, above 1: "
+                "they are ranked by how much removing one lowers the metric, so that those that work against the "
+                "answer come last, and a circuit without them does more than the model. "
+                f"{above}; CMD counts it as a distance from the model."
+            )
+        )
+    return found
 
 
 def controls(judged: Judged) -> list[Text | Table]:
     """The rule, and the random circuits that the verdict rests on."""
     n, length = len(judged.random), float(judged.share.high - judged.share.low)
+    alike = judged.alike.mean()
     said = rules.rule(
-        f"{n} connected random circuits of as many edges, spread over the layers' readers alike",
+        f"the circuit is one of {n} connected random circuits of as many edges, spread over the layers' "
+        f"inputs alike: {alike['same_inputs']:.0%} of their edges lead into the same inputs of the same "
+        f"layers as its own, {alike['shared']:.0%} are its own; it has to be surely ahead, paired prompt by "
+        f"prompt, of so many that p ≤ {EXTREME:g}, and p is {judged.p:.3g}",
         f"prompts like the {judged.task.n} held-out ones, of {judged.share.clusters} templates that chose "
         "nothing",
         f"the interval of faithfulness is {length:.2f} long; it has to lie within [{judged.floor:g}, "
         f"{2 - judged.floor:g}]",
     )
-    frame = pd.DataFrame(
-        {"control": "random circuit", "faithfulness": np.sort(judged.random)[::-1]}
-    )
-    return [
-        said,
-        Table("controls", frame, title="Random circuits on held-out prompts", first_rows=5),
-    ]
+    title = "Random circuits on held-out prompts"
+    note = "ahead: what the chosen circuit does more, with the lower end of its interval over templates."
+    return [said, Table("controls", judged.controls(), title=title, note=note, first_rows=5)]
 
 
 def headlines(judged: Judged, circuit: Circuit) -> list[Headline]:

@@ -1,7 +1,6 @@
 """The judge of circuits: its rule by hand, what is planted is found, and what is random is not."""
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 
@@ -10,12 +9,21 @@ from interp import tasks
 from interp.circuits import Graph, run
 from interp.circuits import evaluate as room
 from interp.circuits.audit import STRATA, agreement, audited, drawn, exact_effects
+from interp.circuits.evaluate import Evaluation
 from interp.circuits.graph import top
-from interp.circuits.judge import Judged, judge
+from interp.circuits.judge import judge
+from interp.circuits.rule import decide, rank
 from interp.circuits.run import run_circuits
-from interp.circuits.search import Found, edge_scores, mean_scores, smallest, strongest
+from interp.circuits.search import (
+    Found,
+    edge_scores,
+    mean_scores,
+    of_size,
+    smallest,
+    strongest,
+)
 from interp.circuits.written import ablation_values
-from interp.errors import NotApplicable
+from interp.errors import NotApplicable, UsageError
 from interp.linear import frozen
 from interp.metrics import logit_difference, measured
 from interp.stats import Estimate
@@ -29,35 +37,62 @@ def books():
     return model, Graph.of(model), task
 
 
-@pytest.fixture(scope="module")
-def judged():
-    task = tasks.build("ioi", interp.load("tiny-gpt2").tokenizer, n=4)
-
-    def made(value, low, high, random=(0.1, 0.2), clusters=12):
-        share = Estimate(np.array(value), np.array(low), np.array(high), 72, clusters, "by hand")
-        return Judged(task, share, np.array(random), pd.DataFrame(), 0.8, 0.0)
-
-    return made
+def ruled(low, high, *, reach=0, controls=39, clusters=12):
+    """What the rule says of this interval of faithfulness where so many of the controls reach the circuit."""
+    middle = np.array((low + high) / 2)
+    share = Estimate(middle, np.array(low), np.array(high), 72, clusters, "by hand")
+    ahead = np.where(np.arange(controls) < reach, 0.0, 0.1)
+    return decide(share, ahead, 0.8).verdict
 
 
-def test_supported_is_an_interval_within_bounds_and_above_every_random_circuit(judged):
-    assert judged(0.95, 0.85, 1.1).verdict == "supported"
-    assert judged(0.95, 0.75, 1.1).verdict == "inconclusive"
-    assert judged(1.15, 0.9, 1.25).verdict == "inconclusive"
-    assert judged(0.95, 0.85, 1.1, random=(0.1, 0.95)).verdict == "inconclusive"
-    assert judged(0.95, 0.85, 1.1, clusters=7).verdict == "inconclusive"
-    assert judged(0.95, np.nan, np.nan).verdict == "inconclusive"
+def test_supported_is_an_interval_within_bounds_and_above_random_circuits():
+    assert ruled(0.85, 1.1) == "supported"
+    assert ruled(0.75, 1.1) == "inconclusive"
+    assert ruled(0.9, 1.25) == "inconclusive"
+    assert ruled(0.85, 1.1, reach=1) == "inconclusive"
+    assert ruled(0.85, 1.1, clusters=7) == "inconclusive"
+    assert ruled(np.nan, np.nan) == "inconclusive"
 
 
-def test_not_supported_is_an_interval_outside(judged):
-    assert judged(0.6, 0.5, 0.79).verdict == "not supported"
-    assert judged(1.5, 1.21, 1.7).verdict == "not supported"
-    assert judged(0.7, 0.5, 0.81).verdict == "inconclusive"
+def test_not_supported_is_an_interval_outside_of_a_circuit_that_random_ones_do_not_reach():
+    assert ruled(0.5, 0.79) == "not supported"
+    assert ruled(1.21, 1.7) == "not supported"
+    assert ruled(0.5, 0.81) == "inconclusive"
+    assert ruled(0.0, 0.01, reach=20) == "inconclusive"
 
 
-def test_a_rank_counts_the_random_circuits_that_do_as_much(judged):
-    assert judged(0.5, 0.4, 0.6, random=(0.1, 0.5, 0.9)).p == 3 / 4
-    assert judged(0.5, 0.4, 0.6, random=(0.1, 0.2, 0.3)).p == 1 / 4
+def test_more_random_circuits_make_the_rule_no_stricter():
+    """One in forty may reach the circuit, however many there are."""
+    for controls, most in ((39, 0), (79, 1), (199, 4), (999, 24)):
+        assert ruled(0.85, 1.1, reach=most, controls=controls) == "supported"
+        assert ruled(0.85, 1.1, reach=most + 1, controls=controls) == "inconclusive"
+
+
+def test_a_rank_counts_the_random_circuits_that_are_not_surely_behind():
+    assert rank(np.array([0.1, 0.0, -0.2])) == 3 / 4
+    assert rank(np.array([0.1, 0.2, 0.3])) == 1 / 4
+    assert rank(np.array([np.nan, 0.2, 0.3])) == 2 / 4
+
+
+def test_differences_are_paired_by_template():
+    """Two circuits a hair apart on templates that are far apart: each interval is wide, that of their
+    difference is not."""
+    task = tasks.build("ioi", interp.load("tiny-gpt2").tokenizer, n=16)
+    size = task.clusters.astype(float)
+    random = np.random.default_rng(0)
+    near = size + random.normal(scale=0.01, size=len(size))
+    found = Evaluation(
+        task,
+        np.stack([near + 0.2, near]),
+        np.zeros((2, task.n)),
+        np.ones((2, task.n)),
+        np.full(task.n, size.mean()),
+        np.zeros(task.n),
+        np.zeros((2, task.n)),
+    )
+    ahead, each = found.ahead(), found.faithfulness()
+    assert each.low[0] < each.value[1] < each.high[0]
+    assert ahead.low[0] > 0.9 * ahead.value[0] > 0
 
 
 @pytest.mark.slow
@@ -69,14 +104,20 @@ def test_a_circuit_of_a_real_model_is_found_and_a_random_one_is_not(books):
     found = smallest(model, graph, half, means, 0.8, fractions=fractions)
     assert found.sizes.keys() == set(fractions)
     fresh = task.confirmation
-    said = judge(model, graph, fresh, found, 0.8, controls=9)
+    said = judge(model, graph, fresh, found, 0.8, of_a_size=3)
     assert said.verdict == "supported"
     assert said.largest_error < 1e-3
-    assert said.curve["faithfulness"].is_monotonic_increasing
-    # As many edges at random do nothing, whatever they are called.
+    assert said.curve["faithfulness"][:2].is_monotonic_increasing
+    assert said.areas["cpr"].between(0.9, 1.1).all()
+    # A part of the circuit does surely too little, and more than what is random.
+    few = strongest(graph, means, 0.002)
+    part = Found(few, 0.002, {}, None)
+    assert judge(model, graph, fresh, part, 0.8).verdict == "not supported"
+    # As many edges at random do nothing, as other random ones do.
     weak = strongest(graph, np.random.default_rng(0).normal(size=means.shape), 0.05)
-    nothing = Found(weak, 0.2, {}, found.chosen_on)
-    assert judge(model, graph, fresh, nothing, 0.8, controls=9).verdict == "not supported"
+    nothing = judge(model, graph, fresh, Found(weak, 0.2, {}, None), 0.8)
+    assert nothing.verdict == "inconclusive"
+    assert "cannot be told from it" in nothing.ruling.why
 
 
 def test_exact_effects_are_those_of_circuits_without_one_edge(model, graph, task):
@@ -153,3 +194,20 @@ def test_edges_without_a_score_stay_outside(books):
     assert len(scores) == int(graph.allowed[~unscored].sum())
     assert not top(-means, graph.allowed, 10**6)[unscored].any()
     assert all(graph.readers[row].input not in ("q", "k") for row, _ in drawn(graph, means, 30))
+
+
+def test_a_size_fixed_beforehand_is_kept_without_dead_ends_and_in_range(books):
+    _, graph, _ = books
+    means = np.where(graph.allowed, np.random.default_rng(1).normal(size=graph.allowed.shape), 0)
+    found = of_size(graph, means, 700)
+    assert found.chosen_on is None
+    assert 0 < found.kept.sum() < 700
+    for n in (0, 1520):
+        with pytest.raises(UsageError, match=f"1,519 edges: keep 1 to that many, got {n:,}"):
+            of_size(graph, means, n)
+    for fraction in (0.0, -0.1, 1.1, float("nan")):
+        with pytest.raises(UsageError, match="above 0 and at most 1"):
+            strongest(graph, means, fraction)
+    half = np.where(np.arange(len(graph.readers))[:, None] % 2, means, np.nan)
+    with pytest.raises(UsageError, match="have a score by this method"):
+        of_size(graph, half, 1500)

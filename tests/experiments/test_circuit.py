@@ -6,7 +6,10 @@ import pytest
 
 TABLES = {
     "faithfulness": "fraction edges faithfulness ci_low ci_high complement random_low random_high kl "
-    "agreement",
+    "agreement n",
+    "shares": "what variant faithfulness ci_low ci_high kl agreement n",
+    "areas": "ranking axis cpr cmd from sizes",
+    "controls": "control faithfulness ci_low ci_high kl agreement n ahead ahead_low same_inputs shared",
     "audit": "writer reader input kind score exact",
     "edges": "writer reader input score kept",
     "components": "component edges_in edges_out score_out",

@@ -14,7 +14,7 @@ OF_EFFECTS = "tests/effects/test_effects.py"
 OF_HALVES = "tests/tasks/test_halves.py"
 OF_CONTROLS = "tests/methods/test_controls.py"
 OF_RANKS = "tests/stats/test_selection.py"
-JUDGE, OF_JUDGE = "interp/circuits/judge.py", "tests/circuits/test_judge.py"
+RULE, OF_JUDGE = "interp/circuits/rule.py", "tests/circuits/test_judge.py"
 OPENED, PAIRS = "interp/classifiers/opened.py", "interp/classifiers/pairs.py"
 OF_PAIRS = "tests/classifiers/test_chosen_heads.py"
 
@@ -361,22 +361,40 @@ MUTANTS: dict[str, list[Mutant]] = {
     ],
     "a circuit is judged by less than its rule": [
         Mutant(
-            JUDGE,
-            "inside = self.floor <= low and high <= 2 - self.floor",
-            "inside = self.floor <= high",
-            f"{OF_JUDGE}::test_supported_is_an_interval_within_bounds_and_above_every_random_circuit",
+            RULE,
+            "    if floor <= low and high <= 2 - floor:",
+            "    if floor <= high:",
+            f"{OF_JUDGE}::test_supported_is_an_interval_within_bounds_and_above_random_circuits",
         ),
         Mutant(
-            JUDGE,
-            "first = not (self.random >= float(self.share.value)).any()",
-            "first = True",
-            f"{OF_JUDGE}::test_supported_is_an_interval_within_bounds_and_above_every_random_circuit",
+            RULE,
+            "    if p > EXTREME:",
+            "    if False:",
+            f"{OF_JUDGE}::test_supported_is_an_interval_within_bounds_and_above_random_circuits",
         ),
         Mutant(
-            JUDGE,
-            "if high < self.floor or low > 2 - self.floor:",
-            "if False:",
-            f"{OF_JUDGE}::test_not_supported_is_an_interval_outside",
+            RULE,
+            "    if p > EXTREME:",
+            "    if reach:",
+            f"{OF_JUDGE}::test_more_random_circuits_make_the_rule_no_stricter",
+        ),
+        Mutant(
+            RULE,
+            "    if high < floor or low > 2 - floor:",
+            "    if False:",
+            f"{OF_JUDGE}::test_not_supported_is_an_interval_outside_of_a_circuit_that_random_ones_do_not_reach",
+        ),
+        Mutant(
+            RULE,
+            "    return float((1 + (~(ahead > 0)).sum()) / (1 + len(ahead)))",
+            "    return float((~(ahead > 0)).sum() / len(ahead))",
+            f"{OF_JUDGE}::test_a_rank_counts_the_random_circuits_that_are_not_surely_behind",
+        ),
+        Mutant(
+            "interp/circuits/evaluate.py",
+            "more = self.metric[:1] - self.metric[1:]",
+            "more = self.metric[:1].mean(-1, keepdims=True) - self.metric[1:]",
+            f"{OF_JUDGE}::test_differences_are_paired_by_template",
         ),
     ],
     "nothing is ever not supported": [
