@@ -2,7 +2,8 @@
 
 Method  |m(C without K) - m(M without K)| for sets K of the circuit's components: those of each layer, each
         role that is given, random ones (each component with a chance of a half), and a greedy one. Without K
-        no reader reads what its components write. The greedy K is chosen on the prompts of `choose_on`: of
+        no reader reads what its components write; without the embedding nothing is left of either, so that it
+        is in none. The greedy K is chosen on the prompts of `choose_on`: of
         ten components drawn at each step the one is added that drives the two furthest apart, and only its
         value on other prompts is reported.
 Units   The metric's unit, means of templates' means; `share` of what the model does more than the empty
@@ -84,17 +85,21 @@ def completeness(
     """kind (layer, role, random, greedy), removed, n_components, circuit, model, difference, ci_low, ci_high
     (of circuit minus model) and share: one row a set K.
 
-    Raises  UsageError for an empty circuit, and for a role of components that the circuit does not have.
+    Raises  UsageError for a circuit without heads and MLPs, and for a role of components that the circuit does not have.
     """
     pair = _Pair(model, graph, kept, ablation, metric, memory)
-    members = [int(column) for column in np.flatnonzero(kept.any(0))]
+    members = [
+        int(column)
+        for column in np.flatnonzero(kept.any(0))
+        if graph.writers[column].layer is not None
+    ]
     if not members:
-        raise UsageError("an empty circuit has no component that could be removed")
+        raise UsageError("a circuit without heads and MLPs has no component that could be removed")
     chance = np.random.default_rng(seed)
     sets: list[tuple[str, str, Columns]] = []
     for layer in dict.fromkeys(graph.writers[column].layer for column in members):
         group = frozenset(each for each in members if graph.writers[each].layer == layer)
-        sets.append(("layer", "embedding" if layer is None else f"layer {layer}", group))
+        sets.append(("layer", f"layer {layer}", group))
     for name, components in (roles or {}).items():
         sets.append(("role", name, _columns(graph, members, name, components)))
     for _ in range(random):

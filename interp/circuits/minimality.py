@@ -3,9 +3,8 @@
 Method  m(C) - m(C without e) within the circuit, for all edges, or for a sample of them in which the
         strongest third are all of that many and the others are drawn alike. Beside it m(C with e) - m(C) for
         random edges outside of the circuit that lead from a component which it reaches to one that it reads.
-Units   The metric's unit; positive: the edge helps. `probability` is that of having been drawn, whose inverse
-        an edge weighs in a mean over all. `rank` is the share of added edges (one more counted) that do as
-        much in size.
+Units   The metric's unit; positive: the edge helps. `probability` is that of having been drawn, whose
+        inverse an edge weighs in a mean over all. `as_large` is the share of added edges that do as much in size.
 Source  Wang et al. 2022, arXiv:2211.00593 (minimality); Shi et al. 2024, Hypothesis Testing the Circuit
         Hypothesis in LLMs, arXiv:2410.13032 (random edges added as what an edge has to beat).
 """
@@ -29,6 +28,7 @@ from interp.tasks import Task
 from interp.transformer import Transformer
 
 ALL = 100
+LEAST_ADDED = 39
 Cell = tuple[int, int]
 
 
@@ -61,8 +61,9 @@ def minimality(
     memory: int = BLOCK,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """writer, reader, input, kind (removed, added), probability, effect, ci_low, ci_high and rank: one row an
-    edge that was removed or added; of added ones as many as there are, up to those removed.
+    """writer, reader, input, kind (removed, added), probability, effect, ci_low, ci_high and as_large: one
+    row an edge that was removed or added; of added ones as many as were removed, at least `LEAST_ADDED`, or
+    all that there are.
 
     Raises  UsageError for an empty circuit.
     """
@@ -70,7 +71,7 @@ def minimality(
         raise UsageError("an empty circuit has no edge that could be removed")
     removed = sampled(kept, scores, number, seed)
     outside = np.argwhere(within(graph, kept) & ~kept)
-    few = np.random.default_rng(seed).permutation(len(outside))[: len(removed)]
+    few = np.random.default_rng(seed).permutation(len(outside))[: max(len(removed), LEAST_ADDED)]
     added = [(int(row), int(column)) for row, column in outside[few]]
     masks = [kept]
     for cell in [*removed, *added]:
@@ -91,7 +92,7 @@ def minimality(
         effect=found.value,
         ci_low=found.low,
         ci_high=found.high,
-        rank=[(1 + (beside >= each).sum()) / (1 + len(beside)) for each in size],
+        as_large=[float((beside >= each).mean()) if len(beside) else np.nan for each in size],
     )
 
 
@@ -100,4 +101,4 @@ def needed(edges: pd.DataFrame) -> float:
     were drawn weigh by the inverse of their probability."""
     removed = edges[edges["kind"] == "removed"]
     weights = 1 / removed["probability"]
-    return float((weights * (removed["rank"] <= 0.05)).sum() / weights.sum())
+    return float((weights * (removed["as_large"] < 0.05)).sum() / weights.sum())

@@ -137,8 +137,8 @@ def areas(judged: Judged) -> list[Text | Table]:
         found.append(
             Text(
                 f"{int(most['edges']):,} edges have a faithfulness of {most['faithfulness']:.2f}, above 1: "
-                "they are ranked by how much removing one lowers the metric, so that those that work against the "
-                "answer come last, and a circuit without them does more than the model. "
+                "they are ranked by how much removing one lowers the metric, so that those that work against "
+                "the answer come last, and a circuit without them does more than the model. "
                 f"{above}; CMD counts it as a distance from the model."
             )
         )
