@@ -85,7 +85,7 @@ def completeness(
     """kind (layer, role, random, greedy), removed, n_components, circuit, model, difference, ci_low, ci_high
     (of circuit minus model) and share: one row a set K.
 
-    Raises  UsageError for a circuit without heads and MLPs, and for a role of components that the circuit does not have.
+    Raises  UsageError for a circuit without heads and MLPs, and for a role of other components.
     """
     pair = _Pair(model, graph, kept, ablation, metric, memory)
     members = [

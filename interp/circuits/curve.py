@@ -35,7 +35,8 @@ def kept_share(graph: Graph, mask: Mask, axis: Axis = "edges") -> float:
         for row, each in enumerate(graph.readers):
             if isinstance(each.component, KVHead):
                 weights[row] = graph.feeds[row].sum()
-    return float((weights @ mask).sum() / (weights @ graph.allowed).sum())
+    found, every = (each.reshape(len(weights), -1).sum(1) for each in (mask, graph.allowed))
+    return float((weights @ found) / (weights @ every))
 
 
 def area(x: Sequence[float], y: Sequence[float]) -> float:

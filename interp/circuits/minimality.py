@@ -4,7 +4,7 @@ Method  m(C) - m(C without e) within the circuit, for all edges, or for a sample
         strongest third are all of that many and the others are drawn alike. Beside it m(C with e) - m(C) for
         random edges outside of the circuit that lead from a component which it reaches to one that it reads.
 Units   The metric's unit; positive: the edge helps. `probability` is that of having been drawn, whose
-        inverse an edge weighs in a mean over all. `as_large` is the share of added edges that do as much in size.
+        inverse an edge weighs in a mean over all. `as_large` is the share of added edges that do as much.
 Source  Wang et al. 2022, arXiv:2211.00593 (minimality); Shi et al. 2024, Hypothesis Testing the Circuit
         Hypothesis in LLMs, arXiv:2410.13032 (random edges added as what an edge has to beat).
 """
