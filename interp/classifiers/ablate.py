@@ -1,4 +1,5 @@
-"""Which heads the decision needs: one at a time removed where the output projection reads it.
+"""Which heads the decision needs: one at a time removed, or moved in other directions as far as its removal
+moves it, where the output projection reads it.
 
 What is removed is z, the head's own slice of the projection's input. A slice of what comes out would
 be dimensions of the stream, which all heads write.
@@ -8,14 +9,16 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from einops import rearrange
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from interp.classifiers.classifier import Classifier, Reading
 from interp.classifiers.places import Places, read_by, recorded
 from interp.components import Head
+from interp.methods.directions import seeded
 
 
 class Prefix:
@@ -130,16 +133,82 @@ def alone(
     classifier: Classifier, places: Places, reading: Reading, head: Head, value: Tensor
 ) -> float:
     """The same for one head in a whole run of its own: the check of the others."""
+    return float(_replaced(classifier, places, reading, head, value.expand(1, 1, -1))[0])
+
+
+def _replaced(
+    classifier: Classifier,
+    places: Places,
+    reading: Reading,
+    head: Head,
+    new: Float[Tensor, "draw pos d_head"],
+) -> Float[np.ndarray, " draw"]:
+    """What each of these values of one head's z adds; one row of a batch is one of them."""
 
     def change(number: int, given: Tensor) -> Tensor:
         z = _by_head(given, places).clone()
-        z[:, :, head.index] = value.to(z)
+        z[:, :, head.index] = new.to(z)
         return rearrange(z, "batch pos head d_head -> batch pos (head d_head)")
 
-    base = float(classifier.decide(reading.inputs)[0])
+    base = classifier.decide(reading.inputs)
     with read_by([places.attention[head.layer]], change):
-        return float(classifier.decide(reading.inputs)[0]) - base
+        return (classifier.decide(reading.rows(len(new))) - base).numpy()
 
 
 def _by_head(given: Tensor, places: Places) -> Float[Tensor, "batch pos head d_head"]:
     return rearrange(given, "batch pos (head d_head) -> batch pos head d_head", head=places.n_heads)
+
+
+# Each way of choosing another direction, as reports call it.
+WAYS = (
+    "random directions of equal norm",
+    "differences of unrelated pairs, of equal norm",
+)
+
+
+def moved(
+    classifier: Classifier,
+    places: Places,
+    readings: Sequence[Reading],
+    clusters: Int[np.ndarray, " example"],
+    mean: Float[Tensor, "layer head d_head"],
+    chosen: Sequence[Head],
+    seed: int = 0,
+) -> dict[str, Float[np.ndarray, "component example"]]:
+    """For each way, what moving each of the chosen heads adds on each pair: what a head's direction is for.
+
+    Mean ablation moves a head's z at every token to its mean over the pairs. The same heads are moved as
+    far at every token in a direction drawn at random, and along the difference of what the head does at two
+    tokens of pairs of other clusters.
+
+    Units  Log-odds (a regression: its number), moved minus unchanged.
+    """
+    every = [
+        [_by_head(given, places)[0].double().cpu() for given, _ in held]
+        for held in (recorded(classifier, reading, places.attention) for reading in readings)
+    ]
+    found = np.zeros((len(WAYS), len(chosen), len(readings)))
+    for number, moving in enumerate(chosen):
+        layer, head = moving.layer, moving.index
+        there = [z[layer][:, head] for z in every]
+        for pair, reading in enumerate(readings):
+            words = seed, layer, head, reading.tokens.tolist()
+            random = torch.Generator().manual_seed(seeded(*words))
+            others = [z for z, it in zip(there, clusters, strict=True) if it != clusters[pair]]
+            directions = _directions(there[pair], torch.cat(others or there), random)
+            far = (mean[layer, head] - there[pair]).norm(dim=-1, keepdim=True)
+            lengths = directions.norm(dim=-1, keepdim=True)
+            new = there[pair] + directions * far / lengths.clamp(min=torch.finfo().tiny)
+            found[:, number, pair] = _replaced(classifier, places, reading, moving, new)
+    return dict(zip(WAYS, found, strict=True))
+
+
+def _directions(
+    z: Float[Tensor, "pos d_head"], others: Float[Tensor, "key d_head"], random: torch.Generator
+) -> Float[Tensor, "draw pos d_head"]:
+    """For every token a random direction, and the difference between two other tokens."""
+    drawn = torch.randn(z.shape, generator=random, dtype=z.dtype)
+    one, two = (torch.randint(len(others), (len(z),), generator=random) for _ in range(2))
+    along = others[one] - others[two]
+    # Where two tokens do just the same any direction will do.
+    return torch.stack([drawn, torch.where(along.norm(dim=-1, keepdim=True) > 0, along, drawn)])

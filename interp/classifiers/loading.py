@@ -1,8 +1,6 @@
-"""The door: a name, and out comes a classifier."""
+"""A name, and out comes a classifier."""
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +13,7 @@ from interp.errors import UnavailableError, UsageError, brief, named, reason
 from interp.ordinary import ordinary_file
 from interp.transformer import Origin
 from interp.weights import checksum
+from interp.weights.comparison import quiet
 from interp.weights.files import read_json, weight_files
 from interp.weights.loading import folder_of
 
@@ -96,7 +95,7 @@ def _config(folder: Path, name: str, remote_code: bool) -> Any:
         )
     sizes.check(name, written, weight_files(folder))
     try:
-        with _quiet():
+        with quiet(warnings=False):
             config = AutoConfig.from_pretrained(folder, trust_remote_code=foreign)
         text = config.get_text_config()
         if not isinstance(text, PretrainedConfig):
@@ -114,7 +113,7 @@ def _model(folder: Path, name: str, config: Any, remote_code: bool) -> Any:
     from transformers import AutoModelForSequenceClassification
 
     try:
-        with _quiet():
+        with quiet(warnings=False):
             model, found = AutoModelForSequenceClassification.from_pretrained(
                 folder,
                 config=config,
@@ -150,7 +149,7 @@ def _tokenizer(folder: Path, name: str, remote_code: bool) -> Any:
             "such as tokenizer.json; write it there with the tokenizer's save_pretrained"
         )
     try:
-        with _quiet():
+        with quiet(warnings=False):
             tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=remote_code)
     except Exception as error:  # as above
         raise UnavailableError(
@@ -162,21 +161,3 @@ def _tokenizer(folder: Path, name: str, remote_code: bool) -> Any:
             "a tokenizer.json is needed"
         )
     return tokenizer
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """No progress bars and no warnings of Hugging Face's inside, and afterwards as before: what its
-    warnings tell, such as weights that are missing, is an error here."""
-    import transformers
-
-    logging: Any = transformers.utils.logging
-    shown, level = logging.is_progress_bar_enabled(), logging.get_verbosity()
-    logging.disable_progress_bar()
-    logging.set_verbosity_error()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(level)
-        if shown:
-            logging.enable_progress_bar()

@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from interp.classifiers import ablate, attention, disentangled, moves, occlude, stream
+from interp.classifiers import ablate, attention, disentangled, occlude, stream
 from interp.classifiers.classifier import Classifier, Reading, told
 from interp.classifiers.pairs import Pair, Pairs
 from interp.classifiers.places import Places, find
@@ -118,7 +118,7 @@ class Opened:
     def _moved(self, chosen: Selection, fresh: Effects) -> dict[str, Effects]:
         readings = [self.readings[pair] for pair in np.flatnonzero(chosen.held_out)]
         given = self.classifier, self.places, readings, fresh.task.clusters, self.mean
-        found = moves.moved(*given, chosen.components, self.seed)
+        found = ablate.moved(*given, chosen.components, self.seed)
         return {way: replace(fresh, values=values) for way, values in found.items()}
 
     def tokens(self) -> pd.DataFrame:

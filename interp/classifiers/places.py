@@ -6,7 +6,7 @@ module and the number of its call, since ALBERT calls one layer's modules over a
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -135,44 +135,44 @@ def _kind(name: str, module: nn.Module) -> str:
     return "norm" if _NORM.search(type(module).__name__) else ""
 
 
-@contextmanager
 def changed(
     places: Sequence[Place], change: Callable[[int, Tensor, Tensor], Tensor | None]
-) -> Iterator[None]:
+) -> AbstractContextManager[None]:
     """Inside, each of these calls gives what `change(number, given, result)` makes of it, where
     that is not None; afterwards nothing is left behind."""
-    numbers = {(place.module, place.call): number for number, place in enumerate(places)}
-    counts = dict.fromkeys((place.module for place in places), 0)
+    return _hooked(
+        places,
+        "register_forward_hook",
+        lambda number, given, result: change(number, given[0], result),
+    )
 
-    def hook(module: nn.Module, given: tuple[Any, ...], result: Any) -> Any:
-        number = numbers.get((module, counts[module]))
-        counts[module] += 1
-        return None if number is None else change(number, given[0], result)
 
-    with ExitStack() as stack:
-        for module in counts:
-            stack.callback(module.register_forward_hook(hook).remove)
-        yield
+def read_by(
+    places: Sequence[Place], change: Callable[[int, Tensor], Tensor | None]
+) -> AbstractContextManager[None]:
+    """Inside, each of these calls reads what `change(number, given)` makes of its input, where that
+    is not None; afterwards nothing is left behind."""
+
+    def hook(number: int, given: tuple[Any, ...]) -> Any:
+        new = change(number, given[0])
+        return None if new is None else (new, *given[1:])
+
+    return _hooked(places, "register_forward_pre_hook", hook)
 
 
 @contextmanager
-def read_by(
-    places: Sequence[Place], change: Callable[[int, Tensor], Tensor | None]
-) -> Iterator[None]:
-    """Inside, each of these calls reads what `change(number, given)` makes of its input, where that
-    is not None; afterwards nothing is left behind."""
+def _hooked(places: Sequence[Place], kind: str, change: Callable[..., Any]) -> Iterator[None]:
     numbers = {(place.module, place.call): number for number, place in enumerate(places)}
     counts = dict.fromkeys((place.module for place in places), 0)
 
-    def hook(module: nn.Module, given: tuple[Any, ...]) -> Any:
+    def hook(module: nn.Module, *given: Any) -> Any:
         number = numbers.get((module, counts[module]))
         counts[module] += 1
-        new = None if number is None else change(number, given[0])
-        return None if new is None else (new, *given[1:])
+        return None if number is None else change(number, *given)
 
     with ExitStack() as stack:
         for module in counts:
-            stack.callback(module.register_forward_pre_hook(hook).remove)
+            stack.callback(getattr(module, kind)(hook).remove)
         yield
 
 

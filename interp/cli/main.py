@@ -1,9 +1,14 @@
 """The command `interp`: its commands, and the one place where errors become exit codes."""
 
 import os
+import signal
+import threading
+import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Annotated
 
 import typer
@@ -12,20 +17,62 @@ import interp
 from interp import streams
 from interp.cli.commands import (
     catalogue,
-    compare,
     doctor,
     export,
     finetune,
     new,
-    new_task,
     run,
     site,
     train,
 )
-from interp.cli.signals import Interruption, interruptible
 from interp.errors import InterpError
 from interp.files import reason
 from interp.visible import one_line
+
+# A shell counts a program that a signal ended from here.
+SIGNALLED = 128
+_PATIENCE_SECONDS = 3.0
+
+
+class Interruption:
+    """The signal that came, if one did."""
+
+    def __init__(self) -> None:
+        self.signal: int | None = None
+        self._raised = 0.0
+
+    @property
+    def code(self) -> int:
+        """The exit code of a program that was interrupted: 130 for Ctrl-C, 143 for SIGTERM."""
+        return SIGNALLED + (self.signal or signal.SIGINT)
+
+    def __call__(self, number: int, _: FrameType | None) -> None:
+        first, self.signal = self.signal is None, self.signal or number
+        now = time.monotonic()
+        # Tidying up is not cut short by whoever asks twice.
+        if first or now - self._raised > _PATIENCE_SECONDS:
+            self._raised = now
+            raise KeyboardInterrupt
+
+
+@contextmanager
+def interruptible() -> Iterator[Interruption]:
+    """Inside, Ctrl-C, SIGTERM and the end of the terminal raise KeyboardInterrupt."""
+    interruption = Interruption()
+    if threading.current_thread() is not threading.main_thread():
+        yield interruption
+        return
+    before = {}
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        # What was ignored from outside, as by nohup, stays ignored.
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            before[number] = signal.signal(number, interruption)
+    try:
+        yield interruption
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
 
 app = typer.Typer(
     name="interp",
@@ -42,12 +89,12 @@ app.command("tasks")(catalogue.tasks)
 app.command("run", context_settings=run.CONTEXT, add_help_option=False)(run.run)
 app.command("render")(site.render)
 app.command("index")(site.index)
-app.command("compare")(compare.compare)
+app.command("compare")(site.compare)
 app.command("train")(train.train)
 app.command("finetune")(finetune.finetune)
 app.command("export")(export.export)
 app.command("new")(new.new)
-app.command("new-task")(new_task.new_task)
+app.command("new-task")(new.new_task)
 app.command("doctor")(doctor.doctor)
 
 # What typer makes of Ctrl-C.

@@ -17,15 +17,15 @@ from interp import files
 from interp.errors import InterpError, NotApplicable, UnavailableError, UsageError
 from interp.report import Report, Text, store
 from interp.report.result import ModelFacts, Result, TaskFacts
-from interp.runs import naming, provenance
+from interp.runs import provenance
 from interp.runs.costs import Rehearsal
-from interp.runs.failure import failure
-from interp.runs.inputs import shown
+from interp.runs.folders import alone
+from interp.runs.inputs import failure, shown
 from interp.runs.order import Order, unless_taken
 from interp.study import declaration
 from interp.study.progress import Watch, reach, watching
 from interp.visible import one_line, placeless, title
-from interp.weights.folders import cache_folder
+from interp.weights.zoo import cache_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -90,7 +90,7 @@ def write(order: Order, result: Result) -> tuple[Order, Result]:
     Raises  Unwritten if it cannot be written there; it says where the run is kept instead.
     """
     begun = order
-    with naming.alone(order.request.out):
+    with alone(order.request.out):
         order = unless_taken(order)
         written = _written(order, replace(result, task=_task_facts(order), key=order.key.digest))
     tidy(begun)

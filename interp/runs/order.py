@@ -5,20 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from interp.errors import InterpError
 from interp.report import store
 from interp.report.result import SCHEMA_VERSION
-from interp.runs import naming, provenance
-from interp.runs.folders import folder_name
+from interp.runs import provenance
+from interp.runs.folders import anothers, file_mark, folder_name, named_apart, prompts_checksum
 from interp.runs.key import Key, changes, checksum, file_checksum, libraries, package_code, stored
 from interp.study.registry import Study
 
 if TYPE_CHECKING:
-    from interp.runs.subject import Subject
+    from interp.classifiers.classifier import Absent, Classifier
     from interp.tasks import Task
     from interp.tokenizers import Choice
+    from interp.transformer import Transformer
+
+    # What a study runs on: the transformer that --model names, or a classifier that it names itself.
+    Subject: TypeAlias = Transformer | Classifier | Absent
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +109,7 @@ def order(
     instead: str = "",
 ) -> Order:
     """What running this study now would mean; `ungated` and `instead` as in `Order`."""
-    mark = naming.file_mark(request.task, request.out) if task else ""
+    mark = file_mark(request.task, request.out) if task else ""
     parts = _parts(model, task, settings, request)
     # A run that the gate let through is the same with the option and without.
     parts |= {"ungated": True} if ungated else {}
@@ -125,9 +129,9 @@ def unless_taken(order: Order) -> Order:
     """The order; under a name of its own if the reports of another file of its name have come to lie
     where it was to go."""
     place, mark = order.target.parent.parent, order.key.file
-    if order.task is None or not mark or not naming.anothers(order.task, mark, place):
+    if order.task is None or not mark or not anothers(order.task, mark, place):
         return order
-    task = naming.named_apart(order.task, mark, place)
+    task = named_apart(order.task, mark, place)
     key = replace(order.key, parts={**order.key.parts, "task": task.name})
     target = place / folder_name(task.name) / order.target.name
     return replace(order, task=task, key=key, target=target, replaces=None)
@@ -140,7 +144,7 @@ def _parts(
         "weights": model.origin.weights_sha256,
         "config": checksum(repr(model.config).encode()),
         "task": task.name if task else None,
-        "prompts": naming.prompts_checksum(task),
+        "prompts": prompts_checksum(task),
         "settings": dict(settings),
         "files": _files(settings),
         "seed": request.seed,

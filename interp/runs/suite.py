@@ -6,19 +6,19 @@ import itertools
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from interp.errors import UsageError, brief
+from interp.errors import UnavailableError, UsageError, brief
 from interp.runs import costs
 from interp.runs import execute as runs
 from interp.runs.folders import check_out
 from interp.runs.order import Order, Request, order
 from interp.runs.queue import Queue, tell, why
-from interp.runs.subject import classifier
 from interp.runs.task_choice import TaskChoice, choose
 from interp.streams import complain
 from interp.study.progress import watching
 from interp.study.registry import Registry, Study
 
 if TYPE_CHECKING:
+    from interp.classifiers.classifier import Absent, Classifier
     from interp.tokenizers import Choice
     from interp.transformer import Transformer
 
@@ -37,9 +37,7 @@ def run(
     Raises  UsageError or UnavailableError before anything is run, if the model, a task or a folder
             is not to be had.
     """
-    _check_task(studies, request)
-    _check_bos(studies, request)
-    _check_ungated(studies, request)
+    _check_options(studies, request)
     check_out(request.out)
     classified = {
         study.name: classifier(study, settings[study.name], request)
@@ -69,7 +67,9 @@ def run(
 
     # What needs no task need not wait until it is known which ones the model can do.
     waits = not whole or _asks_for_more(queue.studies, settings, request)
-    early = [] if waits else _without_task(queue.studies)
+    early: list[Study] = []
+    if not waits:
+        early += itertools.takewhile(lambda study: study.task is None, queue.studies)
     try:
         first = ordered(early)
         _check_fit(first)
@@ -91,11 +91,6 @@ def run(
     finally:
         code = queue.close() if queue.begun else 0
     return code
-
-
-def _without_task(studies: Sequence[Study]) -> list[Study]:
-    """Those at the beginning that need no task."""
-    return list(itertools.takewhile(lambda study: study.task is None, studies))
 
 
 def _asks_for_more(
@@ -139,27 +134,53 @@ def load(
         )
 
 
-def _check_bos(studies: Sequence[Study], request: Request) -> None:
-    if request.bos != "auto" and all(study.model == "classifier" for study in studies):
-        names = ", ".join(study.name for study in studies)
-        raise UsageError(
-            f"--bos {request.bos} has no meaning here: {names} runs on a classifier, which reads a "
-            "text as its own tokenizer gives it"
-        )
+def classifier(study: Study, settings: Mapping[str, Any], request: Request) -> Classifier | Absent:
+    """The classifier of the study's settings.
+
+    One that nobody asked for by name may be out of reach: the study is given its absence.
+
+    Raises  UnavailableError if it was asked for and cannot be had.
+    """
+    import torch
+
+    from interp.classifiers.classifier import Absent
+    from interp.classifiers.loading import load
+    from interp.transformer import Origin
+
+    name = settings["classifier"]
+    usual = {each.name: each.default for each in study.settings}
+    with watching(name) as watch:
+        watch.step("loading the classifier")
+        try:
+            return load(
+                name,
+                label=settings.get("label", ""),
+                dtype=getattr(torch, request.dtype),
+                device=request.device,
+                remote_code=settings.get("remote_code", False),
+            )
+        except UnavailableError as error:
+            if name != usual["classifier"]:
+                raise
+            return Absent(Origin(name, "none", ""), str(error))
 
 
-def _check_ungated(studies: Sequence[Study], request: Request) -> None:
-    if request.ungated and not any(study.gated and study.task for study in studies):
-        names = ", ".join(study.name for study in studies)
-        raise UsageError(f"--ungated has no meaning here: {names} asks no gate")
+def _check_options(studies: Sequence[Study], request: Request) -> None:
+    """Passes if every option that was given means something to one of these studies.
 
-
-def _check_task(studies: Sequence[Study], request: Request) -> None:
+    Raises  UsageError otherwise.
+    """
+    option = why = ""
     if request.task is not None and all(study.task is None for study in studies):
+        option, why = f"--task {brief(request.task)}", "runs without a task"
+    elif request.bos != "auto" and all(study.model == "classifier" for study in studies):
+        reads = "which reads a text as its own tokenizer gives it"
+        option, why = f"--bos {request.bos}", f"runs on a classifier, {reads}"
+    elif request.ungated and not any(study.gated and study.task for study in studies):
+        option, why = "--ungated", "asks no gate"
+    if option:
         names = ", ".join(study.name for study in studies)
-        raise UsageError(
-            f"--task {brief(request.task)} has no meaning here: {names} runs without a task"
-        )
+        raise UsageError(f"{option} has no meaning here: {names} {why}")
 
 
 def _tell_costs(orders: Sequence[Order], choice: TaskChoice) -> None:

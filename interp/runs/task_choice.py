@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
 from interp.errors import UsageError
-from interp.runs import naming
-from interp.runs.folders import folder_name
+from interp.runs.folders import file_mark, folder_name, named_apart
 from interp.visible import one_line
 
 if TYPE_CHECKING:
@@ -167,10 +166,10 @@ def _build(name: str, model: Transformer, request: Request) -> Task:
         bos=model.bos_choice,
         n_ctx=model.config.n_ctx,
     )
-    mark = naming.file_mark(name, request.out)
+    mark = file_mark(name, request.out)
     if not mark:
         return task
-    found = naming.named_apart(task, mark, request.out / folder_name(model.name))
+    found = named_apart(task, mark, request.out / folder_name(model.name))
     if found.name != task.name:
         print(
             f"{task.name}: another file's reports have this name, those of this one: {found.name}"

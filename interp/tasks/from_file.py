@@ -28,7 +28,7 @@ from random import Random
 
 from interp.errors import UsageError, brief, named, nearest
 from interp.rows import Row, rows
-from interp.tasks import positions, recorded
+from interp.tasks import positions
 from interp.tasks.base import Prompt
 from interp.tasks.pairs import MOST, pair
 from interp.tasks.reader import Reader
@@ -36,7 +36,7 @@ from interp.visible import from_cell
 
 REQUIRED = ("clean", "corrupted", "answer", "wrong")
 OPTIONAL = ("template", "order")
-_OF_A_RUN = (*recorded.PROMPTS, *recorded.ANSWERS, "kept", "reason", "cluster", "item", "half")
+_OF_A_RUN = (*positions.PROMPTS, *positions.ANSWERS, "kept", "reason", "cluster", "item", "half")
 _LONGEST_REASON = 200
 
 Cells = Mapping[str, str | int]
@@ -89,7 +89,7 @@ def _read(path: Path) -> Iterator[Found]:
     as_written = path.suffix.lower() == ".csv"
     for row in rows(path):
         # A run keeps its cells from being formulas; in a table of yours an apostrophe is one.
-        of_a_run = as_written and bool(row.values.get(recorded.PROMPTS[0]))
+        of_a_run = as_written and bool(row.values.get(positions.PROMPTS[0]))
         yield row, _cells(row, from_cell if of_a_run else str)
 
 
@@ -136,7 +136,7 @@ def _check_columns(row: Row) -> None:
 
 def _prompt(reader: Reader, row: Row, cells: Cells, n_ctx: int | None) -> Prompt:
     texts = {name: str(value) for name, value in cells.items()}
-    ids = recorded.recorded(texts, row.place)
+    ids = positions.recorded(texts, row.place)
     given = {
         name.removeprefix(positions.PREFIX): value
         for name, value in cells.items()

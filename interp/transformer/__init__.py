@@ -5,9 +5,8 @@ from interp.transformer.block import Block
 from interp.transformer.config import Config, RotaryScaling
 from interp.transformer.embed import Embed, PosEmbed, Unembed
 from interp.transformer.mlp import MLP
-from interp.transformer.model import Transformer
+from interp.transformer.model import Origin, Transformer
 from interp.transformer.norm import LayerNorm
-from interp.transformer.origin import Origin
 from interp.transformer.run import Run
 
 __all__ = [

@@ -10,8 +10,7 @@ from interp.tokenizers.loading import TokenizerLoader
 from interp.transformer.config import Config
 from interp.transformer.hooks import NO_HOOKS
 from interp.transformer.initial import DEVIATION
-from interp.transformer.model import Transformer
-from interp.transformer.origin import Origin
+from interp.transformer.model import Origin, Transformer
 
 
 class ClassificationHead(nn.Module):

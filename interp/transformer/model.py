@@ -1,6 +1,7 @@
 """The clean transformer: embed, blocks, final norm, unembed."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, cast
 
@@ -19,7 +20,6 @@ from interp.transformer.embed import Embed, PosEmbed, Unembed
 from interp.transformer.hooks import NO_HOOKS, Hooks
 from interp.transformer.layout import flat_in_place
 from interp.transformer.norm import LayerNorm
-from interp.transformer.origin import Origin
 from interp.transformer.run import run, run_with_cache, run_with_hooks
 from interp.transformer.surroundings import Surroundings, surroundings
 from interp.transformer.text import (
@@ -31,6 +31,21 @@ from interp.transformer.text import (
     to_tokens,
 )
 from interp.visible import title
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Name, architecture family, revision and checksum of the weights, and what a reader must know.
+
+    `notes` are sentences that every report about this model repeats, such as that its weights were
+    quantised or folded.
+    """
+
+    name: str
+    family: str
+    weights_sha256: str
+    revision: str | None = None
+    notes: tuple[str, ...] = ()
 
 
 class Transformer(nn.Module):

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from interp import files
 from interp.ordinary import ordinary_file
-from interp.weights.folders import cache_folder
+from interp.weights.zoo import cache_folder
 
 # The coarsest clocks of file systems tick every two seconds: what changes twice within a tick looks
 # unchanged.

@@ -71,7 +71,7 @@ def reference_in(folder: Path, dtype: torch.dtype) -> Any:
     """Hugging Face's model of this folder, with eager attention."""
     from transformers import AutoModelForCausalLM
 
-    with _quiet():
+    with quiet():
         theirs: Any = AutoModelForCausalLM.from_pretrained(
             folder, dtype=dtype, attn_implementation="eager", trust_remote_code=False
         )
@@ -79,15 +79,18 @@ def reference_in(folder: Path, dtype: torch.dtype) -> Any:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """No progress bars of Hugging Face's inside, and afterwards as before."""
+def quiet(warnings: bool = True) -> Iterator[None]:
+    """No progress bars of Hugging Face's inside, nor `warnings` unless asked for; afterwards as before."""
     import transformers
 
     logging: Any = transformers.utils.logging
-    shown = logging.is_progress_bar_enabled()
+    shown, level = logging.is_progress_bar_enabled(), logging.get_verbosity()
     logging.disable_progress_bar()
+    if not warnings:
+        logging.set_verbosity_error()
     try:
         yield
     finally:
+        logging.set_verbosity(level)
         if shown:
             logging.enable_progress_bar()

@@ -69,7 +69,7 @@ def write(
         stored.write(folder, stored.OWN, model.config, tensors, notes)
         return
     head = _classifying(kind, labels, model) if labels else {}
-    _write_config(folder, kind, model.config, dtype, head)
+    write_config(folder, kind, model.config, dtype, head)
     stored.write(folder, kind, model.config, _tensors(kind, model, dtype), notes, labels)
 
 
@@ -92,9 +92,10 @@ def _classifying(kind: str, labels: Sequence[str], model: Transformer) -> dict[s
     }
 
 
-def _write_config(
+def write_config(
     folder: Path, kind: str, config: Config, dtype: torch.dtype, head: Mapping[str, Any]
 ) -> None:
+    """The config with which Hugging Face loads the folder, with what a `head` or a tokenizer adds."""
     values = {**_CONFIGS[kind](config), **head, "dtype": str(dtype).removeprefix("torch.")}
     text = json.dumps(values, indent=1) + "\n"
     (folder / "config.json").write_text(text, encoding="utf-8")

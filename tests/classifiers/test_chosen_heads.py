@@ -1,10 +1,10 @@
-"""Heads chosen on one half of the premises, put to the test on the other: halves, noise, moves."""
+"""Heads chosen on one half of the premises, put to the test on the other: halves, noise, ablate."""
 
 import numpy as np
 import pytest
 import torch
 
-from interp.classifiers import moves
+from interp.classifiers import ablate
 from interp.classifiers.opened import Opened
 from interp.classifiers.pairs import Pair, Pairs
 from interp.classifiers.places import find
@@ -41,7 +41,7 @@ def judged(values, pairs, top=2, elsewhere=0.0):
     chosen = screen.select(top)
     fresh = screen.only(chosen.rows).where(chosen.held_out)
     control = Effects(elsewhere * fresh.values, chosen.components, fresh.task)
-    return chosen.test(fresh, {moves.WAYS[0]: control})
+    return chosen.test(fresh, {ablate.WAYS[0]: control})
 
 
 def noise(seed, pairs):
@@ -84,10 +84,10 @@ def test_moves_are_as_far_as_the_mean_and_each_is_a_run_of_its_own(classifiers, 
     places = find(classifier, readings[0])
     mean = torch.randn(3, 4, 6, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     clusters = np.array([0, 0, 1, 2])
-    found = moves.moved(classifier, places, readings, clusters, mean, [Head(1, 2), Head(2, 0)])
-    assert list(found) == list(moves.WAYS)
-    again = moves.moved(classifier, places, readings, clusters, mean, [Head(2, 0)])
-    for way in moves.WAYS:
+    found = ablate.moved(classifier, places, readings, clusters, mean, [Head(1, 2), Head(2, 0)])
+    assert list(found) == list(ablate.WAYS)
+    again = ablate.moved(classifier, places, readings, clusters, mean, [Head(2, 0)])
+    for way in ablate.WAYS:
         assert found[way].shape == (2, 4)
         assert found[way][1].tolist() == pytest.approx(again[way][0].tolist())
         assert np.abs(found[way]).min() > 0
@@ -96,7 +96,7 @@ def test_moves_are_as_far_as_the_mean_and_each_is_a_run_of_its_own(classifiers, 
     seen = []
     projection = places.attention[1].module
     handle = projection.register_forward_hook(lambda m, given, out: seen.append(given[0].detach()))
-    moves.moved(classifier, places, readings[:1], clusters[:1], mean, [Head(1, 2)])
+    ablate.moved(classifier, places, readings[:1], clusters[:1], mean, [Head(1, 2)])
     handle.remove()
     z, both = seen[0][0, :, 12:18], seen[-1][:, :, 12:18]
     far = (mean[1, 2] - z).norm(dim=-1)
@@ -116,7 +116,7 @@ def test_heads_of_a_model_are_chosen_and_measured_on_halves_of_its_clusters(clas
     made = opened(classifiers("bert"), many)
     found = made.test(3)
     assert found.confirmation.chosen.clusters == 8
-    assert set(found.confirmation.controls) == set(moves.WAYS)
+    assert set(found.confirmation.controls) == set(ablate.WAYS)
     values = made.removed["mean"].values
     half = np.arange(16) % 2 == 0
     expected = np.argsort(-np.abs(values[:, half].mean(-1)), kind="stable")[:3]
@@ -125,9 +125,9 @@ def test_heads_of_a_model_are_chosen_and_measured_on_halves_of_its_clusters(clas
     # The controls are of the held-out pairs, each beside its own.
     readings = [reading for reading, there in zip(made.readings, ~half, strict=True) if there]
     given = made.classifier, made.places, readings, np.arange(8), made.mean
-    moved = moves.moved(*given, found.selection.components)
+    moved = ablate.moved(*given, found.selection.components)
     signs = found.selection.signs[expected][:, None]
-    for way in moves.WAYS:
+    for way in ablate.WAYS:
         value = float((signs * moved[way]).mean())
         assert float(found.confirmation.controls[way].value) == pytest.approx(value)
 
@@ -140,7 +140,7 @@ def test_heads_of_a_model_are_chosen_and_measured_on_halves_of_its_clusters(clas
     chosen = measured.loc["chosen on the other premises"]
     assert chosen.effect == pytest.approx(float(found.confirmation.chosen.value))
     assert chosen.ci_low < chosen.effect < chosen.ci_high
-    assert {f"chosen − {way}" for way in moves.WAYS} < set(measured.index)
+    assert {f"chosen − {way}" for way in ablate.WAYS} < set(measured.index)
 
 
 def test_few_premises_give_estimates_and_neither_interval_nor_verdict(classifiers):

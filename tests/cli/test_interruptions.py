@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from interp.cli.signals import interruptible
+from interp.cli.main import interruptible
 from interp.runs.key import stored
 
 ROOT = Path(__file__).parent.parent.parent

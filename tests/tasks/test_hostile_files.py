@@ -8,7 +8,7 @@ from random import Random
 import pytest
 
 from interp import tasks
-from interp.cli.commands.new_task import TEMPLATE
+from interp.cli.commands.new import PROMPTS
 from interp.errors import UsageError
 from interp.report import frames
 
@@ -18,7 +18,7 @@ from bent import bent
 
 def _seeds(tokenizer):
     """What a new task and a run write, as CSV and as JSON."""
-    yield "new.csv", TEMPLATE.read_bytes()
+    yield "new.csv", PROMPTS.read_bytes()
     for name in ("ioi", "induction"):
         frame = frames.tidy(tasks.build(name, tokenizer, n=6).frame(), "prompts")
         yield "run.csv", frames.to_csv(frame).encode()

@@ -74,10 +74,10 @@ def tasks(
 
 
 def _tell_columns() -> None:
-    from interp.cli.commands.new_task import TEMPLATE
+    from interp.cli.commands.new import PROMPTS
     from interp.tasks import from_file
 
-    first = TEMPLATE.read_text(encoding="utf-8").split("\n")[:5]
+    first = PROMPTS.read_text(encoding="utf-8").split("\n")[:5]
     print(
         f"{(from_file.__doc__ or '').strip()}\n\nAn example, of which `interp new-task NAME` writes"
     )

@@ -66,7 +66,7 @@ def _weights() -> str:
 
 
 def _cache() -> str:
-    from interp.weights.folders import cache_folder
+    from interp.weights.zoo import cache_folder
 
     folder = cache_folder()
     try:
