@@ -1,9 +1,8 @@
 """Every readable place of the model. The only file that spells a TransformerLens hook name.
 
-A `Site` is what one activation is called: `sites.z(5)` is the mixed values of layer 5 before the
-output projection, TransformerLens's `blocks.5.attn.hook_z`. Names, shapes and values are those of
-TransformerLens 4, where `normalized` is the stream before the norm's own weight and bias; only `gate`
-and the scales of queries' and keys' norms have no such name there.
+A `Site` names one activation: `sites.z(5)` is the mixed values of layer 5 before the output projection,
+TransformerLens's `blocks.5.attn.hook_z`. Names, shapes and values are TransformerLens's (`normalized` is the
+stream before the norm's own weight and bias); only `gate` and scales of queries and keys have no name there.
 
 Source  TransformerLens 4.3, `TransformerBridge` hook names.
 """
@@ -15,17 +14,18 @@ from functools import cache
 
 from interp.errors import UsageError, nearest
 
-_RESIDUAL = "batch pos d_model"
-_HEADS = "batch pos head d_head"
-_KV_HEADS = "batch pos kv_head d_head"
-_PATTERN = "batch head query key"
-_NEURONS = "batch pos d_mlp"
+_RESIDUAL, _NEURONS = "batch pos d_model", "batch pos d_mlp"
+_HEADS, _KV_HEADS = "batch pos head d_head", "batch pos kv_head d_head"
 
 # kind -> (TransformerLens's name, axes), in the order in which a sequential block computes them.
 _KINDS: dict[str, tuple[str, str]] = {
     "embed": ("hook_embed", _RESIDUAL),
     "pos_embed": ("hook_pos_embed", _RESIDUAL),
     "resid_pre": ("blocks.{layer}.hook_resid_pre", _RESIDUAL),
+    "attn_in": ("blocks.{layer}.hook_attn_in", "batch pos head d_model"),
+    "q_input": ("blocks.{layer}.hook_q_input", "batch pos head d_model"),
+    "k_input": ("blocks.{layer}.hook_k_input", "batch pos kv_head d_model"),
+    "v_input": ("blocks.{layer}.hook_v_input", "batch pos kv_head d_model"),
     "ln1_scale": ("blocks.{layer}.ln1.hook_scale", "batch pos 1"),
     "ln1_normalized": ("blocks.{layer}.ln1.hook_normalized", _RESIDUAL),
     "q": ("blocks.{layer}.attn.hook_q", _HEADS),
@@ -35,12 +35,13 @@ _KINDS: dict[str, tuple[str, str]] = {
     "k_scale": ("blocks.{layer}.attn.hook_k_scale", "batch pos kv_head 1"),
     "rot_q": ("blocks.{layer}.attn.hook_rot_q", _HEADS),
     "rot_k": ("blocks.{layer}.attn.hook_rot_k", _KV_HEADS),
-    "scores": ("blocks.{layer}.attn.hook_attn_scores", _PATTERN),
-    "pattern": ("blocks.{layer}.attn.hook_pattern", _PATTERN),
+    "scores": ("blocks.{layer}.attn.hook_attn_scores", "batch head query key"),
+    "pattern": ("blocks.{layer}.attn.hook_pattern", "batch head query key"),
     "z": ("blocks.{layer}.attn.hook_z", _HEADS),
     "head_out": ("blocks.{layer}.attn.hook_result", "batch pos head d_model"),
     "attn_out": ("blocks.{layer}.hook_attn_out", _RESIDUAL),
     "resid_mid": ("blocks.{layer}.hook_resid_mid", _RESIDUAL),
+    "mlp_in": ("blocks.{layer}.hook_mlp_in", _RESIDUAL),
     "ln2_scale": ("blocks.{layer}.ln2.hook_scale", "batch pos 1"),
     "ln2_normalized": ("blocks.{layer}.ln2.hook_normalized", _RESIDUAL),
     "mlp_pre": ("blocks.{layer}.mlp.hook_pre", _NEURONS),
@@ -78,17 +79,14 @@ class Site:
     @property
     def order(self) -> tuple[int, int]:
         """Sorts sites as a sequential model computes them: before, inside and after the blocks."""
-        if self.layer is not None:
-            return self.layer, _ORDER[self.kind]
-        return (-1 if self.kind in ("embed", "pos_embed") else 1 << 30), _ORDER[self.kind]
+        outside = -1 if self.kind in ("embed", "pos_embed") else 1 << 30
+        return outside if self.layer is None else self.layer, _ORDER[self.kind]
 
     def __str__(self) -> str:
         return self.name
 
 
-@cache
-def _site(kind: str, layer: int | None = None) -> Site:
-    return Site(kind, layer)
+_site = cache(Site)
 
 
 def embed() -> Site:
@@ -104,6 +102,26 @@ def pos_embed() -> Site:
 def resid_pre(layer: int) -> Site:
     """The residual stream as the layer receives it."""
     return _site("resid_pre", layer)
+
+
+def attn_in(layer: int) -> Site:
+    """The stream before the norm as each head reads it; absent where heads share keys and values."""
+    return _site("attn_in", layer)
+
+
+def q_input(layer: int) -> Site:
+    """The stream before the norm as each head's queries read it: a copy, normed by itself if edited."""
+    return _site("q_input", layer)
+
+
+def k_input(layer: int) -> Site:
+    """The same for each head's keys."""
+    return _site("k_input", layer)
+
+
+def v_input(layer: int) -> Site:
+    """The same for each head's values."""
+    return _site("v_input", layer)
 
 
 def ln1_scale(layer: int) -> Site:
@@ -181,6 +199,11 @@ def resid_mid(layer: int) -> Site:
     return _site("resid_mid", layer)
 
 
+def mlp_in(layer: int) -> Site:
+    """The stream before the norm as the MLP reads it."""
+    return _site("mlp_in", layer)
+
+
 def ln2_scale(layer: int) -> Site:
     """What the norm before the MLP divides by."""
     return _site("ln2_scale", layer)
@@ -244,8 +267,7 @@ def parse(name: str | Site | tuple[str, int]) -> Site:
     if isinstance(name, Site):
         return name
     if isinstance(name, tuple) and len(name) == 2:
-        kind, layer = name
-        kind = _SHORT.get(kind, kind)
+        kind, layer = _SHORT.get(name[0], name[0]), name[1]
         if kind not in _KINDS:
             raise UsageError(f"no kind of site is called {kind!r}; {nearest(str(kind), KINDS)}")
         if kind in LAYERLESS:
@@ -255,10 +277,8 @@ def parse(name: str | Site | tuple[str, int]) -> Site:
         raise UsageError(f"expected a Site, a hook name or (kind, layer), got {name!r}")
     digits = re.search(r"(?<=blocks\.)\d+", name)
     template = name.replace(digits[0], "{layer}", 1) if digits else name
-    kind = _BY_NAME.get(template, name if name in LAYERLESS else "")
-    if not kind:
-        layer_text = digits[0] if digits else "0"
-        spelt = [hook.format(layer=layer_text) for hook in _BY_NAME]
+    if not (kind := _BY_NAME.get(template, name if name in LAYERLESS else "")):
+        spelt = [hook.format(layer=digits[0] if digits else "0") for hook in _BY_NAME]
         raise UsageError(f"no site is called {name!r}; {nearest(name, spelt)}")
     return _site(kind, int(digits[0]) if digits else None)
 
@@ -270,8 +290,8 @@ def among(site: Site, existing: Collection[Site]) -> Site:
     """
     if site in existing:
         return site
-    known = [each.name for each in existing]
-    raise UsageError(f"this model has no site {site.name!r}; {nearest(site.name, known)}")
+    close = nearest(site.name, [each.name for each in existing])
+    raise UsageError(f"this model has no site {site.name!r}; {close}")
 
 
 _BY_NAME = {name: kind for kind, (name, _) in _KINDS.items()}

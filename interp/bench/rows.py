@@ -17,6 +17,7 @@ from interp.bench.timing import interleaved, peak_memory
 from interp.edits import Edit
 from interp.engine.base import base_run
 from interp.engine.chunk import run_naively
+from interp.transformer.inputs import ON_REQUEST
 from interp.transformer.packing import packed
 
 # A peer's loop does the same for every cell, so some cells tell the time of all.
@@ -68,7 +69,7 @@ def forward(subject: Subject, n_prompts: int) -> list[Row]:
 def keep_all(subject: Subject, n_prompts: int) -> list[Row]:
     """Keeping every site, beside our own plain run and TransformerLens keeping the same."""
     some, rounds = subject.of(n_prompts), 5 if n_prompts > 1 else 9
-    names = {site.name for site in some.ours.sites if site.kind != "head_out"}
+    names = {site.name for site in some.ours.sites if site.kind not in ON_REQUEST}
 
     def theirs() -> object:
         with torch.no_grad():

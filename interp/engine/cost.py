@@ -6,11 +6,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from interp import sites
 from interp.edits import Edit
 from interp.engine.base import Base, floats
 from interp.engine.job import Job
 from interp.errors import UsageError
 from interp.transformer import Config, Transformer
+from interp.transformer.inputs import INPUTS
 
 # Logits that a metric has at a time: themselves, their logarithms, those of the base run, a product.
 LOGITS_COPIES = 6
@@ -85,7 +87,7 @@ def _per_token(config: Config, n_pos: int, kinds: Iterable[str]) -> int:
     per_token = 6 * config.d_model + max(attention, mlp)
     if "logits" in kinds:
         per_token += 3 * config.d_vocab_out
-    if "head_out" in kinds:
+    if {"head_out", *INPUTS}.intersection(kinds):
         per_token += 3 * config.n_heads * config.d_model
     return per_token
 
@@ -124,6 +126,8 @@ def flops_of(config: Config, job: Job, base: Base) -> float:
             total += tokens * kv + late * (queries + mixing)
         if (layer, 1) >= (job.entry_point.layer, job.entry_point.stage):
             total += late * mlp
+    if any(edit.site.kind == "mlp_in" for edit in job.now):
+        total += tokens * mlp
     return total
 
 

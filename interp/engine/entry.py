@@ -6,7 +6,7 @@ edited layer's other work is read from the base run.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
@@ -20,16 +20,19 @@ from interp.sites import Site
 from interp.transformer import Config, Transformer
 from interp.transformer.contract import einsum
 from interp.transformer.hooks import Hooks, RunHooks
+from interp.transformer.inputs import INPUTS
 from interp.transformer.mlp import ACTIVATIONS
 from interp.transformer.project import project, read_heads
 from interp.transformer.rotary import Angles
 
-ATTENTION = (
+_INSIDE = (
     *("q", "k", "v", "q_scale", "k_scale", "rot_q", "rot_k"),
     *("scores", "pattern", "z", "head_out", "attn_out"),
 )
-MLP = ("mlp_pre", "gate", "mlp_pre_linear", "mlp_post", "mlp_out")
+ATTENTION = (*INPUTS, *_INSIDE)
+MLP = ("mlp_in", "mlp_pre", "gate", "mlp_pre_linear", "mlp_post", "mlp_out")
 _BEFORE = ("ln1_scale", "ln1_normalized")
+_NORM = ("ln2_scale", "ln2_normalized")
 _PRE, _MID, _POST = 0, 1, 2
 # At which entry point of its layer a place of the stream lies.
 _STREAM = {"resid_pre": _PRE, "resid_mid": _MID, "resid_post": _POST}
@@ -56,11 +59,11 @@ def entrance(edits: Sequence[Edit], config: Config) -> tuple[EntryPoint, list[Ed
         same = [edit for edit in here if edit.site == first]
         return EntryPoint(first.layer, _STREAM[first.kind]), *_split(edits, same, (first.kind,))
     side_by_side = config.parallel and any(edit.site.kind.startswith("ln2") for edit in here)
-    if first.kind in _BEFORE or side_by_side:
+    if side_by_side or any(edit.site.kind in _BEFORE for edit in here):
         return EntryPoint(first.layer, _PRE), [], list(edits)
     if first.kind in ATTENTION and config.d_mlp and not config.parallel:
         return EntryPoint(first.layer, _MID), *_split(edits, here, ATTENTION)
-    if first.kind in ATTENTION + MLP:
+    if first.kind in ATTENTION + MLP and not any(edit.site.kind in _NORM for edit in here):
         return EntryPoint(first.layer, _POST), *_split(edits, here, ATTENTION + MLP)
     return EntryPoint(first.layer, _MID), [], list(edits)
 
@@ -116,11 +119,19 @@ class LayerEntry:
         x = self.block.ln1(self._of(self.base.resid_pre[self.layer], 0))
         return read_heads(x[:, self.start :], attn.W_Q, attn.b_Q), read_heads(x, attn.W_K, attn.b_K)
 
+    @property
+    def _mlp_reads(self) -> Float[Tensor, "batch pos d_model"]:
+        return self.before if self.config.parallel else self.middle
+
     @cached_property
     def _neurons(self) -> tuple[Tensor, Tensor | None]:
+        return self._into_neurons(self._mlp_reads)
+
+    def _into_neurons(
+        self, stream: Float[Tensor, "batch pos d_model"]
+    ) -> tuple[Tensor, Tensor | None]:
         """What enters the non-linearity and, in a gated MLP, what the gate multiplies."""
-        mlp = self.block.mlp
-        x = self.block.ln2(self.before if self.config.parallel else self.middle)
+        mlp, x = self.block.mlp, self.block.ln2(stream)
         linear = project(x, mlp.W_in, mlp.b_in)
         if not self.config.gated:
             return linear, None
@@ -160,7 +171,7 @@ class LayerEntry:
         kinds = {edit.site.kind for edit in edits}
         z = self.z
         if kinds - {"z", "head_out", "attn_out"}:
-            z = self._mixed(hooks)
+            z = self._mixed(hooks, edits)
         elif "z" in kinds:
             z = hooks(sites.z(layer), z)
         heads = self._heads(edits)
@@ -181,10 +192,15 @@ class LayerEntry:
             delta = hooks(sites.attn_out(layer), written) - known
         return stream if delta is None else stream + delta
 
-    def _mixed(self, hooks: RunHooks) -> Tensor:
-        """z from edited queries, keys, values, scores or patterns."""
+    def _mixed(self, hooks: RunHooks, edits: Sequence[Edit]) -> Tensor:
+        """z from edited queries, keys and values or inputs of theirs, scores or patterns."""
         attn, around = self.block.attn, self.base.around
         q, k = self._queries_keys
+        v = self._of(self.base.values[self.layer], 0)
+        if any(edit.site.kind in INPUTS for edit in edits):
+            q = self._read_anew(q, attn.W_Q, attn.b_Q, sites.q_input(self.layer), edits)
+            k = self._read_anew(k, attn.W_K, attn.b_K, sites.k_input(self.layer), edits)
+            v = self._read_anew(v, attn.W_V, attn.b_V, sites.v_input(self.layer), edits)
         rows = self.examples if len(around.mask(self.layer)) > 1 else slice(0, 1)
         rotary = around.rotary
         of_k = rotary and Angles(rotary.cos[rows], rotary.sin[rows])
@@ -192,9 +208,29 @@ class LayerEntry:
         late = _Shifted(hooks, self.start)
         q = attn.place_queries(q, of_q, hooks)
         k = attn.place_keys(k, of_k, late)
-        v = late(sites.v(self.layer), self._of(self.base.values[self.layer], 0))
+        v = late(sites.v(self.layer), v)
         mask = around.mask(self.layer)[rows][:, :, self.start :]
         return attn.mix(q, k, v, mask, hooks)
+
+    def _read_anew(
+        self, known: Tensor, W: Tensor, b: Tensor | None, site: Site, edits: Sequence[Edit]
+    ) -> Tensor:
+        """Queries, keys or values, of the heads whose input is edited read from that."""
+        mine = [edit for edit in edits if edit.site in (sites.attn_in(self.layer), site)]
+        if not mine:
+            return known
+        every = range(len(W))
+        of_each = [every if edit.where.heads is None else edit.where.heads for edit in mine]
+        heads = sorted({head % len(W) for of_one in of_each for head in of_one})
+        # Copies of these heads alone.
+        own = self.before[:, :, None].expand(-1, -1, len(heads), -1)
+        for edit, of_one in zip(mine, of_each, strict=True):
+            there = tuple(heads.index(head % len(W)) for head in of_one)
+            own = replace(edit, where=replace(edit.where, heads=there)).apply(own)
+        read = read_heads(self.block.ln1(own), W[heads], None if b is None else b[heads])
+        known = known.clone()
+        known[:, known.shape[1] - own.shape[1] :, heads] = read
+        return known
 
     def _heads(self, edits: Sequence[Edit]) -> list[int] | None:
         """The query heads whose z the edits can change; None for all."""
@@ -202,7 +238,7 @@ class LayerEntry:
         for edit in edits:
             if edit.where.heads is None:
                 return None
-            if edit.site.kind in ("k", "v", "k_scale", "rot_k"):
+            if edit.site.kind in ("k", "v", "k_scale", "rot_k", "k_input", "v_input"):
                 group, n_kv_heads = self.config.group, self.config.n_kv_heads
                 read = [kv % n_kv_heads * group for kv in edit.where.heads]
                 heads |= {first + each for first in read for each in range(group)}
@@ -219,6 +255,8 @@ class LayerEntry:
         post = act(pre) if linear is None else act(pre) * linear
         delta = None
         if kinds != {"mlp_out"}:
+            if "mlp_in" in kinds:
+                pre, linear = self._into_neurons(hooks(sites.mlp_in(layer), self._mlp_reads))
             changed = act(hooks(sites.mlp_pre(layer), pre))
             if linear is not None:
                 changed = hooks(sites.gate(layer), changed) * hooks(
@@ -226,7 +264,7 @@ class LayerEntry:
                 )
             difference = hooks(sites.mlp_post(layer), changed) - post
             units = [edit.where.units for edit in edits if edit.site.kind != "mlp_out"]
-            if None in units:
+            if None in units or "mlp_in" in kinds:
                 delta = project(difference, mlp.W_out, None)
             else:
                 some = sorted({unit % self.config.d_mlp for each in units for unit in each})  # type: ignore[union-attr]

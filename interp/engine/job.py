@@ -19,7 +19,7 @@ from interp.transformer import Transformer
 
 # Edits of keys, values, scores and patterns reach beyond the position at which they are made.
 _OWN_POSITION = (
-    *("resid_pre", "resid_mid", "resid_post", "z", "head_out", "attn_out"),
+    *("resid_pre", "resid_mid", "resid_post", "q_input", "z", "head_out", "attn_out", "mlp_in"),
     *("mlp_pre", "gate", "mlp_pre_linear", "mlp_post", "mlp_out"),
 )
 
@@ -163,7 +163,9 @@ class JobMaker:
         touched = torch.zeros(n_examples, n_pos, dtype=torch.bool, device=self.base.tokens.device)
         for edit in edits:
             known = self._base_activation(edit.site) if isinstance(edit.value, Put) else None
-            if known is None:
+            if (added := _added(edit)) is not None:
+                touched |= added.to(touched.device)
+            elif known is None:
                 touched[:, first_position(edit) :] = True
             else:
                 touched |= (edit.apply(known) != known).flatten(2).any(-1)
@@ -198,6 +200,14 @@ class JobMaker:
             return block.attn.write(entry.z)
         reads = entry.before if self.model.config.parallel else entry.middle
         return block.mlp(block.ln2(reads))
+
+
+def _added(edit: Edit) -> Bool[Tensor, "batch pos"] | None:
+    """Where an edit adds a tensor that is not 0, if that is of all positions."""
+    value = edit.value
+    if not isinstance(value, Add) or edit.where.positions is not None or value.tensor.ndim < 3:
+        return None
+    return (value.tensor != 0).flatten(2).any(-1) if edit.site.axes[1] == "pos" else None
 
 
 _COMPARED = ("resid_pre", "resid_mid", "resid_post", "z", "v", "attn_out", "mlp_out")

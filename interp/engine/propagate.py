@@ -20,7 +20,7 @@ from torch import Tensor
 from interp import sites
 from interp.engine.base import Base
 from interp.engine.entry import EntryPoint
-from interp.transformer import Transformer
+from interp.transformer import Transformer, inputs
 from interp.transformer.hooks import NO_HOOKS, Hooks
 from interp.transformer.rotary import Angles
 
@@ -114,12 +114,10 @@ class Propagation:
         """attn_out of every group of rows; in the last layer only what is read goes on."""
         block, hooks, every = self.model.block(layer), self.hooks, list(self.rows.values())
         resid = [rows.resid for rows in every]
-        x = block.ln1(
-            _side_by_side(resid), hooks, sites.ln1_scale(layer), sites.ln1_normalized(layer)
-        )
+        x, of_k, of_v = inputs.reads(_side_by_side(resid), layer, block.config, block.ln1, hooks)
         rotary = self._rotary(every)
-        k = _apart(block.attn.keys(x, rotary, hooks), resid)
-        v = _apart(block.attn.values(x, hooks), resid)
+        k = _apart(block.attn.keys(of_k, rotary, hooks), resid)
+        v = _apart(block.attn.values(of_v, hooks), resid)
         if layer == self.model.config.n_layers - 1:
             reads = _apart(x, resid)
             for number, rows in enumerate(every):
@@ -158,7 +156,10 @@ class Propagation:
                 every[0].resid = hooks(sites.resid_mid(layer), every[0].resid)
             reads = [rows.resid for rows in every]
         x = block.ln2(
-            _side_by_side(reads), hooks, sites.ln2_scale(layer), sites.ln2_normalized(layer)
+            hooks(sites.mlp_in(layer), _side_by_side(reads)),
+            hooks,
+            sites.ln2_scale(layer),
+            sites.ln2_normalized(layer),
         )
         for rows, written in zip(every, _apart(block.mlp(x, hooks), reads), strict=True):
             rows.resid = rows.resid + written

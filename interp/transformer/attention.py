@@ -9,6 +9,7 @@ from interp.transformer.config import Config
 from interp.transformer.contract import einsum
 from interp.transformer.hooks import NO_HOOKS, Hooks
 from interp.transformer.initial import initialise
+from interp.transformer.inputs import Read, Reads
 from interp.transformer.layout import reading_heads
 from interp.transformer.mask import attention_mask
 from interp.transformer.norm import Norm, at_least_float32
@@ -48,18 +49,19 @@ class Attention(nn.Module):
 
     def forward(
         self,
-        x: Resid,
+        x: Resid | Reads,
         mask: Mask | None = None,
         rotary: Angles | None = None,
         hooks: Hooks = NO_HOOKS,
     ) -> Resid:
-        q = self.queries(x, rotary, hooks)
-        k = self.keys(x, rotary, hooks)
-        v = self.values(x, hooks)
+        of_q, of_k, of_v = x if isinstance(x, Reads) else (x, x, x)
+        q = self.queries(of_q, rotary, hooks)
+        k = self.keys(of_k, rotary, hooks)
+        v = self.values(of_v, hooks)
         z = self.mix(q, k, v, mask, hooks)
         return hooks(sites.attn_out(self.layer), self.write(z, hooks))
 
-    def queries(self, x: Resid, rotary: Angles | None = None, hooks: Hooks = NO_HOOKS) -> Queries:
+    def queries(self, x: Read, rotary: Angles | None = None, hooks: Hooks = NO_HOOKS) -> Queries:
         """What each head looks for at every position."""
         return self.place_queries(read_heads(x, self.W_Q, self.b_Q), rotary, hooks)
 
@@ -74,7 +76,7 @@ class Attention(nn.Module):
             return q
         return hooks(sites.rot_q(self.layer), rotate(q, rotary or first_angles(self.config, q)))
 
-    def keys(self, x: Resid, rotary: Angles | None = None, hooks: Hooks = NO_HOOKS) -> Keys:
+    def keys(self, x: Read, rotary: Angles | None = None, hooks: Hooks = NO_HOOKS) -> Keys:
         """What every position offers to be found by."""
         return self.place_keys(read_heads(x, self.W_K, self.b_K), rotary, hooks)
 
@@ -87,7 +89,7 @@ class Attention(nn.Module):
             return k
         return hooks(sites.rot_k(self.layer), rotate(k, rotary or first_angles(self.config, k)))
 
-    def values(self, x: Resid, hooks: Hooks = NO_HOOKS) -> Keys:
+    def values(self, x: Read, hooks: Hooks = NO_HOOKS) -> Keys:
         """What every position gives to whoever attends to it."""
         return hooks(sites.v(self.layer), read_heads(x, self.W_V, self.b_V))
 

@@ -6,6 +6,7 @@ from interp import sites
 from interp.transformer.attention import Attention
 from interp.transformer.config import Config
 from interp.transformer.hooks import NO_HOOKS, Hooks
+from interp.transformer.inputs import reads
 from interp.transformer.mlp import MLP
 from interp.transformer.norm import LayerNorm
 from interp.transformer.rotary import Angles
@@ -37,12 +38,12 @@ class Block(nn.Module):
     ) -> Resid:
         layer = self.layer
         resid_pre = hooks(sites.resid_pre(layer), resid_pre)
-        attn_in = self.ln1(resid_pre, hooks, sites.ln1_scale(layer), sites.ln1_normalized(layer))
-        resid = resid_pre + self.attn(attn_in, mask, rotary, hooks)
+        read = reads(resid_pre, layer, self.config, self.ln1, hooks)
+        resid = resid_pre + self.attn(read, mask, rotary, hooks)
         if self.config.d_mlp:
             if not self.config.parallel:
                 resid = hooks(sites.resid_mid(layer), resid)
-            mlp_reads = resid_pre if self.config.parallel else resid
+            mlp_reads = hooks(sites.mlp_in(layer), resid_pre if self.config.parallel else resid)
             mlp_in = self.ln2(mlp_reads, hooks, sites.ln2_scale(layer), sites.ln2_normalized(layer))
             resid = resid + self.mlp(mlp_in, hooks)
         return hooks(sites.resid_post(layer), resid)

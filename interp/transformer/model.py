@@ -169,6 +169,8 @@ class Transformer(nn.Module):
             absent |= {kind for kind in sites.KINDS if kind.endswith(ends)} - of_heads
         if not config.qk_norm:
             absent |= of_heads
+        if config.n_kv_heads != config.n_heads:
+            absent |= {"attn_in"}
         if not config.d_mlp:
             absent |= {kind for kind in sites.KINDS if kind.startswith(("mlp", "ln2", "gate"))}
         if config.parallel or not config.d_mlp:

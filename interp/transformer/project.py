@@ -12,15 +12,20 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
+from interp.transformer.contract import einsum
 from interp.transformer.layout import flat_reading, flat_writing, packed_copy, times_packed
 
 
 def read_heads(
-    x: Float[Tensor, "batch pos d_model"],
+    x: Float[Tensor, "batch pos d_model"] | Float[Tensor, "batch pos head d_model"],
     W: Float[Tensor, "head d_model d_head"],
     b: Float[Tensor, "head d_head"] | None,
 ) -> Float[Tensor, "batch pos head d_head"]:
-    """einsum("batch pos d_model, head d_model d_head -> batch pos head d_head") + b."""
+    """einsum("batch pos d_model, head d_model d_head -> batch pos head d_head") + b; of a stream that is
+    each head's own, einsum("batch pos head d_model, head d_model d_head -> batch pos head d_head") + b."""
+    if x.ndim == 4:
+        own = "batch pos head d_model, head d_model d_head -> batch pos head d_head"
+        return einsum(own, x, W) if b is None else einsum(own, x, W) + b
     bias = None if b is None else b.flatten()
     copy = packed_copy(W)
     read = (

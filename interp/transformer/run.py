@@ -16,6 +16,7 @@ from interp.edits import Call, Edit, edits_of
 from interp.errors import UsageError
 from interp.sites import Site, among, parse
 from interp.transformer.hooks import NO_HOOKS, RunHooks
+from interp.transformer.inputs import INPUTS, ON_REQUEST
 from interp.transformer.text import Prompts, to_batch
 
 if TYPE_CHECKING:
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
 
 Keep = Union[Literal["all"], Callable[[Site], bool], Iterable[Union[Site, str]]]
 LogitsAt = Union[int, Sequence[int], Tensor, None]
-# Everything that a run computes anyway. head_out alone is computed only for whoever names it.
-_ON_REQUEST = frozenset({"head_out"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +51,13 @@ def run(
 
     `prompts` is text (tokenized as Hugging Face would, padded on the right) or token ids
     `[batch pos]`. `edits` is one or several. `keep` is sites or their names, a test of a site, or "all"
-    (which leaves out head_out, computed only when named). `logits_at` is one position, several, or a
-    tensor `[batch]` or `[batch label]` of them; negative ones count from each prompt's last token. With
-    `grad` everything stays attached to the graph.
+    (which leaves out head_out and readers' inputs, computed only when named). `logits_at` is one
+    position, several, or a tensor `[batch]` or `[batch label]` of them; negative ones count from each
+    prompt's last token. With `grad` everything stays attached to the graph.
 
     Raises  UsageError for a site that the model lacks, an edit that never fires or does not fit,
-            and prompts that the model cannot read.
+            prompts that the model cannot read, and, with `grad`, inputs of heads kept beside what is
+            inside the norm before them.
 
     >>> model.run("Mary and John", edits.zero(sites.z(1), heads=2)).logits.shape[0]
     1
@@ -68,6 +68,8 @@ def run(
     wanted, edits = _kept(self, keep), edits_of(edits)
     for edit in edits:
         among(edit.site, self.sites)
+    if grad:
+        _apart(wanted)
     hooks = RunHooks(edits, wanted) if edits or wanted else NO_HOOKS
     with torch.set_grad_enabled(grad):
         logits = self.compute(tokens, real, hooks, read_positions(logits_at, real))
@@ -82,12 +84,24 @@ def run(
 
 def _kept(model: Transformer, keep: Keep) -> frozenset[Site]:
     if keep == "all":
-        return frozenset(site for site in model.sites if site.kind not in _ON_REQUEST)
+        return frozenset(site for site in model.sites if site.kind not in ON_REQUEST)
     if callable(keep):
         return frozenset(site for site in model.sites if keep(site))
     if isinstance(keep, (str, Site)):
         keep = [keep]
     return frozenset(among(parse(site), model.sites) for site in keep)
+
+
+def _apart(wanted: frozenset[Site]) -> None:
+    """Passes unless inputs of heads, which each have a norm of their own where gradients pass through them,
+    are kept beside the inside of the norm that they would otherwise share."""
+    inputs = {site.layer for site in wanted if site.kind in INPUTS}
+    inside = {site.layer for site in wanted if site.kind in ("ln1_scale", "ln1_normalized")}
+    if both := inputs & inside:
+        raise UsageError(
+            "with gradients, keep the inputs of heads or the inside of ln1, in two runs; both were asked "
+            f"for in layer {min(filter(None, both), default=0)}"
+        )
 
 
 def read_positions(logits_at: LogitsAt, real: Tensor) -> Tensor | None:
@@ -175,7 +189,7 @@ def _as_edit(function: HookFunction, name: str) -> Callable[[Tensor], Tensor]:
 
 def _named(model: Transformer, names: NamesFilter) -> list[Site]:
     if names is None:
-        return [site for site in model.sites if site.kind not in _ON_REQUEST]
+        return [site for site in model.sites if site.kind not in ON_REQUEST]
     if callable(names):
         return [site for site in model.sites if names(site.name)]
     spelt = [names] if isinstance(names, str) else names

@@ -20,6 +20,7 @@ from interp.methods.patch import (
 )
 from interp.metrics import AnswerLogProb, logit_difference
 from interp.tasks.batches import FIRST, aligned, labels
+from interp.transformer.inputs import ON_REQUEST
 
 MODELS = ("tiny-gpt2", "tiny-neox", "tiny-llama", "tiny-attn-only", "tiny-bidirectional")
 
@@ -95,7 +96,7 @@ def test_patching_a_run_with_itself_changes_nothing(model, task):
     for batch in aligned(task, model.device):
         kinds = [site for site in model.sites if site.layer == 1 and "_scale" not in site.name]
         cache = model.run(batch.clean, keep=kinds, logits_at=-1).cache
-        made = [edits.patch(site, cache) for site in kinds if site.kind != "head_out"]
+        made = [edits.patch(site, cache) for site in kinds if site.kind not in ON_REQUEST]
         assert sweep(model, batch.clean, made, logit_difference(batch)).abs().max() < 1e-11
 
 

@@ -7,6 +7,7 @@ import torch
 
 from interp import edits, sites
 from interp.errors import UsageError
+from interp.transformer.inputs import ON_REQUEST
 
 
 def test_run_with_cache_returns_the_logits_and_every_site_but_head_out(build, architecture, tokens):
@@ -80,7 +81,7 @@ def test_a_hook_is_told_where_it_is(build, tokens):
 
 def test_hooks_that_only_read_change_no_bit(build, architecture, tokens):
     model, seen = build(architecture), {}
-    names = [site.name for site in model.sites if site.kind != "head_out"]
+    names = [site.name for site in model.sites if site.kind not in ON_REQUEST]
 
     def read(value, hook):
         seen[hook.name] = value

@@ -46,12 +46,17 @@ class Oracle:
             stream = [x + place for x, place in zip(stream, places, strict=True)]
         for layer in range(config.n_layers):
             self.note("resid_pre", layer, stream)
+            for name in ("attn_in", "q_input", "k_input", "v_input"):
+                copies = config.n_heads if name in ("attn_in", "q_input") else config.n_kv_heads
+                if name != "attn_in" or config.n_kv_heads == config.n_heads:
+                    self.note(name, layer, [[x] * copies for x in stream])
             written = self.attention(layer, self.normed(stream, layer, "ln1"))
             after = [x + y for x, y in zip(stream, written, strict=True)]
             if config.d_mlp:
                 if not config.parallel:
                     self.note("resid_mid", layer, after)
                 read = stream if config.parallel else after
+                self.note("mlp_in", layer, read)
                 added = self.mlp(layer, self.normed(read, layer, "ln2"))
                 after = [x + y for x, y in zip(after, added, strict=True)]
             stream = self.note("resid_post", layer, after)

@@ -4,6 +4,8 @@ import pytest
 import torch
 
 from interp import edits, sites
+from interp.errors import UsageError
+from interp.transformer.inputs import INPUTS
 
 STEP = 1e-6
 
@@ -22,9 +24,13 @@ def direction(like):
 @pytest.mark.parametrize("family", ["gpt2", "neox", "qwen3", "attention_only"])
 def test_gradients_at_every_site_equal_finite_differences(build, architectures, tokens, family):
     model, tokens = build(architectures[family]), tokens[:3, :5]
-    run = model.run(tokens, keep=lambda site: True, grad=True)
-    gradients = torch.autograd.grad(read(run.logits), list(run.cache.values()))
-    for (site, activation), gradient in zip(run.cache.items(), gradients, strict=True):
+    found = []
+    for kinds in (INPUTS, tuple(set(sites.KINDS) - set(INPUTS))):
+        run = model.run(tokens, keep=lambda site, kinds=kinds: site.kind in kinds, grad=True)
+        gradients = torch.autograd.grad(read(run.logits), list(run.cache.values()))
+        found += list(zip(run.cache.items(), gradients, strict=True))
+    assert len(found) == len(model.sites)
+    for (site, activation), gradient in found:
         along = direction(activation)
         moved = [
             read(model.run(tokens, [edits.add(site, along, scale=step)]).logits)
@@ -65,11 +71,21 @@ def test_keeping_with_gradients_changes_no_gradient(build, architecture, tokens)
     model = build(architecture)
     weights = list(model.parameters())
     plain = torch.autograd.grad(read(model.run(tokens, grad=True).logits), weights)
-    kept = torch.autograd.grad(
-        read(model.run(tokens, keep=lambda site: True, grad=True).logits), weights
-    )
-    for one, other in zip(plain, kept, strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-9)
+    for keep in (
+        lambda site: site.kind in INPUTS,
+        lambda site: site.kind not in INPUTS,
+    ):
+        run = model.run(tokens, keep=keep, grad=True)
+        kept = torch.autograd.grad(read(run.logits), weights)
+        for one, other in zip(plain, kept, strict=True):
+            torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-9)
+
+
+def test_inputs_of_heads_and_the_inside_of_their_norm_have_gradients_in_two_runs(build, tokens):
+    model = build({})
+    with pytest.raises(UsageError, match="both were asked for in layer 1"):
+        model.run(tokens, keep=[sites.q_input(1), sites.ln1_scale(1)], grad=True)
+    assert len(model.run(tokens, keep=[sites.q_input(1), sites.ln1_scale(1)]).cache) == 2
 
 
 def test_gradients_reach_the_value_of_an_edit(build, tokens):

@@ -5,6 +5,7 @@ import torch
 
 from interp import edits, sites
 from interp.errors import UsageError
+from interp.transformer.inputs import ON_REQUEST
 
 
 def storage(tensor):
@@ -27,12 +28,12 @@ def sizes(config, batch, pos):
     }
 
 
-def test_keeping_all_keeps_every_site_but_head_out_in_the_shape_of_its_axes(
+def test_keeping_all_keeps_every_site_but_those_on_request_in_the_shape_of_its_axes(
     build, settings, tokens
 ):
     model = build(settings)
     cache = model.run(tokens, keep="all").cache
-    assert list(cache) == [site for site in model.sites if site.kind != "head_out"]
+    assert list(cache) == [site for site in model.sites if site.kind not in ON_REQUEST]
     size = sizes(model.config, *tokens.shape)
     for site, activation in cache.items():
         assert activation.shape == tuple(size[axis] for axis in site.axes), site.name
