@@ -1,21 +1,18 @@
-"""What removing an edge does, exactly: its reader reads one writer's ablated value, everything after is computed
-again.
+"""What removing an edge does, exactly: its reader reads one writer's ablated value, and everything after
+is computed again.
 
-Method  What the reader reads is known in closed form: the clean run's residual stream, plus what ablation puts in
-        the place of the writer, minus what that writes. So an edge is an addition at the reader's input, and a
-        sweep of these takes the layers before the reader from one base run, and runs all edges into a layer
-        together from there on.
+Method  What the reader reads is known in closed form: the clean run's residual stream, plus what ablation
+        puts in the place of the writer, minus what that writes. So an edge is an addition at the reader's
+        input, and a sweep of these takes the layers before the reader from one base run, and runs all edges
+        into a layer together from there on.
 Units   The metric's, removed minus clean; negative: the edge helps.
 Source  Wang et al. 2022, Interpretability in the Wild, arXiv:2211.00593 (path patching of direct edges).
 """
-
-from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from interp import edits, sites
