@@ -54,7 +54,6 @@ _KINDS: dict[str, tuple[str, str]] = {
     "final_normalized": ("ln_final.hook_normalized", _RESIDUAL),
     "logits": ("unembed.hook_out", "batch pos d_vocab"),
 }
-_ORDER = {kind: rank for rank, kind in enumerate(_KINDS)}
 KINDS = tuple(_KINDS)
 LAYERLESS = tuple(kind for kind, (name, _) in _KINDS.items() if "{layer}" not in name)
 
@@ -80,13 +79,10 @@ class Site:
     def order(self) -> tuple[int, int]:
         """Sorts sites as a sequential model computes them: before, inside and after the blocks."""
         outside = -1 if self.kind in ("embed", "pos_embed") else 1 << 30
-        return outside if self.layer is None else self.layer, _ORDER[self.kind]
+        return outside if self.layer is None else self.layer, KINDS.index(self.kind)
 
     def __str__(self) -> str:
         return self.name
-
-
-_site = cache(Site)
 
 
 def embed() -> Site:
@@ -294,6 +290,7 @@ def among(site: Site, existing: Collection[Site]) -> Site:
     raise UsageError(f"this model has no site {site.name!r}; {close}")
 
 
+_site = cache(Site)
 _BY_NAME = {name: kind for kind, (name, _) in _KINDS.items()}
 # The short names that TransformerLens accepts in `cache["attn_scores", 5]` and that differ from ours.
 _SHORT = {

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from interp import sites
 from interp.edits import Edit
 from interp.engine.base import Base, floats
 from interp.engine.job import Job

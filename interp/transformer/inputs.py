@@ -1,7 +1,5 @@
 """What heads read: the residual stream, and a copy of a head's own where somebody edits its input."""
 
-from __future__ import annotations
-
 from typing import NamedTuple, Union
 
 import torch

@@ -12,7 +12,10 @@ from interp.transformer.inputs import ON_REQUEST
 # Between them they compute every kind of site; no activation function is exactly zero anywhere.
 MODELS = {
     "gpt2": {"activation": "gelu_new", "n_kv_heads": 6},
-    "llama": {"positions": "rotary", "gated": True, "norm": "rmsnorm", "activation": "silu"},
+    "llama": {
+        **{"positions": "rotary", "gated": True, "norm": "rmsnorm", "activation": "silu"},
+        "qk_norm": True,
+    },
 }
 CLOSE = {"rtol": 1e-11, "atol": 1e-11}
 
@@ -20,9 +23,8 @@ CLOSE = {"rtol": 1e-11, "atol": 1e-11}
 def _every_site():
     for family, kind in product(MODELS, sites.KINDS):
         gated = family == "llama"
-        if kind in (("pos_embed",) if gated else ("rot_q", "rot_k", "gate", "mlp_pre_linear")):
-            continue
-        if gated and kind == "attn_in":
+        ungated = ("rot_q", "rot_k", "gate", "mlp_pre_linear", "q_scale", "k_scale")
+        if kind in (("pos_embed", "attn_in") if gated else ungated):
             continue
         yield pytest.param(family, kind, id=f"{family}-{kind}")
 
