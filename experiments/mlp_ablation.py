@@ -7,8 +7,8 @@ Method  Replace what one MLP writes at all positions of the clean prompt and mea
         The strongest MLPs are chosen by `resample` on the discovery half of the screen, ranked on its
         other half among random sets of MLPs of any layer, and confirmed on fresh prompts beside changes
         of equal norm in other directions. Neurons are picked by a first-order estimate (slope times
-        change, one backward pass) on the discovery half, then ablated one by one on fresh prompts beside
-        random neurons of the same layers.
+        change, one backward pass) on the discovery half, then ablated one by one on fresh prompts, two of
+        each template, beside random neurons of the same layers.
 Units   Logits of answer minus wrong, ablated minus clean, mean of templates' means. Negative: the part
         helps. p inverts the interval, corrected (Benjamini–Hochberg) over the parts of one ablation.
 Source  Wang et al. 2022, arXiv:2211.00593; Nanda 2023, Attribution Patching.
@@ -71,8 +71,9 @@ def mlp_ablation(
 
 def neuron_section(model, task, top: int, seed: int) -> Section:
     """The neurons that the first-order estimate picks, each ablated on fresh prompts; and random ones
-    beside them, under resample ablation alone."""
-    estimated, fresh = neuron_effects(model, task, "resample"), task.confirmation
+    beside them, under resample ablation alone. Each neuron costs what a whole MLP does: two prompts of a
+    template, over which the intervals are, and not all."""
+    estimated, fresh = neuron_effects(model, task, "resample"), task.confirmation.at_most(2)
     picked, again = estimated.select(top), neuron_effects(model, fresh, "resample")
     done = ablate(model, fresh, picked.components)
     points = {"picked": (again.only(picked.rows), done.effects["resample"])}

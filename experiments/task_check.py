@@ -78,7 +78,7 @@ def task_check(model, task, *, seed: int = 0, n: int = 16, others: bool = True) 
 def tried_others(model, task, n: int, seed: int) -> dict:
     """The gates of the other built-in tasks, or why one cannot be built for this tokenizer."""
     found = {}
-    settings = {"n": min(n, OTHERS), "seed": seed, "bos": model.bos_choice, "confirm": OTHERS}
+    settings = {"n": min(n, OTHERS), "seed": seed, "bos": model.bos_choice, "confirm": OTHERS // 2}
     for name in progress([each for each in tasks.names() if each != task.name], "tasks"):
         try:
             found[name] = tasks.gate(model, tasks.build(name, model.tokenizer, **settings))

@@ -198,10 +198,14 @@ def naive_effect(
     metric: Measure = logit_difference,
 ) -> Float[Tensor, " batch"]:
     """The effect of one ablation by a whole forward pass: what every sweep has to agree with."""
-    batch = values.batch
-    measure = metric(batch)
-    ablated = value(model, measure, batch.clean, edits_of(component, kind, values))
-    return ablated - _before(model, values, measure)
+    measure = metric(values.batch)
+    return _ablated(model, values, component, kind, measure) - _before(model, values, measure)
+
+
+def _ablated(
+    model: Transformer, values: Values, component: Component, kind: Kind, metric: Metric
+) -> Float[Tensor, " batch"]:
+    return value(model, metric, values.batch.clean, edits_of(component, kind, values))
 
 
 @torch.no_grad()
@@ -214,9 +218,9 @@ def worst_error(model: Transformer, task: Task, done: Ablation, seed: int) -> fl
     rows = {kind: int(random.integers(len(each))) for kind, each in done.effects.items()}
     chosen = {kind: done.effects[kind].components[row] for kind, row in rows.items()}
     values = Values(model, task, batch, sites_of(chosen.values(), model))
-    worst = 0.0
+    at, measure, worst = list(batch.indices), done.metric(batch), 0.0
     for kind, row in rows.items():
-        naive = naive_effect(model, values, chosen[kind], kind, done.metric).cpu().numpy()
-        found = done.effects[kind].values[row, batch.indices]
+        naive = _ablated(model, values, chosen[kind], kind, measure).cpu().numpy()
+        found = done.clean[at] + done.effects[kind].values[row, at]
         worst = max(worst, float(np.abs(naive - found).max()))
     return worst

@@ -39,9 +39,10 @@ def value(
 ) -> Float[Tensor, " batch"]:
     """The metric of every prompt of one run, in float64; the base run is that of `base`, by default of
     the same tokens, without edits."""
-    at = metric.positions(torch.ones_like(tokens, dtype=torch.bool))
-    before = model.run(tokens if base is None else base, logits_at=at).logits
-    logits = model.run(tokens, edits, logits_at=at).logits
+    at, edits = metric.positions(torch.ones_like(tokens, dtype=torch.bool)), tuple(edits)
+    before = logits = model.run(tokens, edits, logits_at=at).logits
+    if metric.compares and (edits or base is not None):
+        before = model.run(tokens if base is None else base, logits_at=at).logits
     return torch.cat(
         [
             _of_logits(

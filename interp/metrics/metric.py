@@ -52,6 +52,11 @@ class Metric(ABC):
         """Whether this class itself says what it is for some of its prompts."""
         return "only" in vars(type(self))
 
+    @property
+    def compares(self) -> bool:
+        """Whether this class itself asks for the base run's logits."""
+        return type(self).bound is not Metric.bound
+
     def bound(self, base_logits: Float[Tensor, "batch label d_vocab"]) -> Metric:
         """This metric, told what the base run's logits were; most do not care.
 

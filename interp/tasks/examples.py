@@ -98,6 +98,12 @@ class Examples(Generic[Each]):
         some = tuple(each for each, wanted in zip(self.kept, where, strict=True) if wanted)
         return replace(self, prompts=some)  # type: ignore[type-var]
 
+    def at_most(self: Some, each: int) -> Some:
+        """The same with no more than the first so many of every cluster."""
+        import pandas as pd
+
+        return self.only((pd.Series(self.clusters).groupby(self.clusters).cumcount() < each).to_numpy())
+
     def _each(self, name: str) -> list[Any]:
         return [getattr(each, name) for each in self.kept]
 

@@ -64,3 +64,9 @@ def test_only_a_task_has_prompts_to_run_a_model_on():
     assert task_of(task) is task
     with pytest.raises(UsageError, match="prompts of a task, got novels, which are texts"):
         task_of(texts(4))
+
+
+def test_at_most_so_many_of_a_cluster_are_its_first_in_order():
+    few = texts(7).at_most(1)
+    assert [each.cluster for each in few.kept] == [f"author {i}" for i in range(4)]
+    assert texts(7).at_most(2).kept == texts(7).kept
