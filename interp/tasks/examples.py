@@ -102,7 +102,9 @@ class Examples(Generic[Each]):
         """The same with no more than the first so many of every cluster."""
         import pandas as pd
 
-        return self.only((pd.Series(self.clusters).groupby(self.clusters).cumcount() < each).to_numpy())
+        return self.only(
+            (pd.Series(self.clusters).groupby(self.clusters).cumcount() < each).to_numpy()
+        )
 
     def _each(self, name: str) -> list[Any]:
         return [getattr(each, name) for each in self.kept]

@@ -32,8 +32,9 @@ def clean(done: Ablation) -> Headline:
 def every(
     done: Ablation, name: str, title: str = "", *, within: str | None = None, seed: int = 0
 ) -> Table:
-    """names, ablation, effect, ci_low, ci_high, p_corrected and direct_effect, over all kept prompts; p is
-    corrected for the components of one ablation together, or for those alike in the column `within`."""
+    """names, ablation, effect, ci_low, ci_high, p_corrected and, of the logit difference alone,
+    direct_effect, over all kept prompts; p is corrected for the components of one ablation together, or for
+    those alike in the column `within`."""
     frames, most = [], 0
     for kind, each in done.effects.items():
         alike = np.zeros(len(each)) if within is None else pd.factorize(each.names[within])[0]
@@ -41,7 +42,9 @@ def every(
             rows = np.flatnonzero(alike == group)
             frame = each.only(rows).frame(seed)
             frame.insert(len(each.names.columns), "ablation", getattr(kind, "__name__", str(kind)))
-            frames.append(frame.assign(direct_effect=done.direct[kind].only(rows).mean()))
+            if done.direct:
+                frame["direct_effect"] = done.direct[kind].only(rows).mean()
+            frames.append(frame)
             most = max(most, len(rows))
     task = next(iter(done.effects.values())).task
     note = effects.p_note(task, most)

@@ -131,11 +131,18 @@ def controls(tests: Sequence[Test]) -> list[Text | Table]:
         "controls",
         pd.DataFrame(rows, columns=_COLUMNS),
         title="The chosen beside their controls",
-        note=f"Mean effect in {tests[0].fresh.unit}, each in the direction that it had on the discovery "
-        "half. Random sets: on the held-out half of the screen; p is the share of sets at least as large. "
-        "Other controls: on the fresh prompts, paired difference with its interval.",
+        note=f"Mean effect in {tests[0].fresh.unit}, {_counted(tests)}. Random sets: on the "
+        "held-out half of the screen; p is the share of sets at least as large. Other controls: on the fresh "
+        "prompts, paired difference with its interval.",
     )
     return [*(Text(_words(each, several)) for each in tests), table]
+
+
+def _counted(tests: Sequence[Test]) -> str:
+    """In what direction effects count."""
+    if all(each.selection.one_sided for each in tests):
+        return "counted upwards"
+    return "each in the direction that it had on the discovery half"
 
 
 def not_run(tests: Sequence[Test]) -> list[NotRun]:
@@ -221,10 +228,13 @@ def _lines(each: Test) -> list[str]:
 
 def _null(each: Test) -> str:
     rank, number = each.ranking, len(each.labels)
-    said = (
-        f"**Null**: {number} random {each.what} {each.matched}, each in its discovery direction or all in "
-        "the directions of the chosen, whichever is less favourable."
-    )
+    ways = "all counted upwards, as the chosen are"
+    if not each.selection.one_sided:
+        ways = (
+            "each in its discovery direction or all in the directions of the chosen, whichever is less "
+            "favourable"
+        )
+    said = f"**Null**: {number} random {each.what} {each.matched}, {ways}."
     if not rank.ran:
         return f"{said} Not run: {rank.reason}. Without it nothing is called supported."
     return (

@@ -284,5 +284,11 @@ def test_effects_that_are_never_negative_have_no_p_against_zero(task):
     assert test.frame["p"].isna().all()
     # Its difference from a control that does as much is zero, however far from zero both are.
     assert test.verdict == "inconclusive"
-    assert any("Zero" in line for line in views.tests.controls([test])[0].text.splitlines())
+    words, table = views.tests.controls([test])
+    assert any("Zero" in line for line in words.text.splitlines())
+    assert "each in its discovery direction" in words.text
+    upwards = chosen.upwards().test(fresh, {"elsewhere": fresh})
+    words, table = views.tests.controls([upwards])
+    assert "all counted upwards" in words.text
+    assert "counted upwards" in table.note
     assert (noise - noise).signed

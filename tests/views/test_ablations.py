@@ -30,6 +30,12 @@ def test_a_table_has_every_component_under_every_kind_with_its_direct_effect(don
     assert "for 12 rows together" in ablations.every(done, "heads").note
 
 
+def test_a_table_of_a_metric_that_has_no_direct_effects_is_without_them(done):
+    table = ablations.every(replace(done, direct={}), "heads").frame
+    assert len(table) == 24
+    assert "direct_effect" not in table
+
+
 def test_p_is_corrected_for_the_components_that_are_alike_alone(done, screen):
     weak = replace(
         screen, values=screen.values / 30 + np.random.default_rng(3).normal(size=(12, 1))
