@@ -82,14 +82,15 @@ def circuit(
         f"{views.why(judged)}",
         verdict=judged.verdict,
         headlines=views.headlines(judged, value),
+        figure=views.graph(graph, value.kept, means, "logits"),
         sections=[
-            Section("The circuit", [views.graph(graph, value.kept, means, "logits")]),
+            Section("How many edges are enough", views.curve(judged, len(value))),
             Section("Does it suffice", [views.shares(judged)]),
-            Section("How many edges are enough", views.curve(judged)),
             views.audit(sample, agree),
             Section(
-                "Components and edges",
+                "Paths, components and edges",
                 [
+                    views.strongest(graph, value.kept, means),
                     views.components(graph, value.kept, means),
                     Table("edges", graph.frame({"score": means, "kept": value.kept})),
                 ],

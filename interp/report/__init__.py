@@ -15,6 +15,7 @@ from interp.report.diagrams import Distribution, Edge, Flow, Graph, Node
 from interp.report.pictures import (
     Attention,
     Chart,
+    Curve,
     Heatmap,
     Maps,
     Series,
@@ -26,6 +27,7 @@ __all__ = [
     "Block",
     "Chart",
     "Check",
+    "Curve",
     "Distribution",
     "Edge",
     "Flow",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from interp.report.numbers import MINUS
+from interp.report.numbers import MINUS, short
 
 STEPS = (1, 2, 2.5, 5, 10)
 
@@ -48,6 +48,41 @@ class Axis:
         decimals = max(0, -math.floor(math.log10(step) + 1e-9) + (step / scale == 2.5))
         first, last = math.ceil(self.low / step), math.floor(self.high / step)
         return [Tick(self.css(i * step), _text(i * step, decimals)) for i in range(first, last + 1)]
+
+
+@dataclass(frozen=True)
+class LogAxis:
+    """A logarithmic axis over [low, high], both above zero."""
+
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, values: list[float]) -> LogAxis:
+        """The axis that holds all of these values, and a little room at the ends."""
+        low, high = min(values), max(values)
+        room = (high / low) ** 0.03
+        return cls(low / room, high * room)
+
+    def place(self, value: float) -> float:
+        """Percent of the width."""
+        return 100 * math.log(value / self.low) / math.log(self.high / self.low)
+
+    def css(self, value: float) -> str:
+        return f"{self.place(value):.2f}".rstrip("0").rstrip(".")
+
+    @property
+    def ticks(self) -> list[Tick]:
+        """Powers of ten, with twice and five times these where there are few."""
+        first, last = math.floor(math.log10(self.low)), math.ceil(math.log10(self.high))
+        digits = (1, 2, 5) if last - first <= 3 else (1,)
+        step = max(1, (last - first) // 6)
+        values = [digit * 10.0**each for each in range(first, last + 1, step) for digit in digits]
+        return [
+            Tick(self.css(value), short(value))
+            for value in values
+            if self.low <= value <= self.high
+        ]
 
 
 def _text(value: float, decimals: int) -> str:

@@ -15,7 +15,7 @@ import pandas as pd
 from interp.report.diagrams import Distribution, Flow, Graph
 from interp.report.frames import Frame, checked_name, tidy
 from interp.report.numbers import Number
-from interp.report.pictures import Attention, Chart, Heatmap, Maps, TokenStrip
+from interp.report.pictures import Attention, Chart, Curve, Heatmap, Maps, TokenStrip
 from interp.report.require import assign, floats, one_of, require, texts
 
 Verdict = Literal["supported", "not supported", "inconclusive", "not run"]
@@ -122,6 +122,7 @@ Block = (
     | TokenStrip
     | Attention
     | Chart
+    | Curve
     | Distribution
     | Flow
     | Graph
@@ -154,7 +155,8 @@ class Section:
 
 @dataclass(frozen=True)
 class Report:
-    """What a study found: the answer, its verdict, and everything that backs it."""
+    """What a study found: the answer, its verdict, and everything that backs it. `figure` shows the answer,
+    and stands beside it on the first screen."""
 
     answer: str
     verdict: Verdict
@@ -167,6 +169,7 @@ class Report:
     not_run: Sequence[NotRun] = ()
     limits: Sequence[str] = ()
     files: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    figure: Block | None = None
 
     def __post_init__(self) -> None:
         one_of(self.verdict, VERDICTS, "Report verdict")
@@ -189,6 +192,8 @@ class Report:
                     isinstance(item, kind),
                     f"Report {name} expected {kind.__name__}, got {type(item).__name__}",
                 )
+        if self.figure is not None:
+            _blocks([self.figure], "Report figure")
         assign(
             self,
             inputs=_blocks(self.inputs, "Report inputs"),
@@ -205,5 +210,11 @@ class Report:
     @property
     def tables(self) -> tuple[Table, ...]:
         """Every table that the page shows, in the page's order."""
-        blocks = [*self.inputs, *(b for s in self.sections for b in s.blocks), *self.controls]
+        lead = [] if self.figure is None else [self.figure]
+        blocks = [
+            *lead,
+            *self.inputs,
+            *(b for s in self.sections for b in s.blocks),
+            *self.controls,
+        ]
         return tuple(block for block in blocks if isinstance(block, Table))

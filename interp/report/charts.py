@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
 from interp.report.circuitsvis import installed_file
 from interp.report.numbers import exact
-from interp.report.pictures import Chart
+from interp.report.pictures import Chart, Series
 
 
 @cache
@@ -41,13 +42,18 @@ def island(chart: Chart) -> dict[str, Any]:
 
 def rows(chart: Chart) -> list[list[str]]:
     """The chart's numbers as rows of text: series, x, y, and the interval where there is one."""
-    with_interval = has_interval(chart)
+    return points(chart.series)
+
+
+def points(series: Sequence[Series]) -> list[list[str]]:
+    """Every point as text: its series, x, y, and the interval where one of the series has one."""
+    with_interval = any(each.low is not None for each in series)
     table = []
-    for series in chart.series:
-        for i, (x, y) in enumerate(zip(series.x, series.y, strict=True)):
-            row = [series.name, x if isinstance(x, str) else exact(x), exact(y)]
+    for each in series:
+        for i, (x, y) in enumerate(zip(each.x, each.y, strict=True)):
+            row = [each.name, x if isinstance(x, str) else exact(x), exact(y)]
             if with_interval:
-                low, high = series.low, series.high
+                low, high = each.low, each.high
                 row += [exact(low[i]), exact(high[i])] if low and high else ["", ""]
             table.append(row)
     return table

@@ -91,11 +91,19 @@ class Flow:
 
 @dataclass(frozen=True)
 class Node:
-    """A part of a circuit. `layer` decides its height; parts with the same layer stand together."""
+    """A part of a circuit. `layer` decides its height: what it feeds has a larger one.
+
+    Parts whose layers follow each other and have one `row` stand in one band of that name, by default
+    the layer's; those of one `lane`, such as a position or a role, above each other. `label` is what its
+    box says, by default its name.
+    """
 
     name: str
     layer: int
     kind: str = "head"
+    row: str = ""
+    lane: str = ""
+    label: str = ""
 
     def __post_init__(self) -> None:
         assign(self, layer=int(self.layer))
@@ -103,26 +111,32 @@ class Node:
 
 @dataclass(frozen=True)
 class Edge:
-    """What one part passes to another; `via` says where it enters, such as q, k or v."""
+    """What one part passes to another; `via` says where it enters, such as q, k or v. One that is not
+    `stable` is dashed; one of the `more` stands in the larger figure, which opens on demand."""
 
     source: str
     target: str
     weight: float
     via: str = ""
+    stable: bool = True
+    more: bool = False
 
     def __post_init__(self) -> None:
         assign(self, weight=float(floats([self.weight], f"Edge {self.source} → {self.target}")[0]))
+        assign(self, stable=bool(self.stable), more=bool(self.more))
 
 
 @dataclass(frozen=True)
 class Graph:
-    """A circuit: parts by layer, the input below, and edges as wide as their weight."""
+    """A circuit: parts by layer, the input below, and edges as wide as their weight. `lanes` orders the
+    parts' lanes from left to right, by default as they come."""
 
     title: str
     nodes: Sequence[Node]
     edges: Sequence[Edge]
     unit: str = ""
     note: str = ""
+    lanes: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         where = f"Graph {self.title!r}"
@@ -136,6 +150,13 @@ class Graph:
         layers = {node.name: node.layer for node in self.nodes}
         require(bool(layers), f"{where} has no nodes; leave the block out")
         require(len(layers) == len(self.nodes), f"{where} has two nodes of one name; rename one")
+        own = tuple(dict.fromkeys(node.lane for node in self.nodes))
+        lanes = texts(self.lanes) or own
+        for lane in own:
+            require(
+                lane in lanes, f"{where} has a node in lane {lane!r}, which is none of its lanes"
+            )
+        assign(self, lanes=lanes)
         for edge in self.edges:
             for name in (edge.source, edge.target):
                 require(

@@ -8,12 +8,13 @@ from interp.report import frames, markup
 from interp.report.blocks import Block, Report, Table
 from interp.report.charts import island as chart_island
 from interp.report.circuitsvis import MOST_BYTES, AttentionView
+from interp.report.curve import CurveView
 from interp.report.diagrams import Distribution, Flow, Graph
 from interp.report.distribution import DistributionView
 from interp.report.flow import FlowView
 from interp.report.graph import GraphView
 from interp.report.heatmaps import MapView, StripView
-from interp.report.pictures import Attention, Chart, Heatmap, Maps, TokenStrip
+from interp.report.pictures import Attention, Chart, Curve, Heatmap, Maps, TokenStrip
 from interp.report.result import Result
 from interp.report.samples import MOST_BYTES as MOST_SAMPLE_BYTES
 from interp.report.samples import SamplesView
@@ -71,6 +72,7 @@ class Document:
         self._sample_bytes = MOST_SAMPLE_BYTES
         self._kinds: set[str] = set()
         self.by_head = False
+        self.figure = self._item(report.figure) if report.figure is not None else None
         self.inputs = self._items(report.inputs)
         self.parts = [
             Part(f"evidence-{i}", section.title, section.intro, self._items(section.blocks))
@@ -131,6 +133,8 @@ class Document:
                 self.by_head = True
         elif isinstance(block, Chart):
             view = chart_island(block)
+        elif isinstance(block, Curve):
+            view = CurveView.of(block)
         elif isinstance(block, Distribution):
             view = DistributionView.of(block)
             self.by_head |= any(row.head for row in view.rows)

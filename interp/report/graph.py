@@ -1,39 +1,47 @@
-"""What a circuit's picture needs: where its parts stand and how its edges run."""
+"""What a circuit's picture needs: its parts in bands by layer, and its edges beside them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
+from interp.report import layered
 from interp.report.diagrams import Edge, Graph, Node
 from interp.report.heads import head_name
 from interp.report.numbers import Scaled
 
-ACROSS, UP = 92, 62
-BOX = (66, 26)
-EDGE_WIDTH = (0.6, 6.0)
+# Of a box with its room to the sides, of an edge that passes one, of a rank, and what stands above and left.
+ACROSS, BESIDE, UP = 76, 13, 54
+BOX = (64, 24)
+LEFT, EDGE = 58, 14
+EDGE_WIDTH = (0.9, 6.5)
+# Where an edge enters is written below a box in so many letters at most, so far apart.
+PORT_LETTERS, PORT = 2, 17
 # Weaker edges stand in the list alone.
 MOST_EDGES = 300
+SPOKEN = 6
 
 
 @dataclass(frozen=True)
 class Box:
-    """A part and the middle of its box."""
+    """A part and the middle of its box; `ports` are the inputs written below it, with their x."""
 
     node: Node
     head: str
     x: float
     y: float
+    ports: list[tuple[str, float]]
 
     @property
     def label(self) -> str:
-        name = self.node.name
+        name = self.node.label or self.node.name
         return name if len(name) <= 9 else name[:8] + "…"
 
 
 @dataclass(frozen=True)
 class Line:
-    """An edge: its curve, width and colour; `rank` is its place by weight."""
+    """An edge: its curve, width and colour."""
 
     edge: Edge
     kind: str
@@ -43,83 +51,161 @@ class Line:
 
 
 @dataclass(frozen=True)
-class GraphView:
-    """One graph, ready for the template: layers upwards, the strongest edge drawn last."""
+class Band:
+    """The ranks of one name, or a lane: where it begins, how far it reaches, and where its name stands."""
+
+    name: str
+    start: float
+    size: float
+
+    @property
+    def middle(self) -> float:
+        return self.start + self.size / 2
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """One figure of some of the edges: bands from the top, the strongest edge drawn last."""
 
     boxes: list[Box]
     lines: list[Line]
-    layers: list[tuple[str, float]]
+    bands: list[Band]
+    lanes: list[Band]
     size: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class GraphView:
+    """One graph, ready for the template: the figure to read and, where there are more edges, the larger one;
+    `rows` has every edge with its weight as text."""
+
+    drawings: list[Drawing]
     rows: list[tuple[Edge, str]]
     left_out: int
+    unstable: bool
+    signs: str
+    widest: str
+    spoken: str
+
+    @property
+    def boxes(self) -> list[Box]:
+        """The parts of the figure that shows most of them."""
+        return self.drawings[-1].boxes
 
     @classmethod
     def of(cls, block: Graph) -> GraphView:
         edges = sorted(block.edges, key=lambda edge: -abs(edge.weight))
-        shown = edges[:MOST_EDGES]
-        places, layers, size = _layout(block.nodes, shown)
-        boxes = [Box(node, head_name(node.name), *places[node.name]) for node in block.nodes]
+        first = [edge for edge in edges if not edge.more][:MOST_EDGES]
+        shown = {id(edge) for edge in first}
+        rest = [edge for edge in edges if id(edge) not in shown][: MOST_EDGES - len(first)]
         largest = abs(edges[0].weight) if edges else 0.0
         number = Scaled(largest, signed=any(edge.weight < 0 for edge in edges))
-        lines = [_line(edge, places, largest) for edge in reversed(shown)]
+        several = [first, first + rest] if rest else [first]
         rows = [(edge, number(edge.weight) + number.factor) for edge in edges]
-        return cls(boxes, lines, layers, size, rows, len(edges) - len(shown))
+        drawn = [edge for edge in edges if edge.weight]
+        spoken = [f"{each.source} to {each.target}, {text}" for each, text in rows[:SPOKEN]]
+        return cls(
+            [_drawing(block, part, largest) for part in several],
+            rows,
+            len(edges) - len(several[-1]),
+            not all(edge.stable for edge in edges),
+            "".join(dict.fromkeys("n" if edge.weight < 0 else "p" for edge in drawn)),
+            rows[0][1] if rows else "",
+            "; ".join(spoken),
+        )
 
 
-def _layout(
-    nodes: Sequence[Node], edges: list[Edge]
-) -> tuple[dict[str, tuple[float, float]], list[tuple[str, float]], tuple[int, int]]:
-    """The middle of every box: a line a layer, each part below or above what it is tied to most.
-
-    Two sweeps of barycentres: enough to untangle most circuits, and always the same.
-    """
-    lines: dict[int, list[str]] = {}
-    for node in nodes:
-        lines.setdefault(node.layer, []).append(node.name)
-    widest = max(len(names) for names in lines.values())
-    order = sorted(lines)
-    x = {
-        name: _spread(i, len(lines[layer]), widest)
-        for layer in order
-        for i, name in enumerate(lines[layer])
-    }
-    ties: dict[str, list[tuple[str, float]]] = {name: [] for name in x}
-    for edge in edges:
-        ties[edge.source].append((edge.target, abs(edge.weight)))
-        ties[edge.target].append((edge.source, abs(edge.weight)))
-    for layers in (order, order[::-1]):
-        for layer in layers:
-            names = sorted(lines[layer], key=lambda name: _centre(name, ties, x))
-            for i, name in enumerate(names):
-                x[name] = _spread(i, len(names), widest)
-            lines[layer] = names
-    top = UP * (len(order) - 1)
-    places = {
-        name: (x[name], top - UP * row + UP / 2)
-        for row, layer in enumerate(order)
-        for name in lines[layer]
-    }
-    marks = [(str(layer), top - UP * row + UP / 2) for row, layer in enumerate(order)]
-    return places, marks, (widest * ACROSS + 40, UP * len(order))
-
-
-def _spread(index: int, number: int, widest: int) -> float:
-    """Parts of a layer are spread evenly over the picture's width."""
-    return 40 + widest * ACROSS * (index + 0.5) / number
-
-
-def _centre(name: str, ties: dict[str, list[tuple[str, float]]], x: dict[str, float]) -> float:
-    weight = sum(w for _, w in ties[name])
-    return sum(x[other] * w for other, w in ties[name]) / weight if weight else x[name]
+def _drawing(block: Graph, edges: list[Edge], largest: float) -> Drawing:
+    ends = {name for edge in edges for name in (edge.source, edge.target)}
+    all_ends = {name for edge in block.edges for name in (edge.source, edge.target)}
+    nodes = [node for node in block.nodes if node.name in ends or node.name not in all_ends]
+    rank, bands = _ranks(nodes, edges)
+    lane = {node.name: block.lanes.index(node.lane) for node in nodes}
+    tied = [(edge.source, edge.target, _share(edge, largest)) for edge in edges]
+    found = layered.places(rank, tied, lane, ACROSS, BESIDE)
+    top = EDGE + (18 if len(found.lanes) > 1 else 0)
+    height = {each: top + UP * (max(rank.values()) - each) + UP / 2 for each in set(rank.values())}
+    x = {name: LEFT + at for name, at in found.nodes.items()}
+    ports = {node.name: _ports(node.name, x[node.name], edges) for node in nodes}
+    boxes = [
+        Box(
+            node,
+            head_name(node.name),
+            x[node.name],
+            height[rank[node.name]],
+            [port for port in ports[node.name].items() if port[0]],
+        )
+        for node in nodes
+    ]
+    lines = []
+    for edge, between in zip(edges, found.between, strict=True):
+        first, last = rank[edge.source], rank[edge.target]
+        way = [(x[edge.source], height[first])]
+        way += [(LEFT + at, height[first + 1 + i]) for i, at in enumerate(between)]
+        target = ports[edge.target].get(edge.via, x[edge.target])
+        lines.append(_line(edge, [*way, (target, height[last])], largest))
+    tall = top + UP * (max(rank.values()) + 1)
+    named = [
+        Band(name, top + UP * (max(rank.values()) - ranks[-1]), UP * len(ranks))
+        for name, ranks in reversed(bands)
+    ]
+    lanes = [
+        Band(block.lanes[each], LEFT + low, high - low)
+        for each, (low, high) in found.lanes.items()
+        if len(found.lanes) > 1
+    ]
+    return Drawing(boxes, lines[::-1], named, lanes, (round(LEFT + found.width + 8), tall + EDGE))
 
 
-def _line(edge: Edge, places: dict[str, tuple[float, float]], largest: float) -> Line:
-    (x1, y1), (x2, y2) = places[edge.source], places[edge.target]
-    y1, y2 = y1 - BOX[1] / 2, y2 + BOX[1] / 2
-    bend = (y1 - y2) / 2
-    share = abs(edge.weight) / largest if largest else 0.0
+def _ranks(
+    nodes: Sequence[Node], edges: Sequence[Edge]
+) -> tuple[dict[str, int], list[tuple[str, list[int]]]]:
+    """The rank of every node from below, and the ranks of each band. A band has as many as its own edges
+    need: most have none within, and are one line."""
+    order = sorted(nodes, key=lambda node: node.layer)
+    band = {node.name: node.row or str(node.layer) for node in nodes}
+    rank: dict[str, int] = {}
+    bands: list[tuple[str, list[int]]] = []
+    at = 0
+    for name, group in groupby(order, key=lambda node: band[node.name]):
+        members = [node.name for node in group]
+        depth = dict.fromkeys(members, 0)
+        for member in members:
+            for edge in edges:
+                if edge.target == member and edge.source in depth:
+                    depth[member] = max(depth[member], depth[edge.source] + 1)
+        rank.update({member: at + depth[member] for member in members})
+        tall = max(depth.values()) + 1
+        bands.append((name, list(range(at, at + tall))))
+        at += tall
+    return rank, bands
+
+
+def _ports(name: str, x: float, edges: Sequence[Edge]) -> dict[str, float]:
+    """Where each kind of input enters, from left to right by name; one alone or a long one in the middle."""
+    kinds = sorted({edge.via for edge in edges if edge.target == name})
+    if not all(0 < len(kind) <= PORT_LETTERS for kind in kinds) or len(kinds) * PORT > BOX[0]:
+        return {}
+    return {kind: x + PORT * (i - (len(kinds) - 1) / 2) for i, kind in enumerate(kinds)}
+
+
+def _line(edge: Edge, way: list[tuple[float, float]], largest: float) -> Line:
+    """From the top of one box to the bottom of another, upright where it passes others."""
+    half = BOX[1] / 2
+    at, y = way[0]
+    path = f"M{at:.1f} {y - half:.1f}"
+    for place, (x, middle) in enumerate(way[1:], start=1):
+        start, end = y - half, middle + half
+        bend = (start - end) * 0.55
+        path += f"C{at:.1f} {start - bend:.1f} {x:.1f} {end + bend:.1f} {x:.1f} {end:.1f}"
+        if place < len(way) - 1:
+            path += f"V{middle - half:.1f}"
+        at, y = x, middle
+    share = _share(edge, largest)
     width = EDGE_WIDTH[0] + (EDGE_WIDTH[1] - EDGE_WIDTH[0]) * share
-    path = f"M{x1:.0f} {y1:.0f}C{x1:.0f} {y1 - bend:.0f} {x2:.0f} {y2 + bend:.0f} {x2:.0f} {y2:.0f}"
-    return Line(
-        edge, "n" if edge.weight < 0 else "p", path, f"{width:.1f}", f"{0.25 + 0.7 * share:.2f}"
-    )
+    kind = "n" if edge.weight < 0 else "p"
+    return Line(edge, kind, path, f"{width:.1f}", f"{0.5 + 0.45 * share:.2f}")
+
+
+def _share(edge: Edge, largest: float) -> float:
+    return abs(edge.weight) / largest if largest else 0.0

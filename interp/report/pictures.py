@@ -224,3 +224,42 @@ class Chart:
                 isinstance(series, Series),
                 f"Chart {self.title!r} expected Series, got {type(series).__name__}",
             )
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Lines over one x axis as a still picture: numbers alone, with a band where they have an interval.
+
+    `levels` are lines across, such as ("floor", 0.8), and `marks` lines upwards, as (name, x). The x axis is
+    logarithmic where all x are positive and the largest is more than 30 times the smallest.
+    """
+
+    title: str
+    series: Sequence[Series]
+    x_label: str
+    y_label: str
+    levels: Sequence[Any] = ()
+    marks: Sequence[Any] = ()
+    note: str = ""
+
+    def __post_init__(self) -> None:
+        where = f"Curve {self.title!r}"
+        assign(self, series=tuple(self.series))
+        for series in self.series:
+            require(
+                isinstance(series, Series),
+                f"{where} expected Series, got {type(series).__name__}",
+            )
+            require(
+                not any(isinstance(x, str) for x in series.x),
+                f"{where} expected numbers on its x axis; a chart takes names",
+            )
+        require(
+            any(series.x for series in self.series), f"{where} has no points; leave the block out"
+        )
+        for name in ("levels", "marks"):
+            pairs = tuple(
+                (str(label), floats([value], f"{where} {name}")[0])
+                for label, value in getattr(self, name)
+            )
+            assign(self, **{name: pairs})

@@ -83,6 +83,8 @@ def to_json(result: Result, arrays: Arrays, tables: Tables) -> dict[str, Any]:
     report = result.report or Report(answer="", verdict="not run", sections=())
     page = {part: encode(getattr(report, part), part, arrays, tables) for part in PAGE_PARTS}
     tables.update(report.files)
+    if report.figure is not None:
+        page["figure"] = encode(report.figure, "figure", arrays, tables)
     page["files"] = {name: frames.kinds(frame) for name, frame in report.files.items()}
 
     def listed(name: str) -> list[dict[str, Any]]:
@@ -154,6 +156,8 @@ def _report(data: dict[str, Any], folder: Path) -> Report:
         "not_run": items("not_run", "NotRun"),
         "files": {name: tables[name] for name in page["files"]},
         **{part: decode(page[part], arrays, tables) for part in PAGE_PARTS},
+        # Runs of before there was one, and most others, have none.
+        "figure": decode(page.get("figure"), arrays, tables),
     }
     return Report(**checked(Report, found))
 

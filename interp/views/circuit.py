@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
@@ -10,45 +13,66 @@ from interp import report
 from interp.circuits.circuit import Circuit
 from interp.circuits.graph import Graph, Mask
 from interp.circuits.judge import Judged
+from interp.circuits.paths import paths, strongest_edges
 from interp.components import Component
-from interp.report import Chart, Headline, Node, Section, Series, Table, Text
+from interp.report import Curve, Headline, Node, Section, Series, Table, Text
+from interp.report.numbers import exact
 from interp.stats.selection import EXTREME
 from interp.views import rules
 
-# More edges than these nobody can follow in a figure.
-READABLE = 40
+# More edges than these nobody can follow in a figure; so many a larger one holds, which opens on demand.
+READABLE, LARGE = 40, 150
+PATHS = 20
+NO_LANES: Mapping[Component, str] = MappingProxyType({})
 
 
 def graph(
-    of: Graph, kept: Mask, effects: Float[np.ndarray, "reader writer"], unit: str, n: int = READABLE
+    of: Graph,
+    kept: Mask,
+    effects: Float[np.ndarray, "reader writer"],
+    unit: str,
+    n: int = READABLE,
+    *,
+    stable: Mask | None = None,
+    lanes: Mapping[Component, str] = NO_LANES,
 ) -> report.Graph:
-    """The strongest kept edges that form paths, layers upwards, as wide as their effect."""
-    order = np.argsort(-np.abs(np.where(kept, effects, 0)).ravel(), kind="stable")
-    shown = np.zeros(kept.size, dtype=bool)
-    for size in range(n, 8 * n, n):
-        shown[order[:size]] = True
-        paths = of.pruned(shown.reshape(kept.shape) & kept)
-        if paths.sum() >= n // 2:
-            break
-    drawn = paths if paths.any() else shown.reshape(kept.shape) & kept
+    """The kept edges on the strongest paths, layers upwards, as wide as their effect; on demand so many more
+    as a larger figure holds. Edges that are not `stable` are dashed; `lanes` are the components' roles."""
+    first = strongest_edges(of, kept, effects, n)
+    every = strongest_edges(of, kept, effects, LARGE)
     nodes: dict[str, Node] = {}
     edges = []
-    for row, column in of.cells(drawn):
+    for row, column in of.cells(first | every):
         edge = of.edge(row, column)
-        for reader in _read_by(of, drawn, row):
+        for reader in _read_by(of, first | every, row):
             for each in (edge.writer, reader):
-                nodes.setdefault(str(each), Node(str(each), _height(each, of), each.kind))
+                nodes.setdefault(str(each), _node(each, of, lanes))
             edges.append(
-                report.Edge(str(edge.writer), str(reader), float(effects[row, column]), edge.input)
+                report.Edge(
+                    str(edge.writer),
+                    str(reader),
+                    float(effects[row, column]),
+                    edge.input if edge.input in ("q", "k", "v") else "",
+                    stable is None or bool(stable[row, column]),
+                    more=not first[row, column],
+                )
             )
+    shown, total = int(first.sum()), int(kept.sum())
+    rest = "" if shown == total else f" of {total:,}"
     return report.Graph(
-        f"The {len(edges)} strongest edges on paths through the circuit",
+        f"The circuit: {shown}{rest} edges on its strongest paths",
         list(nodes.values()),
         edges,
         unit=unit,
-        note="An edge is as wide as its score; red edges help. What heads read as shared keys and values is "
-        "drawn to each of them. All edges are in the table.",
+        note="Layers upwards. An edge is as wide as its score; red edges help, since removing them lowers "
+        "the metric. q, k and v say what reads it; shared keys and values are drawn to each head that reads "
+        "them.",
     )
+
+
+def _node(each: Component, of: Graph, lanes: Mapping[Component, str]) -> Node:
+    row = each.kind if each.layer is None else str(each.layer)
+    return Node(str(each), _height(each, of), each.kind, row, lanes.get(each, ""))
 
 
 def _read_by(of: Graph, drawn: Mask, row: int) -> list[Component]:
@@ -69,38 +93,66 @@ def _height(component: Component, of: Graph) -> int:
     return 2 * (component.layer or 0) + (2 if component.kind == "mlp" else 1)
 
 
-def curve(judged: Judged) -> list[Chart | Table | Text]:
-    """The curve over sizes and its table: fraction, edges, faithfulness, ci_low, ci_high, complement,
-    random_low, random_high, kl, agreement and n; of random circuits the smallest and the largest. Beside it
-    the curve of edges ranked by magnitude, and the areas under both."""
-    frame, drawn = judged.curve, judged.curve.dropna(subset="random_high")
-    x = frame["edges"].tolist()
+def strongest(
+    of: Graph, kept: Mask, effects: Float[np.ndarray, "reader writer"], n: int = PATHS
+) -> Table:
+    """The strongest paths of a circuit: path, edges, weakest (the score of its weakest edge) and the scores
+    edge by edge."""
+    rows = [
+        [str(each), len(each.edges), each.weakest, ", ".join(map(exact, each.scores))]
+        for each in paths(of, kept, effects, n)
+    ]
+    frame = pd.DataFrame(rows, columns=["path", "edges", "weakest", "scores"])
+    note = (
+        "From the embedding to the logits. A path is as strong as its weakest edge: no path that is left "
+        "out has a stronger one. Scores are those of its edges in their order, each over all paths through "
+        "the edge."
+    )
+    return Table("paths", frame, title="The strongest paths", note=note, first_rows=10)
+
+
+def sizes(frame: pd.DataFrame, floor: float, kept: int = 0) -> Curve:
+    """Faithfulness over the number of edges, beside that of the complement and of random circuits of each
+    size, which some sizes have none of; marked at the edges `kept`."""
     named = {name: frame[name].to_numpy() for name in frame.columns}
+    beside = {name: each[np.isfinite(named["random_high"])] for name, each in named.items()}
     ends = named["ci_low"], named["ci_high"]
-    chart = Chart(
+    return Curve(
         "How much of the model circuits of each size do on held-out prompts",
-        "line",
         [
-            Series("circuit", x, named["faithfulness"], *ends),
-            Series("its complement", x, named["complement"]),
+            Series("circuit, 95 % interval", named["edges"], named["faithfulness"], *ends),
+            Series("its complement", named["edges"], named["complement"]),
             Series(
-                "random circuits, largest", drawn["edges"].tolist(), drawn["random_high"].to_numpy()
+                "random circuits, smallest to largest",
+                beside["edges"],
+                beside["random_high"],
+                beside["random_low"],
+                beside["random_high"],
             ),
         ],
         "edges kept",
         "faithfulness",
+        levels=[("whole model", 1.0), (f"floor {floor:g}", floor)],
+        marks=[(f"{kept:,} edges", kept)] if kept else [],
     )
+
+
+def curve(judged: Judged, kept: int = 0) -> list[Curve | Table | Text]:
+    """The curve over sizes, marked at the edges `kept`, and its table: fraction, edges, faithfulness, ci_low,
+    ci_high, complement, random_low, random_high, kl, agreement and n; of random circuits the smallest and the
+    largest. Beside it the curve of edges ranked by magnitude, and the areas under both."""
+    frame = judged.curve
     note = (
         "Faithfulness: ratio of means of templates' means; 1 is the whole model, 0 the empty circuit. kl: "
         "nats from the whole model; agreement: share of prompts with its first token."
     )
-    tables: list[Chart | Table | Text] = [
+    tables: list[Curve | Table | Text] = [
         Table("faithfulness", frame, note=note, first_rows=len(frame))
     ]
     if len(judged.by_magnitude):
         title = "The same sizes, edges ranked by magnitude"
         tables.append(Table("faithfulness_by_magnitude", judged.by_magnitude, title=title))
-    return [chart, *tables, *areas(judged)]
+    return [sizes(frame, judged.floor, kept), *tables, *areas(judged)]
 
 
 def why(judged: Judged) -> str:

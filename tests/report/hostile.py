@@ -12,6 +12,7 @@ from interp.report import (
     Attention,
     Chart,
     Check,
+    Curve,
     Distribution,
     Edge,
     Flow,
@@ -103,6 +104,26 @@ def report(text: str, column: str) -> Report:
         Distribution(text, [text], [[1.0, 2.0]], text, groups=[text] * 2, examples=[text] * 2),
         Flow(text, [text], [text], [[1.0]], [(0, text, 1.0)], text, text, text),
         Graph(text, [Node(text, 0, text), Node("b", 1)], [Edge(text, "b", 1.0, text)], text, text),
+        Graph(
+            text,
+            [Node(text, 0, text, text, text, text), Node("b", 1), Node("L1H0", 2, lane="")],
+            [
+                Edge(text, "b", 1.0, text, stable=False),
+                Edge(text, "L1H0", 0.5, text[:2], more=True),
+            ],
+            text,
+            text,
+            [text, ""],
+        ),
+        Curve(
+            text,
+            [Series(text, [1, 99], [1, 2], [0, 1], [2, 3])],
+            text,
+            text,
+            [(text, 1)],
+            [(text, 9)],
+            text,
+        ),
         Attention(text, [[text] * 3], [weights], [(0, 1)], text),
         Chart(text, "line", [Series(text, [1, 2], [1, 2], [0, 1], [2, 3])], text, text, text),
         Chart(text, "bar", [Series(text, [text, "b"], [1, 2])], text, text, text),
@@ -119,6 +140,7 @@ def report(text: str, column: str) -> Report:
         checks=[Check(text, 0.0, 1.0, note=text), Check(text, 0.0, 1.0, control=True)],
         not_run=[NotRun(text, text)],
         limits=[text],
+        figure=Curve(text, [Series(text, [1, 2], [1, 2])], text, text),
     )
 
 

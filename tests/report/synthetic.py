@@ -11,6 +11,7 @@ from interp.report import (
     Attention,
     Chart,
     Check,
+    Curve,
     Distribution,
     Edge,
     Flow,
@@ -252,6 +253,19 @@ def blocks() -> dict[str, list[Any]]:
                 ],
                 unit="logits",
             ),
+            Curve(
+                "How many edges are enough",
+                [
+                    Series(
+                        "circuit", [3, 30, 300], [0.6, 0.9, 1.0], [0.5, 0.8, 0.9], [0.7, 1, 1.1]
+                    ),
+                    Series("complement", [3, 30, 300], [0.1, 0.0, 0.0]),
+                ],
+                "edges kept",
+                "faithfulness",
+                [("whole model", 1.0)],
+                [("30 edges", 30)],
+            ),
         ],
         "controls": [
             Text("Random heads of the same layers change the logit difference by at most 0.08."),
@@ -302,6 +316,7 @@ def report() -> Report:
             "Effects of position 0, an attention sink, are reported apart.",
         ],
         files={"prompts": pd.DataFrame({"clean": ["".join(PROMPT)], "kept": [True]})},
+        figure=TokenStrip(PROMPT, title="What is asked"),
     )
 
 

@@ -10,11 +10,26 @@ import pytest
 import synthetic
 
 from interp.errors import InterpError
-from interp.report import Distribution, Edge, Flow, Graph, Heatmap, Node, Report, Section, render
-from interp.report.axis import Axis
+from interp.report import (
+    Curve,
+    Distribution,
+    Edge,
+    Flow,
+    Graph,
+    Heatmap,
+    Node,
+    Report,
+    Section,
+    Series,
+    Text,
+    layered,
+    render,
+)
+from interp.report.axis import Axis, LogAxis
+from interp.report.curve import CurveView
 from interp.report.distribution import LANES, NEAR, DistributionView
 from interp.report.flow import FlowView
-from interp.report.graph import GraphView
+from interp.report.graph import BOX, GraphView
 from interp.report.heads import head_name
 from interp.report.samples import SamplesView
 
@@ -75,10 +90,11 @@ def test_a_graph_puts_later_layers_higher_and_the_strongest_edge_last():
     height = {box.node.name: box.y for box in view.boxes}
     assert height["logits"] < height["L7H4"] < height["L2H0"] < height["embed"]
     assert len({(box.x, box.y) for box in view.boxes}) == len(view.boxes)
-    assert view.lines[-1].edge == max(graph.edges, key=lambda edge: abs(edge.weight))
-    widths = [float(line.width) for line in view.lines]
+    lines = view.drawings[0].lines
+    assert lines[-1].edge == max(graph.edges, key=lambda edge: abs(edge.weight))
+    widths = [float(line.width) for line in lines]
     assert widths == sorted(widths)
-    kinds = {line.edge.source: line.kind for line in view.lines}
+    kinds = {line.edge.source: line.kind for line in lines}
     assert (kinds["L2H3"], kinds["L7H4"]) == ("n", "p")
     html = page(graph)
     for edge in graph.edges:
@@ -89,9 +105,120 @@ def test_a_graph_of_thousands_of_edges_draws_the_strongest_and_lists_all():
     nodes = [Node(f"L{i // 60}H{i % 60}", i // 60) for i in range(120)]
     edges = [Edge(f"L0H{i % 60}", f"L1H{i // 60}", i + 1.0) for i in range(1_200)]
     view = GraphView.of(Graph("g", nodes, edges))
-    assert min(line.edge.weight for line in view.lines) == 901
-    assert (len(view.lines), view.left_out, len(view.rows)) == (300, 900, 1_200)
+    lines = view.drawings[0].lines
+    assert min(line.edge.weight for line in lines) == 901
+    assert (len(lines), view.left_out, len(view.rows)) == (300, 900, 1_200)
     assert len(page(Graph("g", nodes, edges)).encode()) < 400_000
+
+
+def test_a_graphs_bands_are_the_models_layers_and_hold_its_parts():
+    rows = [("embed", 0, "embed"), ("L0H1", 1, "0"), ("L0 MLP", 2, "0"), ("L1H0", 3, "1")]
+    nodes = [Node(name, layer, row=row) for name, layer, row in [*rows, ("L1H2", 3, "1")]]
+    edges = [Edge("embed", "L0H1", 1.0), Edge("L0H1", "L0 MLP", 2.0), Edge("L0 MLP", "L1H0", 1.0)]
+    drawing = GraphView.of(Graph("g", nodes, edges)).drawings[0]
+    assert [band.name for band in drawing.bands] == ["1", "0", "embed"]
+    for box in drawing.boxes:
+        (band,) = [each for each in drawing.bands if each.name == box.node.row]
+        assert band.start < box.y - BOX[1] / 2 < box.y + BOX[1] / 2 < band.start + band.size
+    # A layer whose heads do not feed its MLP is one line.
+    flat = GraphView.of(Graph("g", nodes, [Edge("L0H1", "L1H0", 1.0)])).drawings[0]
+    height = {box.node.name: box.y for box in flat.boxes}
+    assert height["L0H1"] == height["L0 MLP"]
+
+
+def test_a_graph_draws_more_edges_on_demand_and_unstable_ones_dashed():
+    nodes = [Node("a", 0), Node("b", 1), Node("c", 2)]
+    edges = [Edge("a", "b", 3.0, stable=False), Edge("b", "c", 1.0), Edge("a", "c", 2.0, more=True)]
+    html = page(Graph("g", nodes, edges))
+    view = GraphView.of(Graph("g", nodes, edges))
+    assert [len(each.lines) for each in view.drawings] == [2, 3]
+    assert html.count('class="edge p unstable"') == 2
+    assert "Draw 3 edges" in html
+    plain = page(Graph("g", nodes, [Edge("a", "b", 1.0)]))
+    assert 'unstable"' not in plain
+    assert "Draw" not in plain
+
+
+def test_a_graphs_lanes_stand_in_their_order_and_hold_their_parts():
+    lanes = ["S2", "END", "S1"]
+    nodes = [Node(f"L{i}H{j}", i, lane=lanes[j % 3]) for i in range(4) for j in range(7)]
+    random = np.random.default_rng(0)
+    pairs = {tuple(sorted(random.choice(28, 2, replace=False).tolist())) for _ in range(40)}
+    edges = [
+        Edge(nodes[one].name, nodes[other].name, 1.0 + one)
+        for one, other in sorted(pairs)
+        if nodes[one].layer < nodes[other].layer
+    ]
+    drawing = GraphView.of(Graph("g", nodes, edges, lanes=["S1", "S2", "END"])).drawings[0]
+    assert [lane.name for lane in drawing.lanes] == ["S1", "S2", "END"]
+    for box in drawing.boxes:
+        (lane,) = [each for each in drawing.lanes if each.name == box.node.lane]
+        assert lane.start <= box.x - BOX[0] / 2
+        assert box.x + BOX[0] / 2 <= lane.start + lane.size
+
+
+def test_an_edge_enters_at_the_input_that_reads_it():
+    nodes = [Node("a", 0), Node("L1H0", 1)]
+    edges = [Edge("a", "L1H0", 1.0, via) for via in ("v", "q")]
+    drawing = GraphView.of(Graph("g", nodes, edges)).drawings[0]
+    (head,) = [box for box in drawing.boxes if box.node.name == "L1H0"]
+    assert [name for name, _ in head.ports] == ["q", "v"]
+    for line in drawing.lines:
+        x, y = (float(part) for part in line.path.split()[-2:])
+        assert x == pytest.approx(dict(head.ports)[line.edge.via], abs=0.06)
+        assert y == head.y + BOX[1] / 2
+
+
+def test_nodes_of_a_rank_do_not_overlap_and_a_tangle_is_undone():
+    ranks = {f"{rank}.{i}": rank for rank in range(3) for i in range(5)}
+    order = [2, 0, 4, 1, 3]
+    edges = [(f"{r}.{i}", f"{r + 1}.{order[i]}", 1.0) for r in range(2) for i in range(5)]
+    found = layered.places(ranks, [*edges, ("0.0", "2.4", 0.1)], dict.fromkeys(ranks, 0), 10.0, 2.0)
+    for rank in range(3):
+        own = sorted(found.nodes[name] for name in ranks if ranks[name] == rank)
+        assert all(right - left >= 10.0 - 1e-6 for left, right in pairwise(own))
+    straight = layered.places(ranks, edges, dict.fromkeys(ranks, 0), 10.0, 2.0)
+    for rank in range(2):
+        way = sorted(
+            (straight.nodes[a], straight.nodes[b]) for a, b, _ in edges if ranks[a] == rank
+        )
+        assert [end for _, end in way] == sorted(end for _, end in way)
+
+
+def test_a_curves_points_stand_where_their_numbers_say():
+    block = synthetic.blocks()["parts"][4]
+    view = CurveView.of(block)
+    assert isinstance(view.x, LogAxis)
+    places = [float(point.x) for point in view.strokes[0].points]
+    assert np.diff(places) == pytest.approx(np.diff(places)[0], abs=0.03)
+    for stroke, series in zip(view.strokes, block.series, strict=True):
+        for point, y in zip(stroke.points, series.y, strict=True):
+            assert float(point.y) == pytest.approx(100 - view.y.place(y), abs=0.01)
+    assert view.strokes[0].band.count("L") == 5
+    assert view.strokes[1].band == ""
+    assert view.marks[0].place == view.strokes[0].points[1].x
+    even = CurveView.of(replace(block, series=[Series("s", [0, 10], [1, 2])]))
+    assert isinstance(even.x, Axis)
+    html = page(block)
+    assert "library-plotly" not in html
+    assert html.count('<path class="point"') == 6
+
+
+def test_a_logarithmic_axis_has_few_round_ticks():
+    for values in ([3.0, 743.0], [1.0, 70_651.0], [1e-9, 1e9], [2.0, 70.0]):
+        axis = LogAxis.of(values)
+        assert 0 < axis.place(values[0]) < axis.place(values[1]) < 100
+        assert 3 <= len(axis.ticks) <= 12
+
+
+def test_the_figure_that_shows_the_answer_stands_between_it_and_the_inputs():
+    block = synthetic.blocks()["parts"][4]
+    report = Report("the answer", "supported", [], inputs=[Text("what came in")], figure=block)
+    html = render.page(synthetic.result(report=report))
+    places = [html.index(each) for each in ("the answer</p>", block.title, 'id="inputs"')]
+    assert places == sorted(places)
+    with pytest.raises(InterpError, match="Report figure expected blocks"):
+        Report("a", "supported", [], figure="a picture")
 
 
 def test_samples_come_back_as_they_went_in_to_a_thousandth_of_their_range():
@@ -133,6 +260,12 @@ WRONG = {
         lambda: Graph("g", [Node("a", 1), Node("b", 0)], [Edge("a", "b", 1.0)]),
         "does not go up",
     ),
+    "a node in no lane": (
+        lambda: Graph("g", [Node("a", 0, lane="x")], [], lanes=["y"]),
+        "none of its lanes",
+    ),
+    "a curve over names": (lambda: Curve("c", [Series("s", ["a"], [1.0])], "x", "y"), "numbers"),
+    "a curve of nothing": (lambda: Curve("c", [], "x", "y"), "no points"),
     "a node twice": (lambda: Graph("g", [Node("a", 0), Node("a", 1)], []), "two nodes"),
 }
 

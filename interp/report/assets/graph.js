@@ -1,93 +1,113 @@
-// Circuit graphs: drag, keys and buttons move and zoom; a part that is pointed at or chosen lights
-// up with its edges.
+// Circuit graphs: a part that is pointed at or chosen lights up with its edges, in the figure to read and in
+// the larger one; keys go from part to part, and keys and buttons zoom.
 for (const element of document.querySelectorAll("section.graph")) {
-  const box = element.querySelector(".canvas-box");
-  const svg = box.querySelector("svg");
-  const view = svg.querySelector(".view");
   const readout = element.querySelector(".readout");
-  const edges = [...svg.querySelectorAll(".edge")];
-  const nodes = [...svg.querySelectorAll(".node")];
-  const weights = [...element.querySelectorAll(".data tbody tr")].map((row) =>
+  const hint = readout.textContent;
+  const boxes = [...element.querySelectorAll(".canvas-box")];
+  const edges = [...element.querySelectorAll(".edge")];
+  const nodes = [...element.querySelectorAll(".node")];
+  const weights = [...element.querySelectorAll(".list tbody tr")].map((row) =>
     [...row.cells].map((cell) => cell.textContent));
-  let at = { x: 0, y: 0, k: 1 };
-  let chosen = null;
-
-  function move(x, y, k) {
-    at = { x, y, k: Math.max(0.3, Math.min(8, k)) };
-    view.setAttribute("transform", `translate(${at.x} ${at.y}) scale(${at.k})`);
-  }
+  // A head that stands at several positions is several parts of one choice.
+  let chosen = [];
 
   function zoom(factor) {
-    const { width, height } = svg.viewBox.baseVal;
-    const k = Math.max(0.3, Math.min(8, at.k * factor));
-    const ratio = k / at.k;
-    move(width / 2 - (width / 2 - at.x) * ratio, height / 2 - (height / 2 - at.y) * ratio, k);
+    for (const svg of element.querySelectorAll(".canvas-box svg")) {
+      svg.classList.toggle("zoomed", Boolean(factor));
+      const width = Math.max(160, Math.min(6000, svg.getBoundingClientRect().width * factor));
+      svg.style.width = factor ? `${width}px` : "";
+    }
   }
 
-  function light(name) {
-    svg.classList.toggle("lit", Boolean(name));
-    const near = new Set([name]);
+  function light(names) {
+    const near = new Set(names);
     for (const edge of edges) {
       const { source, target } = edge.dataset;
-      const touches = source === name || target === name;
+      const touches = names.includes(source) || names.includes(target);
       edge.classList.toggle("on", touches);
       if (touches) near.add(source).add(target);
     }
+    for (const box of boxes) {
+      const own = [...box.querySelectorAll(".node")].some((node) => names.includes(node.dataset.name));
+      box.firstElementChild.classList.toggle("lit", own);
+    }
     for (const node of nodes) node.classList.toggle("on", near.has(node.dataset.name));
-    if (!name) return;
-    const own = weights.filter(([source, target]) => source === name || target === name).slice(0, 6);
-    const said = own.map(([source, target, via, weight]) =>
-      `${source === name ? "→ " + target : "← " + source}${via ? ` (${via})` : ""} ${weight}`);
-    readout.textContent = `${name}:  ${said.join("  ·  ") || "no edges"}`;
+    readout.textContent = names.map(said).join("\n") || hint;
   }
 
-  svg.addEventListener("pointermove", (event) => {
-    const name = event.target.closest(".node")?.dataset.name;
-    if (!drag) light(name || chosen);
-  });
-  svg.addEventListener("pointerleave", () => light(chosen));
+  function said(name) {
+    const own = weights.filter(([source, target]) => source === name || target === name).slice(0, 6);
+    const all = own.map(([source, target, via, weight]) =>
+      `${source === name ? "→ " + target : "← " + source}${via ? ` (${via})` : ""} ${weight}`);
+    return `${name}:  ${all.join("  ·  ") || "no edges"}`;
+  }
 
-  let drag = null;
-  svg.addEventListener("pointerdown", (event) => {
-    if (event.button) return;
-    drag = { from: [event.clientX, event.clientY], at: { ...at }, moved: false };
-  });
-  addEventListener("pointermove", (event) => {
-    if (!drag) return;
-    const scale = svg.viewBox.baseVal.width / svg.getBoundingClientRect().width;
-    const [dx, dy] = [event.clientX - drag.from[0], event.clientY - drag.from[1]];
-    drag.moved = drag.moved || Math.hypot(dx, dy) > 4;
-    if (drag.moved) move(drag.at.x + dx * scale, drag.at.y + dy * scale, at.k);
-  });
-  addEventListener("pointerup", (event) => {
-    const moved = drag?.moved;
-    drag = null;
-    const node = event.target.closest?.("section.graph") === element && event.target.closest(".node");
-    if (moved || !node) return;
+  function choose(node) {
     const { head, name } = node.dataset;
     if (head) page.set("head", page.get("head") === head ? undefined : head);
-    else { chosen = chosen === name ? null : name; light(chosen); }
-  });
-  box.addEventListener("keydown", (event) => {
-    const step = { ArrowRight: [-40, 0], ArrowLeft: [40, 0], ArrowDown: [0, -40], ArrowUp: [0, 40] }[event.key];
-    if (step) move(at.x + step[0], at.y + step[1], at.k);
-    else if (event.key === "+" || event.key === "=") zoom(1.25);
-    else if (event.key === "-") zoom(0.8);
-    else if (event.key === "0") move(0, 0, 1);
-    else return;
-    event.preventDefault();
-  });
-  for (const button of element.querySelectorAll("[data-zoom]")) {
-    button.addEventListener("click", () => {
-      const factor = Number(button.dataset.zoom);
-      if (factor) zoom(factor);
-      else move(0, 0, 1);
+    else { chosen = chosen.includes(name) ? [] : [name]; light(chosen); }
+  }
+
+  // The nearest part in a direction: along a line first, then across.
+  function beside(from, parts, [dx, dy]) {
+    const centre = (node) => {
+      const { x, y, width, height } = node.querySelector("rect").getBBox();
+      return [x + width / 2, y + height / 2];
+    };
+    const [x, y] = centre(from);
+    let best = null;
+    for (const part of parts) {
+      const [px, py] = centre(part);
+      const along = (px - x) * dx + (py - y) * dy;
+      const across = Math.abs((px - x) * dy) + Math.abs((py - y) * dx);
+      if (along < 1 || (dx && across > 1)) continue;
+      const far = dx ? along : along * 10 + across;
+      if (!best || far < best.far) best = { far, part };
+    }
+    return best?.part || from;
+  }
+
+  for (const box of boxes) {
+    const svg = box.querySelector("svg");
+    const parts = [...box.querySelectorAll(".node")];
+    let cursor = null;
+    const mark = (node) => {
+      cursor?.classList.remove("cursor");
+      cursor = node;
+      if (!node) return light(chosen);
+      node.classList.add("cursor");
+      node.scrollIntoView({ block: "nearest", inline: "nearest" });
+      light([node.dataset.name]);
+    };
+    svg.addEventListener("pointermove", (event) => {
+      const node = event.target.closest(".node");
+      light(node ? [node.dataset.name] : chosen);
     });
+    svg.addEventListener("pointerleave", () => light(chosen));
+    svg.addEventListener("click", (event) => {
+      const node = event.target.closest(".node");
+      if (node) choose(node);
+    });
+    box.addEventListener("keydown", (event) => {
+      const step = { ArrowRight: [1, 0], ArrowLeft: [-1, 0], ArrowDown: [0, 1], ArrowUp: [0, -1] }[event.key];
+      if (step) mark(cursor ? beside(cursor, parts, step) : parts.find((node) => node.classList.contains("selected")) || parts[0]);
+      else if ((event.key === "Enter" || event.key === " ") && cursor) choose(cursor);
+      else if (event.key === "Escape") mark(null);
+      else if (event.key === "+" || event.key === "=") zoom(1.25);
+      else if (event.key === "-") zoom(0.8);
+      else if (event.key === "0") zoom(0);
+      else return;
+      event.preventDefault();
+    });
+    box.addEventListener("blur", () => mark(null));
+  }
+  for (const button of element.querySelectorAll("[data-zoom]")) {
+    button.addEventListener("click", () => zoom(Number(button.dataset.zoom)));
   }
   page.on("head", (head) => {
-    const node = nodes.find((each) => each.dataset.head === head);
-    for (const each of nodes) each.classList.toggle("selected", each === node);
-    chosen = node ? node.dataset.name : null;
+    const own = nodes.filter((each) => head && each.dataset.head === head);
+    for (const each of nodes) each.classList.toggle("selected", own.includes(each));
+    chosen = [...new Set(own.map((each) => each.dataset.name))];
     light(chosen);
   });
 }

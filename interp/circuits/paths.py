@@ -1,0 +1,158 @@
+"""The strongest paths of a circuit from the embedding to the logits. A path is as strong as its weakest edge.
+
+Method  Edges are added from the strongest down. Every path that an added edge closes has this edge as its
+        weakest: so paths come in their order, and none has to be looked at before it is as strong as that.
+        Of those that one edge closes, the ones with the larger product of scores come first.
+Units   Those of the scores; a path's strength has no sign, its edges have theirs.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from heapq import nlargest
+from itertools import islice
+
+import numpy as np
+from jaxtyping import Float
+
+from interp.circuits.graph import Edge, Graph, Mask
+
+Cell = tuple[int, int]
+# Of the paths that one edge closes, so many are looked at.
+_CLOSED = 64
+
+
+@dataclass(frozen=True)
+class Path:
+    """Edges from the embedding to the logits, each read by what writes the next, and their scores."""
+
+    edges: tuple[Edge, ...]
+    scores: tuple[float, ...]
+    cells: tuple[Cell, ...]
+
+    @property
+    def weakest(self) -> float:
+        """The score of the smallest magnitude."""
+        return min(self.scores, key=abs)
+
+    @cached_property
+    def _product(self) -> float:
+        return sum(math.log(abs(score) or 1e-300) for score in self.scores)
+
+    def __str__(self) -> str:
+        # Keys and values that heads share are read by each of them: the path goes on through one.
+        named = [*(str(edge.writer) for edge in self.edges[1:]), str(self.edges[-1].reader)]
+        inputs = [f".{edge.input}" if edge.input in ("q", "k", "v") else "" for edge in self.edges]
+        return " → ".join(
+            [str(self.edges[0].writer), *(a + b for a, b in zip(named, inputs, strict=True))]
+        )
+
+
+def strongest_edges(
+    graph: Graph, kept: Mask, scores: Float[np.ndarray, "reader writer"], n: int
+) -> Mask:
+    """The kept edges on the strongest paths: all edges as strong as the weakest of these, without dead ends,
+    as many as do not exceed n. Where the first paths to be whole have more, as many of these as fit."""
+    size = np.where(kept & ~np.isnan(scores), np.abs(scores), -1).ravel()
+    order = np.argsort(-size, kind="stable")[: int((size >= 0).sum())]
+
+    def first(number: int) -> Mask:
+        found = np.zeros(size.size, dtype=bool)
+        found[order[:number]] = True
+        return graph.pruned(found.reshape(kept.shape))
+
+    low, high = 0, len(order)
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if first(middle).sum() <= n else (low, middle - 1)
+    found = first(low)
+    if not found.any():
+        for path in paths(graph, kept, scores, n):
+            both = found.copy()
+            both[tuple(np.array(path.cells).T)] = True
+            found = both if both.sum() <= n or not found.any() else found
+    return found
+
+
+def paths(
+    graph: Graph, kept: Mask, scores: Float[np.ndarray, "reader writer"], n: int
+) -> list[Path]:
+    """The n strongest paths of the kept edges, the strongest first; edges without a score are on none."""
+    cells = graph.cells(graph.pruned(kept & ~np.isnan(scores)))
+    cells.sort(key=lambda cell: -abs(float(scores[cell])))
+    growing = _Growing(graph)
+    found: list[Path] = []
+    for cell in cells:
+        growing.add(cell)
+        closed = [_path(graph, each, scores) for each in islice(growing.through(cell), _CLOSED)]
+        found += nlargest(n - len(found), closed, key=lambda path: path._product)
+        if len(found) >= n:
+            break
+    return found
+
+
+class _Growing:
+    """Edges that are added one by one, and which writers the embedding reaches and which lead to the logits:
+    ways are followed only where they are whole."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.feeds = [np.flatnonzero(row).tolist() for row in graph.feeds]
+        self.last = len(graph.readers) - 1
+        self.into: dict[int, list[Cell]] = {}
+        self.out: dict[int, list[Cell]] = {}
+        self.reached, self.leading = {0}, set[int]()
+
+    def add(self, cell: Cell) -> None:
+        """Puts an edge among those out of its writer, and those into every writer that its reader feeds."""
+        self.out.setdefault(cell[1], []).append(cell)
+        for fed in self.feeds[cell[0]]:
+            self.into.setdefault(fed, []).append(cell)
+        following = [cell]
+        while following:
+            row, column = following.pop()
+            new = set(self.feeds[row]) - self.reached if column in self.reached else set()
+            self.reached |= new
+            following += [each for fed in new for each in self.out.get(fed, ())]
+        following = [cell]
+        while following:
+            row, column = following.pop()
+            if column not in self.leading and self._leads(row):
+                self.leading.add(column)
+                following += self.into.get(column, ())
+
+    def _leads(self, row: int) -> bool:
+        return row == self.last or not self.leading.isdisjoint(self.feeds[row])
+
+    def through(self, cell: Cell) -> Iterator[tuple[Cell, ...]]:
+        """Every whole path through an edge, those through strong edges first."""
+        if cell[1] in self.reached:
+            for after in self._after(cell):
+                for before in self._before(cell):
+                    yield (*before, cell, *after)
+
+    def _before(self, cell: Cell) -> Iterator[tuple[Cell, ...]]:
+        if cell[1] == 0:
+            yield ()
+        for previous in self.into.get(cell[1], ()):
+            if previous[1] in self.reached:
+                for way in self._before(previous):
+                    yield (*way, previous)
+
+    def _after(self, cell: Cell) -> Iterator[tuple[Cell, ...]]:
+        if cell[0] == self.last:
+            yield ()
+        for fed in self.feeds[cell[0]]:
+            for following in self.out.get(fed, ()):
+                if self._leads(following[0]):
+                    for way in self._after(following):
+                        yield (following, *way)
+
+
+def _path(
+    graph: Graph, cells: tuple[Cell, ...], scores: Float[np.ndarray, "reader writer"]
+) -> Path:
+    values = tuple(float(scores[cell]) for cell in cells)
+    return Path(tuple(graph.edge(*cell) for cell in cells), values, cells)
