@@ -37,8 +37,6 @@ from interp.transformer.contract import einsum
 
 PerPrompt = Float[Tensor, "batch reader writer *place"]
 Within = Float[Tensor, "batch pos place"]
-# Bytes of what writers write and of slopes at readers that are held at a time: prompts come in slices.
-MEMORY = 512 << 20
 # So many readers are multiplied with all writers at once: of fewer, writers are read too often.
 _READERS = 64
 
@@ -50,6 +48,12 @@ class Scores:
 
     each: PerPrompt
     metric: Float[Tensor, " batch"]
+
+    @classmethod
+    def joined(cls, parts: Sequence[Scores]) -> Scores:
+        """Of several batches, the prompts of one after those of the other."""
+        each = torch.cat([part.each for part in parts])
+        return cls(each, torch.cat([part.metric for part in parts]))
 
     def of_nodes(self) -> Float[Tensor, "batch writer"]:
         """Node attribution patching: what ablating each writer would do if the model were linear, which is
@@ -66,7 +70,6 @@ def eap(
     metric: Measure = logit_difference,
     rules: Rules = TRUE,
     steps: int = 0,
-    memory: int = MEMORY,
     places: Places | None = None,
 ) -> Scores:
     """The score of every edge. With `steps` slopes are integrated over so many points between corrupted and
@@ -86,7 +89,7 @@ def eap(
     points = [step / steps for step in range(steps, 0, -1)] or [1.0]
     if places is not None:
         graph = graph.at_places(places)
-    return scored_at(model, graph, batch, ablated, points, metric, rules, memory)
+    return scored_at(model, graph, batch, ablated, points, metric, rules)
 
 
 def clean_corrupted(
@@ -97,15 +100,15 @@ def clean_corrupted(
     *,
     metric: Measure = logit_difference,
     rules: Rules = TRUE,
-    memory: int = MEMORY,
 ) -> Scores:
     """The score of every edge with the mean of the slopes at the clean and at the corrupted prompt.
 
     Raises  UsageError as `eap` does.
     """
-    return scored_at(model, graph, batch, ablated, [1.0, 0.0], metric, rules, memory)
+    return scored_at(model, graph, batch, ablated, [1.0, 0.0], metric, rules)
 
 
+@torch.no_grad()
 def scored_at(
     model: Transformer,
     graph: Graph,
@@ -114,7 +117,6 @@ def scored_at(
     points: Sequence[float],
     metric: Measure,
     rules: Rules,
-    memory: int,
 ) -> Scores:
     """The scores with the mean of slopes at these points between the corrupted (0) and the clean embeddings
     (1, which comes first)."""
@@ -123,36 +125,11 @@ def scored_at(
             f"clean and corrupted prompts must be of one length, got {list(batch.clean.shape)} and "
             f"{list(batch.corrupted.shape)}"
         )
-    # What is written and its change; activations and their slopes are less than these.
-    each = 2 * ablated[:, :1].numel() * ablated.element_size()
-    together = max(1, memory // max(1, each))
-    parts = []
-    for first in range(0, len(batch), together):
-        some = slice(first, first + together)
-        prompts, other = batch.only(some), ablated[:, some]
-        parts.append(_scored_at(model, graph, prompts, other, points, metric, rules))
-    return Scores(
-        torch.cat([part.each for part in parts]), torch.cat([part.metric for part in parts])
-    )
-
-
-@torch.no_grad()
-def _scored_at(
-    model: Transformer,
-    graph: Graph,
-    batch: PromptBatch,
-    ablated: Written,
-    points: Sequence[float],
-    metric: Measure,
-    rules: Rules,
-) -> Scores:
     measure = metric(batch)
     run = slopes(model, batch.clean, measure, rules=rules, keep=kept_for(model))
     base, delta = run.logits, ablated - written(model, graph, run.kept)
     total, values, flat = empty_scores(graph, delta, rules), torch.zeros_like(run.metric), True
-    within = None
-    if graph.places is not None:
-        within = one_hot(graph.places.of(batch), len(graph.places)).to(delta)
+    within = places_of(graph, batch, delta)
     for number, point in enumerate(points):
         if number:
             moved = edits.put(sites.embed(), _between(model, batch, point))
@@ -163,6 +140,13 @@ def _scored_at(
     if flat:
         raise no_slope(measure.name)
     return Scores(total, values)
+
+
+def places_of(graph: Graph, batch: PromptBatch, like: Tensor) -> Within | None:
+    """1 at the positions of each place of each prompt; None where places are not told apart."""
+    if graph.places is None:
+        return None
+    return one_hot(graph.places.of(batch), len(graph.places)).to(like)
 
 
 def no_slope(name: str) -> UsageError:

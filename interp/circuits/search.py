@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -12,9 +12,8 @@ from jaxtyping import Float
 from interp.circuits.curve import Ranking
 from interp.circuits.evaluate import Evaluation, evaluate
 from interp.circuits.graph import Edge, Graph, Mask, top
+from interp.circuits.methods import MEMORY, METHODS, Method
 from interp.circuits.run import BLOCK
-from interp.circuits.scores import eap
-from interp.circuits.written import ablation_values
 from interp.effects import Effects
 from interp.errors import NotApplicable, UsageError
 from interp.linear import TRUE, Rules
@@ -37,29 +36,31 @@ def edge_scores(
     task: Task,
     ablation: Named = "resample",
     *,
+    method: Method | None = None,
     metric: Measure = logit_difference,
     rules: Rules = TRUE,
     steps: int = 0,
+    memory: int = MEMORY,
 ) -> Effects:
-    """The score of every edge that has one, on every kept prompt, as `interp.circuits.scores` gives it."""
-    mask = graph.allowed & _scored(graph, rules)
+    """The score of every edge that has one, on every kept prompt: by a method of `interp.circuits.methods`,
+    or by edge attribution patching with these rules, integrated if there are steps.
+
+    Raises  UsageError as the method does.
+    """
+    if method is None:
+        method = replace(METHODS["eap-ig" if steps else "eap"], rules=rules)
+    mask = graph.allowed.copy()
+    if not method.scores_queries:
+        mask[[each.input in ("q", "k") for each in graph.readers]] = False
     cells = torch.from_numpy(mask).to(model.device)
     found, unit = [], "logits"
     for batch in by_length(task, model.device):
-        other = ablation_values(model, graph, task, batch, ablation)
-        scores = eap(model, graph, batch, other, metric=metric, rules=rules, steps=steps)
+        scores = method(
+            *(model, graph, task, batch, ablation), metric=metric, steps=steps, memory=memory
+        )
         unit = metric(batch).unit
         found.append((batch, scores.each[:, cells].T))
-    edges = graph.edges(mask)
-    return Effects(gathered(task, found), edges, task, unit)
-
-
-def _scored(graph: Graph, rules: Rules) -> Mask:
-    """The edges that have a score by these rules."""
-    into = [rules.scores_queries or each.input not in ("q", "k") for each in graph.readers]
-    found: Mask = graph.allowed.copy()
-    found[~np.array(into)] = False
-    return found
+    return Effects(gathered(task, found), graph.edges(mask), task, unit)
 
 
 def mean_scores(graph: Graph, scores: Effects) -> Float[np.ndarray, "reader writer *place"]:

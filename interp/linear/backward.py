@@ -54,12 +54,16 @@ class Linearised(RunHooks):
         self._at_zero = 0.0 if config.activation == "relu" else 0.5
         self._halved = "mlp_post" if rules.gate == "half" and config.gated else ""
         self._ruled = {*self._constant, *self._shares, *self._from, *self._from.values()}
-        self._ruled |= {self._halved}
+        self._ruled |= {self._halved, "embed"}
 
     def wants(self, site: Site) -> bool:
         return site.kind in self._ruled or super().wants(site)
 
     def __call__(self, site: Site, activation: Tensor) -> Tensor:
+        if site.kind == "embed":
+            # Slopes flow back to here also where weights take none.
+            activation = super().__call__(site, activation)
+            return activation if activation.requires_grad else activation.requires_grad_()
         if site.kind not in self._ruled:
             return super().__call__(site, activation)
         if before := self._from.get(site.kind):

@@ -164,7 +164,7 @@ def _computed(
 ) -> Float[Tensor, "batch label d_vocab"]:
     if start is None:
         return model.compute(tokens, real, hooks, wanted)
-    first, resid = start
+    first, resid = start[0], start[1].detach().requires_grad_()
     around = model.surroundings(real, resid)
     for layer in range(first, model.config.n_layers):
         resid = model.block(layer)(resid, around.mask(layer), around.rotary, hooks)

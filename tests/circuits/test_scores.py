@@ -122,13 +122,6 @@ def test_edges_out_of_a_node_add_up_to_its_attribution_patching(model, graph, ba
         np.testing.assert_allclose(scores[:, column], moved.sum((1, 2)), rtol=1e-7, atol=1e-9)
 
 
-def test_prompts_in_slices_have_the_same_scores(model, graph, batch, other):
-    whole = eap(model, graph, batch, other, steps=2)
-    sliced = eap(model, graph, batch, other, steps=2, memory=1)
-    torch.testing.assert_close(sliced.each, whole.each)
-    torch.testing.assert_close(sliced.metric, whole.metric)
-
-
 def test_clean_and_corrupted_slopes_are_of_the_two_prompts(model, graph, batch, other):
     """The slopes at the corrupted prompt are those of a batch in which it is the clean one."""
     found = clean_corrupted(model, graph, batch, other).each
