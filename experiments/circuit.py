@@ -1,11 +1,15 @@
 """Which edges between components does the model need for the task, and do they suffice?
 
-Method  Every edge is scored by integrated gradients on the discovery half of the screen. Of circuits made of
-        the edges whose removal would cost most, the smallest that does nearly all of the model's work there
-        is taken, and run on fresh prompts of held-out templates: every reader reads what its kept edges
-        bring, and of all other writers what they write on the paired corrupted prompt. Its complement and
-        connected random circuits of its size, spread over the layers alike, run beside it. A sample of
-        scores is compared with the exact effects of removing these edges by themselves.
+Method  Every edge is scored on the discovery half of the screen, by integrated gradients unless another
+        method is named. Of circuits made of the edges whose removal would cost most, the smallest that does
+        nearly all of the model's work there is taken, or so many edges as were fixed beforehand, without dead
+        ends. It is run on fresh prompts of held-out templates: every reader reads what its kept edges bring,
+        and of all other writers what they write on the paired corrupted prompt. Its complement and connected
+        random circuits of its size, spread over the layers alike, run beside it. A sample of scores is
+        compared with the exact effects of removing these edges by themselves. In full, more sizes run on all
+        prompts, the circuit stands beside that of another task and circuits drawn from all edges alike,
+        single edges and sets of components are removed from it, and it is chosen again from other prompts and
+        with other ablations.
 Units   Faithfulness: the share of what the model does more than the empty circuit. Scores: logits of answer
         minus wrong, removed minus clean, mean of templates' means; negative: the edge helps.
 Source  Hanna et al. 2024, Have Faith in Faithfulness, arXiv:2403.17806; Wang et al. 2022, Interpretability in
@@ -18,18 +22,32 @@ from typing import Annotated, Literal
 
 from interp.circuits import Circuit, Graph
 from interp.circuits.audit import agreement, audited
+from interp.circuits.circuit import exchanged
+from interp.circuits.completeness import completeness
+from interp.circuits.elsewhere import beside, chosen_again
 from interp.circuits.judge import judge
-from interp.circuits.search import FEW, FRACTIONS, edge_scores, mean_scores, of_size, smallest
+from interp.circuits.methods import METHODS
+from interp.circuits.minimality import minimality
+from interp.circuits.search import (
+    FEW,
+    FRACTIONS,
+    edge_scores,
+    first_order,
+    mean_scores,
+    of_size,
+    smallest,
+)
+from interp.circuits.stability import resampled
 from interp.effects.selection import on_discovery
-from interp.report import Section, Table
+from interp.report import NotRun, Section, Table
 from interp.study import Range, Report, study
 from interp.views import circuit as views
-from interp.views import effects, tolerance
+from interp.views import effects, judging, tolerance
 
 
 @study(
     expects="On held-out prompts the circuit does between the floor and as much above the whole of what the "
-    "model does, and more than every random circuit of its size.",
+    "model does, and surely more than random circuits of its size.",
     task="ioi",
     cost=300,
     default=False,
@@ -38,25 +56,38 @@ def circuit(
     model,
     task,
     *,
-    method: Literal["eap-ig", "eap"] = "eap-ig",
+    method: Literal[
+        "eap-ig", "eap", "eap-ig-activations", "clean-corrupted", "relp", "gim", "average"
+    ] = "eap-ig",
+    metric: Literal["logit_difference", "answer_log_prob", "kl"] = "logit_difference",
     edges: Annotated[int, Range(1, 10_000_000)] | None = None,
     full: bool = False,
     ablation: Literal["resample", "zero"] = "resample",
-    steps: Annotated[int, Range(0, 100)] = 5,
+    steps: Annotated[int, Range(1, 100)] = 5,
     controls: Annotated[int, Range(39, 1000)] = 39,
     audit: Annotated[int, Range(300, 10_000)] = 300,
     floor: Annotated[float, Range(0.1, 0.99)] = 0.8,
     seed: int = 0,
 ) -> Report:
-    half, graph = task.only(on_discovery(task)), Graph.of(model)
-    scores = edge_scores(model, graph, half, ablation, steps=steps if method == "eap-ig" else 0)
+    half, graph, by = task.only(on_discovery(task)), Graph.of(model), first_order(metric)
+    given = {"metric": by, "steps": steps, "method": METHODS[method]}
+    scores = edge_scores(model, graph, half, ablation, **given)
     means, sizes = mean_scores(graph, scores), FRACTIONS if full else FEW
-    found = (
-        smallest(model, graph, half, means, floor, ablation, fractions=sizes)
-        if edges is None
-        else of_size(graph, means, edges, fractions=sizes)
-    )
+    if edges is None:
+        found = smallest(model, graph, half, means, floor, ablation, fractions=sizes, metric=by)
+    else:
+        found = of_size(graph, means, edges, fractions=sizes)
+    kept, run = found.kept, {"metric": by, "seed": seed}
     fresh = task.confirmation if full else task.confirmation.evenly(64)
+    others, again, missing, without = {}, {}, [], []
+    if full:
+        others, missing = beside(model, graph, task, found, ablation, seed=seed, **given)
+        again = chosen_again(model, graph, task, found.fraction, ablation, **given)
+        few = fresh.evenly(16)
+        without = [
+            judging.minimality(minimality(model, graph, few, kept, means, ablation, **run)),
+            judging.completeness(completeness(model, graph, few, kept, half, ablation, **run)),
+        ]
     judged = judge(
         model,
         graph,
@@ -67,13 +98,17 @@ def circuit(
         controls=controls,
         of_a_size=20 if full else 10,
         curve_on=None if full else fresh.evenly(16),
-        seed=seed,
+        beside=others,
+        **run,
     )
-    sample = audited(model, graph, half, means, audit, ablation, seed=seed)
-    agree, share = agreement(sample, graph.n_edges), judged.share
-    how = f"top edges by integrated gradients of {steps} steps"
+    sample = audited(model, graph, half, means, audit, ablation, **run)
+    stability = resampled(graph, scores, kept, found.fraction, seed=seed)
+    agree, share = agreement(sample, len(scores)), judged.share
     named = (model.name, model.origin.weights_sha256, task.name)
-    value = Circuit(graph, found.kept, *named, ablation, found=how)
+    value = Circuit(
+        graph, kept, *named, ablation, found=f"strongest edges by {METHODS[method].title}"
+    )
+    columns = {"score": means, "kept": kept, "draws": stability.share, "stable": stability.stable}
     return Report(
         answer=f"{len(value):,} of {graph.n_edges:,} edges of {model.name} do {float(share.value):.0%} "
         f"[{float(share.low):.0%}, {float(share.high):.0%}] of what the model does on {judged.task.n} "
@@ -82,21 +117,23 @@ def circuit(
         f"{views.why(judged)}",
         verdict=judged.verdict,
         headlines=views.headlines(judged, value),
-        figure=views.graph(graph, value.kept, means, "logits"),
+        figure=views.graph(graph, kept, means, scores.unit),
         sections=[
             Section("How many edges are enough", views.curve(judged, len(value))),
             Section("Does it suffice", [views.shares(judged)]),
             views.audit(sample, agree),
+            judging.stability(stability, kept, again),
+            *without,
             Section(
                 "Paths, components and edges",
                 [
-                    views.strongest(graph, value.kept, means),
-                    views.components(graph, value.kept, means),
-                    Table("edges", graph.frame({"score": means, "kept": value.kept})),
+                    views.strongest(graph, kept, means),
+                    views.components(graph, kept, means),
+                    Table("edges", graph.frame(columns)),
                 ],
             ),
         ],
-        controls=views.controls(judged),
+        controls=[*views.controls(judged), judging.uniform(graph, len(value), seed)],
         checks=[
             tolerance.at_logits(
                 "full circuit and whole model, largest difference",
@@ -106,5 +143,7 @@ def circuit(
             ),
             effects.splits(task),
         ],
+        not_run=[NotRun("another task's circuit", reason) for reason in missing],
         files={"confirmation_prompts": judged.task.frame()},
+        documents={"circuit": value.text(), "importances": exchanged(model, graph, means, kept)},
     )

@@ -14,7 +14,7 @@ from jaxtyping import Float
 from interp import files, ordinary
 from interp.circuits.graph import Edge, Graph, Mask
 from interp.circuits.places import Places
-from interp.components import parse
+from interp.components import Head, KVHead, parse
 from interp.errors import UsageError, brief, named
 from interp.methods.ablate import KINDS, Named
 from interp.transformer import Transformer
@@ -90,6 +90,10 @@ class Circuit:
 
     def save(self, path: Path) -> None:
         """Writes the circuit as JSON."""
+        files.write_text(path, self.text())
+
+    def text(self) -> str:
+        """The circuit as JSON."""
         data = {name: getattr(self, name) for name in _PLAIN}
         data["private"] = any(
             each.input == "k" and each.component.kind == "head" for each in self.graph.readers
@@ -97,7 +101,7 @@ class Circuit:
         if self.graph.places is not None:
             data["places"] = self.graph.places.to_dict()
         data["edges"] = [list(each.columns().values()) for each in self.edges]
-        files.write_text(path, json.dumps(data, ensure_ascii=False, indent=1))
+        return json.dumps(data, ensure_ascii=False, indent=1)
 
     @classmethod
     def load(cls, path: Path, model: Transformer) -> Circuit:
@@ -167,6 +171,35 @@ def importances(
     reached = {_node(graph.writers[column]) for _, column in graph.cells(kept)}
     nodes = {_node(each): {"in_graph": _node(each) in reached} for each in graph.writers}
     return {"cfg": dict(config), "nodes": {**nodes, "logits": {"in_graph": True}}, "edges": edges}
+
+
+def exchanged(
+    model: Transformer, graph: Graph, scores: Float[np.ndarray, "reader writer"], kept: Mask
+) -> str:
+    """`importances` as JSON, of a graph of this model. An edge into keys or values that heads share becomes
+    one into each head's own, each with an equal part of its score.
+
+    Raises  UsageError for a graph with places.
+    """
+    if graph.places is not None:
+        raise UsageError("importances name no places in prompts: make the graph without places")
+    private, config = Graph.of(model, private=True), model.config
+    rows = {(each.component, each.input): row for row, each in enumerate(graph.readers)}
+    group = config.n_heads // config.n_kv_heads
+    source, parts = [], []
+    for each in private.readers:
+        head, shared = each.component, group > 1 and each.input in ("k", "v")
+        own = KVHead(head.layer, head.index // group) if shared and isinstance(head, Head) else head
+        source.append(rows[own, each.input])
+        parts.append(group if shared else 1)
+    split = scores[source] / np.array(parts)[:, None]
+    about = {
+        "n_layers": config.n_layers,
+        "n_heads": config.n_heads,
+        "parallel_attn_mlp": config.parallel,
+        "d_model": config.d_model,
+    }
+    return json.dumps(importances(private, split, kept[source], about), ensure_ascii=False)
 
 
 def from_importances(

@@ -102,8 +102,7 @@ def completeness(
         sets.append(("layer", f"layer {layer}", group))
     for name, components in (roles or {}).items():
         sets.append(("role", name, _columns(graph, members, name, components)))
-    for _ in range(random):
-        group = frozenset(each for each in members if chance.random() < 0.5)
+    for group in _halves(members, random, chance):
         sets.append(("random", "", group))
     sets.append(("greedy", "", _greedy(pair, choose_on, members, chance)))
     done = pair.without(task, [group for *_, group in sets])
@@ -123,6 +122,16 @@ def completeness(
         }
     )
     return frame.assign(share=frame["difference"].abs() / gap)
+
+
+def _halves(members: Sequence[int], number: int, random: np.random.Generator) -> list[Columns]:
+    """Different sets in which each of the members is with a chance of a half, or as many as there are."""
+    found: set[Columns] = set()
+    number = min(number, 2 ** len(members) - 1)
+    while len(found) < number:
+        drawn = frozenset(each for each in members if random.random() < 0.5)
+        found |= {drawn} if drawn else set()
+    return sorted(found, key=sorted)
 
 
 def _greedy(

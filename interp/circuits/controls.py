@@ -52,7 +52,8 @@ def likeness(graph: Graph, kept: Mask, drawn: Sequence[Mask]) -> pd.DataFrame:
     for mask in drawn:
         each = np.array([mask[rows].sum() for rows in groups])
         same = np.minimum(each, wanted).sum()
-        found.append((same / mask.sum(), (mask & kept).sum() / mask.sum()))
+        size = max(1, int(mask.sum()))
+        found.append((same / size, (mask & kept).sum() / size))
     return pd.DataFrame(found, columns=["same_inputs", "shared"])
 
 

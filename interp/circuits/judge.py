@@ -5,7 +5,7 @@ The rule is `interp.circuits.rule`'s.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -31,13 +31,16 @@ from interp.transformer import Transformer
 
 # Random circuits of a size of the curve; those that the verdict rests on are more.
 OF_A_SIZE = 10
+# A circuit and its complement come first.
 _OWN = 2
+_OTHERS = slice(_OWN, None)
 
 
 @dataclass(frozen=True, eq=False)
 class Judged:
     """The chosen circuit, its complement and random circuits of its size as `evaluated` on prompts that
-    chose nothing; `alike` says how like it the random ones are. A row for every size in `curve`, those ranked
+    chose nothing, and after these the circuits `beside` it, by name; `alike` says how like it the random and
+    these are. A row for every size in `curve`, those ranked
     by magnitude in `by_magnitude`, and the `areas` under both. `largest_error` is how far the full circuit
     is from the whole model."""
 
@@ -48,6 +51,7 @@ class Judged:
     areas: pd.DataFrame
     floor: float
     largest_error: float
+    beside: Sequence[str] = ()
     seed: int = 0
 
     @property
@@ -65,14 +69,21 @@ class Judged:
     @cached_property
     def random(self) -> Float[np.ndarray, " draw"]:
         """The faithfulness of the random circuits."""
-        found: np.ndarray = self.evaluated.of(slice(_OWN, None)).faithfulness(self.seed).value
+        found: np.ndarray = self.evaluated.of(self._random).faithfulness(self.seed).value
         return found
+
+    @property
+    def _random(self) -> slice:
+        return slice(_OWN, len(self.evaluated.metric) - len(self.beside))
 
     @cached_property
     def ahead(self) -> Estimate:
         """By what share the circuit does more than each random one."""
-        rows = [0, *range(_OWN, len(self.evaluated.metric))]
-        return self.evaluated.of(rows).ahead(self.seed)
+        return self._ahead(self._random)
+
+    def _ahead(self, others: slice) -> Estimate:
+        rows = range(len(self.evaluated.metric))[others]
+        return self.evaluated.of([0, *rows]).ahead(self.seed)
 
     @property
     def p(self) -> float:
@@ -90,12 +101,12 @@ class Judged:
         return self.ruling.verdict
 
     def controls(self) -> pd.DataFrame:
-        """control, faithfulness, ci_low, ci_high, kl, agreement and n of each random circuit, the largest
-        first; ahead and ahead_low, by how much the chosen one does more and the lower end of that interval;
-        same_inputs and shared as `likeness` says."""
-        frame = self.evaluated.of(slice(_OWN, None)).frame(self.seed)
-        frame.insert(0, "control", "random circuit")
-        frame = frame.assign(ahead=self.ahead.value, ahead_low=self.ahead.low).join(self.alike)
+        """control, faithfulness, ci_low, ci_high, kl, agreement and n of each random circuit and of those
+        beside it, the largest first; ahead and ahead_low, by how much the chosen one does more and the lower
+        end of that interval; same_inputs and shared as `likeness` says."""
+        frame, ahead = self.evaluated.of(_OTHERS).frame(self.seed), self._ahead(_OTHERS)
+        frame.insert(0, "control", ["random circuit"] * len(self.random) + [*self.beside])
+        frame = frame.assign(ahead=ahead.value, ahead_low=ahead.low).join(self.alike)
         return frame.sort_values("faithfulness", ascending=False, kind="stable", ignore_index=True)
 
     def shares(self) -> pd.DataFrame:
@@ -125,11 +136,13 @@ def judge(
     controls: int = 39,
     of_a_size: int = OF_A_SIZE,
     curve_on: Task | None = None,
+    beside: Mapping[str, Mask] | None = None,
     memory: int = BLOCK,
     seed: int = 0,
 ) -> Judged:
     """The circuit that was found, and every size, on prompts that chose nothing. Sizes are run on the
-    prompts of `curve_on`, by default on the same: then the whole model and the empty circuit run once.
+    prompts of `curve_on`, by default on the same: then the whole model and the empty circuit run once. Other
+    circuits `beside` it are run and shown, and the rule does not count them.
 
     Raises  NotApplicable where there are not so many random circuits of its size.
     """
@@ -138,7 +151,8 @@ def judge(
         done = evaluate(model, graph, task, masks, ablation, metric=metric, memory=memory)
         return done.with_a_gap(seed)
 
-    others = random_circuits(graph, found.kept, controls, seed)
+    named = {} if beside is None else beside
+    others = [*random_circuits(graph, found.kept, controls, seed), *named.values()]
     first = [found.kept, graph.allowed & ~found.kept, *others]
     sizes = {
         size: _beside(graph, mask, of_a_size, seed)
@@ -154,7 +168,7 @@ def judge(
     else:
         chosen, rest = run(fresh, first), run(curve_on, later)
     whole = rest.of([-1])
-    frames = [_point(found.fraction, found.kept, chosen, seed)]
+    frames = [_point(found.fraction, found.kept, chosen.of(slice(_OWN + controls)), seed)]
     at = 0
     for size, masks in sizes.items():
         frames.append(_point(size, masks[0], rest.of(slice(at, at + len(masks))), seed))
@@ -180,6 +194,7 @@ def judge(
         areas(graph, curves),
         floor,
         float(np.abs(whole.metric - whole.whole).max()),
+        [*named],
         seed,
     )
 

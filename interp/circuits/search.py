@@ -15,11 +15,11 @@ from interp.circuits.graph import Edge, Graph, Mask, top
 from interp.circuits.methods import MEMORY, METHODS, Method
 from interp.circuits.run import BLOCK
 from interp.effects import Effects
-from interp.errors import NotApplicable, UsageError
+from interp.errors import NotApplicable, UsageError, brief
 from interp.linear import TRUE, Rules
 from interp.methods.ablate import Named
 from interp.methods.measured import Measure
-from interp.metrics import logit_difference
+from interp.metrics import AnswerLogProb, logit_difference
 from interp.stats import cluster_means
 from interp.tasks import Task
 from interp.tasks.batches import by_length, gathered
@@ -28,6 +28,26 @@ from interp.transformer import Transformer
 FRACTIONS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 # Of a run that has to be short.
 FEW = (0.002, 0.005, 0.01, 0.05, 0.2)
+
+
+def first_order(metric: str) -> Measure:
+    """The metric of this name (logit_difference, answer_log_prob), which edges are scored by.
+
+    Raises  UsageError for kl, which has no slope where nothing is removed, and for another name.
+    """
+    if metric == "kl":
+        raise UsageError(
+            "the kl from the whole model has no slope where nothing is removed yet, so that first-order "
+            "scores of it are zero: score by logit_difference or answer_log_prob; the kl of every circuit "
+            "is on the page all the same"
+        )
+    known: dict[str, Measure] = {
+        "logit_difference": logit_difference,
+        "answer_log_prob": lambda batch: AnswerLogProb(batch.answer),
+    }
+    if metric not in known:
+        raise UsageError(f"edges are scored by {', '.join(known)}, got {brief(metric)}")
+    return known[metric]
 
 
 def edge_scores(

@@ -170,6 +170,8 @@ class Report:
     limits: Sequence[str] = ()
     files: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     figure: Block | None = None
+    # JSON texts, written to documents/<name>.json.
+    documents: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         one_of(self.verdict, VERDICTS, "Report verdict")
@@ -203,6 +205,8 @@ class Report:
                 for name, frame in self.files.items()
             },
         )
+        for name, text in self.documents.items():
+            require(isinstance(text, str), f"Report document {checked_name(name)!r} is no text")
         names = [table.name for table in self.tables] + list(self.files)
         twice = sorted({name for name in names if names.count(name) > 1})
         require(not twice, f"Report has more than one table named {', '.join(twice)}; rename one")

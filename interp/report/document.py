@@ -238,6 +238,7 @@ def downloads(report: Report) -> list[Download]:
             Download(f"tables/{name}.csv", f"{title}: {_size(frame)}")
             for name, (title, frame) in tables.items()
         ],
+        *[Download(f"documents/{name}.json", f"{name}, as data") for name in report.documents],
     ]
 
 

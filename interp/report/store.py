@@ -1,7 +1,7 @@
 """Runs on disk: a Result to its folder and back, without loss.
 
 A folder holds `result.json` (the interface for others), `tables/*.csv`, `arrays.safetensors`,
-and `report.html`, which is made from the other three alone.
+`documents/*.json` where a study has some, and `report.html`, which is made from the others alone.
 """
 
 import json
@@ -35,6 +35,10 @@ def save(folder: Path, result: Result) -> None:
     (folder / "tables").mkdir()
     for name, frame in tables.items():
         (folder / data["tables"][name]).write_bytes(frames.to_csv(frame).encode())
+    if result.report and result.report.documents:
+        (folder / "documents").mkdir()
+        for name, text in result.report.documents.items():
+            (folder / data["documents"][name]).write_text(text, encoding="utf-8", newline="\n")
     save_file(
         {name: values.copy(order="C") for name, values in arrays.items()},
         folder / "arrays.safetensors",
@@ -109,6 +113,7 @@ def to_json(result: Result, arrays: Arrays, tables: Tables) -> dict[str, Any]:
         "checks": listed("checks"),
         "not_run": listed("not_run"),
         "tables": {name: f"tables/{name}.csv" for name in tables},
+        **_documents(report),
         "seconds": result.seconds,
         "peak_memory_mb": result.peak_memory_mb,
         "started": result.started,
@@ -155,11 +160,25 @@ def _report(data: dict[str, Any], folder: Path) -> Report:
         "checks": items("checks", "Check"),
         "not_run": items("not_run", "NotRun"),
         "files": {name: tables[name] for name in page["files"]},
+        "documents": {
+            name: ordinary.text(folder / _document(name), MOST_TEXT)
+            for name in data.get("documents", ())
+        },
         **{part: decode(page[part], arrays, tables) for part in PAGE_PARTS},
         # Runs of before there was one, and most others, have none.
         "figure": decode(page.get("figure"), arrays, tables),
     }
     return Report(**checked(Report, found))
+
+
+def _documents(report: Report) -> dict[str, dict[str, str]]:
+    """Where the documents of a report lie; nothing where it has none."""
+    found = {name: _document(name) for name in report.documents}
+    return {"documents": found} if found else {}
+
+
+def _document(name: str) -> str:
+    return f"documents/{frames.checked_name(name)}.json"
 
 
 def _table_kinds(data: Any) -> dict[str, dict[str, str]]:

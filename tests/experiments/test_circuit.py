@@ -4,6 +4,10 @@ import json
 
 import pytest
 
+from interp import load
+from interp.circuits import Circuit
+from interp.circuits.circuit import from_importances
+
 TABLES = {
     "faithfulness": "fraction edges faithfulness ci_low ci_high complement random_low random_high kl "
     "agreement n",
@@ -11,7 +15,8 @@ TABLES = {
     "areas": "ranking axis cpr cmd from sizes",
     "controls": "control faithfulness ci_low ci_high kl agreement n ahead ahead_low same_inputs shared",
     "audit": "writer reader input kind score exact",
-    "edges": "writer reader input score kept",
+    "edges": "writer reader input score kept draws stable",
+    "stability": "chosen_from edges jaccard low high",
     "components": "component edges_in edges_out score_out",
 }
 
@@ -54,4 +59,25 @@ def test_a_few_edges_of_a_trained_model_do_what_it_does(circuit, interp):
         assert first == columns.replace(" ", ",")
     edges = (folder / "tables" / "edges.csv").read_text(encoding="utf-8")
     assert edges.count("\n") == 1520
-    assert (folder / "report.html").is_file()
+    model = load("books-gpt2")
+    kept = Circuit.load(folder / "documents" / "circuit.json", model)
+    assert len(kept) == edges.count(",True,")
+    data = json.loads((folder / "documents" / "importances.json").read_text(encoding="utf-8"))
+    assert (from_importances(kept.graph, data)[1] == kept.kept).all()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--edges", "0"], "--edges must be"),
+        (["--edges", "263"], "the model has 262 edges: keep 1 to that many, got 263"),
+        (["--metric", "kl"], "first-order scores of it are zero: score by logit_difference"),
+        (["--method", "acdcd"], "--method must be one of"),
+        (["--floor", "1.5"], "--floor must be from 0.1 to 0.99"),
+    ],
+)
+def test_what_a_circuit_cannot_be_is_one_sentence(circuit, interp, words, said):
+    code, _, err = interp("run", "circuit", "--model", "tiny-gpt2", "--ungated", *words)
+    assert code == 2
+    assert said in err
+    assert err.count("\n") == 1

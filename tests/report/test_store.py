@@ -209,3 +209,16 @@ def test_a_result_fails_if_and_only_if_it_has_an_error():
         synthetic.result(error=synthetic.failed().error)
     with pytest.raises(InterpError, match="no report"):
         replace(synthetic.result(), report=None)
+
+
+def test_documents_are_files_beside_the_page_and_come_back(tmp_path, folder):
+    result = store.load(folder)
+    report = replace(result.report, documents={"circuit": '{"edges": []}'})
+    there = saved(tmp_path / "with", replace(result, report=report))
+    assert (there / "documents" / "circuit.json").read_text() == '{"edges": []}'
+    data = json.loads((there / "result.json").read_text())
+    assert data["documents"] == {"circuit": "documents/circuit.json"}
+    assert store.load(there).report.documents == report.documents
+    assert "documents/circuit.json" in (there / "report.html").read_text()
+    with pytest.raises(InterpError, match="a table's name expected"):
+        replace(report, documents={"../up": "{}"})

@@ -1,0 +1,67 @@
+"""What else a circuit was held against: itself without an edge, the model without its components, and other
+choices of it."""
+
+import pandas as pd
+
+from interp.circuits.controls import uniform_circuits
+from interp.circuits.graph import Graph, Mask
+from interp.circuits.minimality import needed
+from interp.circuits.stability import STABLE, Stability, compared
+from interp.report import Section, Table, Text
+
+
+def stability(found: Stability, kept: Mask, others: dict[str, Mask]) -> Section:
+    """How like the circuit other choices of as many edges are."""
+    frame = compared(kept, found, others)
+    share = int((found.stable & kept).sum()) / max(1, int(kept.sum()))
+    note = (
+        "Jaccard: edges in both circuits among those in either. Of resampled templates the median, with the "
+        f"middle 95 % of {len(found.overlap)} draws."
+    )
+    return Section(
+        "Would it be chosen again",
+        [Table("stability", frame, title="Other choices of as many edges", note=note)],
+        intro=f"{share:.0%} of its edges are in at least {STABLE:.0%} of the circuits chosen from resampled "
+        "templates: the column stable of the table of edges.",
+    )
+
+
+def minimality(frame: pd.DataFrame) -> Section:
+    """Every edge's removal from the circuit beside random edges' addition to it."""
+    n_added = int((frame["kind"] == "added").sum())
+    note = (
+        "effect: what the edge adds within the circuit. as_large: the share of added edges that do as much. "
+        "probability: of having been drawn, where not all edges were."
+    )
+    return Section(
+        "Is every edge needed",
+        [Table("minimality", frame, title="Edges removed and added", note=note)],
+        intro=f"Removing {needed(frame):.0%} of its edges changes it more than 19 of 20 of the {n_added} "
+        "random edges do that were added to it.",
+    )
+
+
+def completeness(frame: pd.DataFrame) -> Section:
+    """What circuit and model do without the same components."""
+    worst = frame.loc[frame["share"].idxmax()]
+    note = (
+        "difference: circuit minus model without the same components; share: its size as a share of what the "
+        "model does more than the empty circuit. The greedy set was chosen on other prompts."
+    )
+    order = frame.sort_values("share", ascending=False, kind="stable")
+    return Section(
+        "Is anything missing",
+        [Table("completeness", order, title="Without the same components", note=note)],
+        intro=f"The two are furthest apart, by {worst['share']:.0%} of what the model does, without "
+        f"{worst['removed']} ({worst['kind']}).",
+    )
+
+
+def uniform(graph: Graph, n_edges: int, seed: int = 0, number: int = 40) -> Text:
+    """How many circuits as large, drawn from all edges alike, are connected at all."""
+    drawn = uniform_circuits(graph, n_edges, number, seed)
+    connected = sum(bool(graph.pruned(each).any()) for each in drawn)
+    return Text(
+        f"Of {number} circuits of {n_edges:,} edges drawn from all alike, {connected} have a path from the "
+        "embedding to the logits at all; the others do what the empty circuit does."
+    )
