@@ -43,7 +43,7 @@ def minimality(frame: pd.DataFrame) -> Section:
 
 def completeness(frame: pd.DataFrame) -> Section:
     """What circuit and model do without the same components."""
-    worst = frame.loc[frame["share"].idxmax()]
+    worst = frame.iloc[int(frame["share"].argmax())]
     note = (
         "difference: circuit minus model without the same components; share: its size as a share of what the "
         "model does more than the empty circuit. The greedy set was chosen on other prompts."
