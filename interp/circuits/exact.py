@@ -108,7 +108,10 @@ def _removed(
     at: str | None,
 ) -> list[Edit]:
     """The edits that remove the edge."""
-    moved, where = delta[graph.at(edge)[1]], None
+    _, column, *place = graph.at(edge)
+    moved, where = delta[column], None
+    if graph.places is not None:
+        moved = moved * (graph.places.of(batch) == place[0])[..., None]
     if at is not None:
         places = batch.position(at)
         moved = moved[torch.arange(len(places), device=moved.device), places][:, None]
