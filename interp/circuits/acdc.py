@@ -16,6 +16,7 @@ import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -213,7 +214,7 @@ class Search:
                 self._settle()
             columns = np.flatnonzero(self.graph.allowed[row])
             columns = columns[::-1] if backward else columns
-            left = order(columns.tolist(), lambda some, row=row: self._each(row, some))
+            left = order(columns.tolist(), partial(self._each, row))
             size = _FIRST
             while left:
                 gone, decided, now = self._beginning(row, left[: min(size, self._most())], now)

@@ -103,11 +103,11 @@ class Standing:
         def reads(row: int) -> bool:
             changes = [
                 self._for(row, column, self.ablated[column] - self.clean[column])
-                for column in np.flatnonzero(removed[row])
+                for column in np.flatnonzero(removed[row]).tolist()
             ]
             changes += [
                 self._for(row, column, self.out[column] - self.clean[column])
-                for column in np.flatnonzero(kept[row])
+                for column in np.flatnonzero(kept[row]).tolist()
                 if column in moved
             ]
             if changes:
