@@ -12,8 +12,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 
-from interp.circuits.acdc import Pruned, Search, kl, rows
+from interp.circuits.acdc import kl, rows
 from interp.circuits.graph import Graph
+from interp.circuits.removal import Pruned, Search
 from interp.circuits.run import BLOCK
 from interp.methods.ablate import Named
 from interp.methods.measured import Measure

@@ -10,9 +10,10 @@ import torch
 import interp
 from interp import tasks
 from interp.circuits import Graph
-from interp.circuits.acdc import Search, acdc, kl, orders, rows
+from interp.circuits.acdc import acdc, kl, orders, rows
 from interp.circuits.greedy import cheapest, greedy
 from interp.circuits.naive_acdc import backwards, naive_acdc
+from interp.circuits.removal import Search
 from interp.circuits.run import BLOCK
 from interp.engine.options import options
 from interp.errors import UsageError
