@@ -13,7 +13,8 @@ import torch
 from interp.circuits import Graph
 from interp.tasks import Task
 from interp.tasks.base import Prompt
-from interp.transformer import Config, Transformer
+from interp.tokenizers import letters
+from interp.transformer import Config, Origin, Transformer
 
 VOCAB, BOS, WRONG = 23, 0, 22
 N_CTX = 6
@@ -48,24 +49,27 @@ class Planted:
         return [known.get(cell, 0.0) for cell in self.graph.cells()]
 
 
-def prompts(rows, answers, wrong=WRONG):
+def prompts(rows, answers, wrong=None, named=()):
     """A task of these pairs of clean and corrupted tokens; every prompt is a template of its own."""
+    wrong = [WRONG] * len(rows) if wrong is None else wrong
     made = [
         Prompt(
             clean=" ".join(map(str, clean)),
             corrupted=" ".join(map(str, corrupted)),
             answer=str(answer),
-            wrong=str(wrong),
+            wrong=str(bad),
             clean_tokens=tuple(clean),
             corrupted_tokens=tuple(corrupted),
             answer_token=answer,
-            wrong_token=wrong,
+            wrong_token=bad,
             template=f"template {row}",
             cluster=f"template {row}",
-            positions={"END": len(clean) - 1},
+            positions={**dict(named), "END": len(clean) - 1},
             half="held_out" if row % 2 else "discovery",
         )
-        for row, ((clean, corrupted), answer) in enumerate(zip(rows, answers, strict=True))
+        for row, ((clean, corrupted), answer, bad) in enumerate(
+            zip(rows, answers, wrong, strict=True)
+        )
     ]
     return Task(
         "planted", "Does the circuit that was built do what it was built for?", tuple(made), None
@@ -113,15 +117,16 @@ def blank(blocks, d_head, **settings):
 
 def made(config, weights):
     """The model with these weights."""
-    model = Transformer(config).double()
+    origin = Origin("planted", "planted", "0" * 64)
+    model = Transformer(config, origin, lambda: letters.tokenizer(VOCAB)).double()
     model.load_state_dict(weights)
     return model
 
 
 def induction(grouped=False, strength=20.0, seed=0):
-    """`BOS a b c d a` → b. A head of layer 0 attends to the token before and writes it; one of layer 1 attends
-    to where that is the token that it stands on, and writes the token there. With learned positions, or with
-    rotary ones and keys that two heads share. On corrupted prompts no token is repeated.
+    """`BOS a b c d a` → b. A head of layer 0 attends to the token before and writes it; one of layer 1
+    attends to where that is the token that it stands on, and writes the token there. With learned positions,
+    or with rotary ones and keys that two heads share. On corrupted prompts no token is repeated.
 
     A distractor: a head of layer 0 writes that the text has a beginning, and one of layer 1 writes half a
     logit of the wrong token for it. On both prompts it does so alike.
@@ -184,7 +189,7 @@ def induction(grouped=False, strength=20.0, seed=0):
 
     draw = torch.Generator().manual_seed(seed)
     rows, answers = [], []
-    for _ in range(12):
+    for _ in range(16):
         a, b, c, d, *other = (1 + torch.randperm(WRONG - 1, generator=draw)[:9]).tolist()
         rows.append(([BOS, a, b, c, d, a], [BOS, *other]))
         answers.append(b)
@@ -213,19 +218,19 @@ def gate(kind):
     config, weights, at = blank(
         blocks, N_CTX + VOCAB, n_layers=1, n_heads=3, d_mlp=2, activation="relu"
     )
-    Q, K, V, O = (weights[f"blocks.0.attn.W_{name}"] for name in "QKVO")
+    W_Q, W_K, W_V, W_O = (weights[f"blocks.0.attn.W_{name}"] for name in "QKVO")
     weights["embed.W_E"][:, at["token"]] = torch.eye(VOCAB).double()
     weights["embed.W_E"][:, at["one"]] = 1
     weights["pos_embed.W_pos"][:, at["place"]] = torch.eye(N_CTX).double()
     weights["unembed.W_U"][at["out"], 1] = 1
     for head, token in ((0, 2), (1, 4)):
-        V[head, at["token"].start + token, 0] = 1
-        O[head, 0, at["xy"[head]]] = 1
-    V[2, at["token"], N_CTX:] = torch.eye(VOCAB).double()
-    O[2, N_CTX:, at["dead"]] = torch.eye(VOCAB).double()
+        W_V[head, at["token"].start + token, 0] = 1
+        W_O[head, 0, at["xy"[head]]] = 1
+    W_V[2, at["token"], N_CTX:] = torch.eye(VOCAB).double()
+    W_O[2, N_CTX:, at["dead"]] = torch.eye(VOCAB).double()
     for head in range(3):
-        Q[head, at["one"], head] = CERTAIN
-        K[head, at["place"], :N_CTX] = torch.eye(N_CTX).double()
+        W_Q[head, at["one"], head] = CERTAIN
+        W_K[head, at["place"], :N_CTX] = torch.eye(N_CTX).double()
     # With s = x + y: min(s, 1) = relu(s + 1) - relu(s - 1) - 1, and relu(s - 1).
     into, out = weights["blocks.0.mlp.W_in"], weights["blocks.0.mlp.W_out"]
     into[at["x"]], into[at["y"]] = 1, 1
@@ -242,8 +247,8 @@ def gate(kind):
 
 def looked_up():
     """`BOS t b c d END` → t + 1, which the MLP of layer 0 looks up where t stands, neuron by neuron, and a
-    head of layer 1 brings to the end. Another path is as strong: a head of layer 0 brings b to the end and one
-    of layer 1 writes as many logits of the wrong token for it, but b is the same on both prompts."""
+    head of layer 1 brings to the end. Another path is as strong: a head of layer 0 brings b to the end and
+    one of layer 1 writes as many logits of the wrong token for it, but b is the same on both prompts."""
     blocks = {"token": VOCAB, "place": N_CTX, "one": 1, "next": VOCAB, "b": VOCAB, "out": VOCAB}
     config, weights, at = blank(
         blocks, N_CTX + VOCAB, n_layers=2, n_heads=2, d_mlp=VOCAB, activation="relu", mlp_bias=False
@@ -257,11 +262,11 @@ def looked_up():
     weights["blocks.0.mlp.W_out"][:, at["next"]] = eye.roll(1, 1)
 
     def head(layer, index, place, reads, writes, what):
-        Q, K, V, O = (weights[f"blocks.{layer}.attn.W_{name}"][index] for name in "QKVO")
-        Q[at["one"], place] = CERTAIN
-        K[at["place"], :N_CTX] = torch.eye(N_CTX).double()
-        V[at[reads], words] = eye
-        O[words, at[writes]] = what
+        W_Q, W_K, W_V, W_O = (weights[f"blocks.{layer}.attn.W_{name}"][index] for name in "QKVO")
+        W_Q[at["one"], place] = CERTAIN
+        W_K[at["place"], :N_CTX] = torch.eye(N_CTX).double()
+        W_V[at[reads], words] = eye
+        W_O[words, at[writes]] = what
 
     wrong = torch.zeros_like(eye)
     wrong[:, WRONG] = 1
@@ -273,3 +278,53 @@ def looked_up():
     path = ("embed → L0 MLP.mlp", "L0 MLP → L1H1.v", "L1H1 → logits.logits")
     answers = [clean[1] + 1 for clean, _ in rows]
     return Planted(model, Graph.of(model), prompts(rows, answers), dict.fromkeys(path, -1.0))
+
+
+def movers():
+    """`BOS x y s END` → the one of x and y that s is not. A head of layer 0 attends from s to where it came
+    before, one of layer 1 brings what that one wrote to the end, and there it keeps the heads of layer 2 from
+    s: of what they attend to one writes the logit, and one takes away a third of that."""
+    blocks = {
+        "token": VOCAB,
+        "place": N_CTX,
+        "one": 1,
+        "again": VOCAB,
+        "kept": VOCAB,
+        "dead": VOCAB,
+    }
+    config, weights, at = blank(blocks | {"out": VOCAB}, N_CTX + VOCAB, n_layers=3, n_heads=2)
+    eye, words, place = torch.eye(VOCAB).double(), slice(N_CTX, N_CTX + VOCAB), slice(0, N_CTX)
+    weights["embed.W_E"][:, at["token"]] = eye
+    weights["embed.W_E"][:, at["one"]] = 1
+    weights["pos_embed.W_pos"][:, at["place"]] = torch.eye(N_CTX).double()
+    weights["unembed.W_U"][at["out"]] = eye
+
+    def head(layer, index, reads, writes, what=1.0):
+        W_Q, W_K, W_V, W_O = (weights[f"blocks.{layer}.attn.W_{name}"][index] for name in "QKVO")
+        W_V[at[reads], words] = eye
+        W_O[words, at[writes]] = what * eye
+        W_K[at["place"], place] = torch.eye(N_CTX).double()
+        return W_Q, W_K
+
+    for layer in range(3):
+        head(layer, 1, "token", "dead")
+    # To the same token, and not to itself.
+    W_Q, W_K = head(0, 0, "token", "again")
+    W_Q[at["token"], words], W_K[at["token"], words] = CERTAIN * eye, eye
+    W_Q[at["place"], place] = -2 * CERTAIN * torch.eye(N_CTX).double()
+    W_Q, _ = head(1, 0, "again", "kept")
+    W_Q[at["one"], 3] = CERTAIN
+    for index, what in enumerate((3.0, -1.0)):
+        W_Q, W_K = head(2, index, "token", "out", what)
+        weights["blocks.2.attn.W_O"][index, :, at["dead"]] = 0
+        W_Q[at["one"], 1:3] = 10
+        W_Q[at["kept"], words], W_K[at["token"], words] = -5 * eye, eye
+    model = made(config, weights)
+    draw = torch.Generator().manual_seed(0)
+    rows, answers, wrong = [], [], []
+    for row in range(24):
+        x, y, *other = (1 + torch.randperm(WRONG - 2, generator=draw)[:5]).tolist()
+        rows.append(([BOS, x, y, (x, y)[row // 2 % 2], WRONG], [BOS, *other, WRONG]))
+        answers.append((y, x)[row // 2 % 2])
+        wrong.append((x, y)[row // 2 % 2])
+    return model, prompts(rows, answers, wrong, {"x": 1, "y": 2, "s": 3})
