@@ -28,6 +28,7 @@ from interp.circuits.elsewhere import beside, chosen_again
 from interp.circuits.judge import judge
 from interp.circuits.methods import METHODS
 from interp.circuits.minimality import minimality
+from interp.circuits.roles import roles
 from interp.circuits.search import (
     FEW,
     FRACTIONS,
@@ -43,6 +44,7 @@ from interp.report import NotRun, Section, Table
 from interp.study import Range, Report, study
 from interp.views import circuit as views
 from interp.views import effects, judging, tolerance
+from interp.views import roles as called
 
 
 @study(
@@ -124,6 +126,7 @@ def circuit(
             views.audit(sample, agree),
             judging.stability(stability, kept, again),
             *without,
+            *called.roles(roles(model, task, value.heads, fresh=fresh, seed=seed)),
             Section(
                 "Paths, components and edges",
                 [

@@ -63,6 +63,16 @@ class Circuit:
         return self.graph.edges(self.kept)
 
     @property
+    def heads(self) -> list[Head]:
+        """The heads that it reads, in the order of the graph."""
+        read = self.kept.any(0)
+        return [
+            each
+            for each, out in zip(self.graph.writers, read, strict=True)
+            if out and isinstance(each, Head)
+        ]
+
+    @property
     def fraction(self) -> float:
         """The share of the graph's edges that are kept."""
         return len(self) / self.graph.n_edges

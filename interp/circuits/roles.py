@@ -104,12 +104,15 @@ def roles(
     seed: int = 0,
 ) -> Roles:
     """What these heads are called for what they do on this task: attention and writing are measured on its
-    prompts, interventions on `fresh` ones, by default those of its confirmation. With `every` all rules' interventions are made on
-    all heads, otherwise path patching on those that attend and write alone.
+    prompts, interventions on `fresh` ones, by default those of its confirmation. With `every` the
+    interventions of all rules are made on all heads, otherwise path patching on those that attend and write
+    alone.
 
     Raises  NotApplicable where there are too few held-out prompts, and for a model that writes other tokens
             than it reads.
     """
+    if not heads:
+        return Roles((), pd.DataFrame(), {name: np.zeros((3, 0), dtype=bool) for name in RULES})
     return _Naming(
         model, task, heads, task.confirmation if fresh is None else fresh, every, seed
     ).all()

@@ -13,11 +13,18 @@ _EVERYWHERE = {
     "induction": "from what is repeated to the token after where it came before",
 }
 
+_INTRO = (
+    "A name is given where all three things of its rule are found: where the head attends, what it writes, "
+    "and what an intervention on held-out prompts does. Path: patched, added up over those that read it."
+)
 
-def roles(found: Roles, unit: str = "logits") -> Section:
+
+def roles(found: Roles, unit: str = "logits") -> list[Section]:
     """The table `roles`, component, role, sentence and the numbers, those of the largest effects first; and
-    the rules."""
+    the rules. Nothing where there are no heads."""
     frame = found.frame
+    if not len(frame):
+        return []
     sentences = [sentence(row, unit) for _, row in frame.iterrows()]
     frame = frame.assign(sentence=sentences)
     first = ["component", "role", "sentence"]
@@ -25,16 +32,8 @@ def roles(found: Roles, unit: str = "logits") -> Section:
     order = frame["effect"].abs().sort_values(ascending=False, kind="stable").index
     n = sum(map(bool, found.names))
     table = Table("roles", frame.loc[order], title=f"{n} of {len(frame)} heads have a name")
-    return Section(
-        "What its heads do",
-        [
-            table,
-            Text("\n".join(f"- **{name}**: {'; '.join(each)}." for name, each in RULES.items())),
-        ],
-        intro="A name is given where all three things of its rule are found: where the head attends, what it "
-        "writes, and what an intervention on held-out prompts does. Path: patched, added up over those that "
-        "read it.",
-    )
+    words = "\n".join(f"- **{name}**: {'; '.join(each)}." for name, each in RULES.items())
+    return [Section("What its heads do", [table, Text(words)], intro=_INTRO)]
 
 
 def sentence(row: pd.Series, unit: str) -> str:

@@ -17,6 +17,9 @@ TABLES = {
     "audit": "writer reader input kind score exact",
     "edges": "writer reader input score kept draws stable",
     "stability": "chosen_from edges jaccard low high",
+    "roles": "component role sentence attends_to attention to_answer to_wrong previous_token duplicate_token "
+    "induction copying random_previous_token random_duplicate_token random_induction effect effect_low "
+    "effect_high direct direct_low direct_high share path path_low path_high",
     "components": "component edges_in edges_out score_out",
 }
 
