@@ -14,7 +14,7 @@ from jaxtyping import Float
 from interp import files, ordinary
 from interp.circuits.graph import Edge, Graph, Mask
 from interp.circuits.places import Places
-from interp.components import Head, KVHead, parse
+from interp.components import Component, Head, KVHead, parse
 from interp.errors import UsageError, brief, named
 from interp.methods.ablate import KINDS, Named
 from interp.transformer import Transformer
@@ -168,16 +168,21 @@ def importances(
     kept: Mask,
     config: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Scores in the form in which the Mechanistic Interpretability Benchmark exchanges them; of a graph with
-    private keys and values, since there every query head has its own. Edges without a score have 0.
+    """Scores in the form in which the Mechanistic Interpretability Benchmark exchanges them. Its scores are
+    of a loss, so that positive ones help, and ours, of the metric, are written with the sign turned. There
+    every query head has keys and values of its own: an edge into those of a group is written once for each
+    of its heads, with an equal share of the score. Edges without a score have 0.
 
-    Raises  UsageError for a graph without them, and for one with places, which the form has not.
-    Source  Mueller et al. 2025, MIB, arXiv:2504.13151; the form is that of EAP-IG's `Graph.to_json`.
+    Raises  UsageError for a graph with places, which the form has not.
+    Source  Mueller et al. 2025, MIB, arXiv:2504.13151; the form is that of EAP-IG's `Graph.to_json`, the sign
+            that of its scores (corrupted minus clean, times the slope) of the metric with `loss=True`, as
+            MIB's `run_attribution.py` has it; both then keep the largest.
     """
     edges = {}
     for cell in graph.cells():
-        score = float(np.nan_to_num(scores[cell]))
-        edges[_spelt(graph.edge(*cell))] = {"score": score, "in_graph": bool(kept[cell])}
+        names = _spelt(graph, cell)
+        score = -float(np.nan_to_num(scores[cell])) / len(names)
+        edges |= {name: {"score": score, "in_graph": bool(kept[cell])} for name in names}
     reached = {_node(graph.writers[column]) for _, column in graph.cells(kept)}
     nodes = {_node(each): {"in_graph": _node(each) in reached} for each in graph.writers}
     return {"cfg": dict(config), "nodes": {**nodes, "logits": {"in_graph": True}}, "edges": edges}
@@ -215,22 +220,24 @@ def exchanged(
 def from_importances(
     graph: Graph, data: Mapping[str, Any]
 ) -> tuple[Float[np.ndarray, "reader writer"], Mask]:
-    """The scores and the kept edges that `importances` wrote, or another tool in its form.
+    """The scores, with our sign, and the kept edges that `importances` wrote, or another tool in its form.
+    Those of a group's keys and values are added up, and kept if they are for any of its heads.
 
     Raises  UsageError for edges that this graph does not have, or that it has and the data lacks.
     """
     found = data.get("edges")
-    known = {_spelt(graph.edge(*cell)): cell for cell in graph.cells()}
-    if not isinstance(found, Mapping) or set(found) != set(known):
-        odd = sorted(set(known) ^ set(found if isinstance(found, Mapping) else ()))[:1]
+    known = {cell: _spelt(graph, cell) for cell in graph.cells()}
+    every = {name for names in known.values() for name in names}
+    if not isinstance(found, Mapping) or set(found) != every:
+        odd = sorted(every ^ set(found if isinstance(found, Mapping) else ()))[:1]
         raise UsageError(
-            f"importances of another graph: expected its {len(known):,} edges, "
+            f"importances of another graph: expected its {len(every):,} edges, "
             f"{brief(odd[0]) if odd else 'none'} is not in both"
         )
     scores, kept = np.zeros(graph.allowed.shape), np.zeros_like(graph.allowed)
-    for name, cell in known.items():
-        scores[cell] = float(found[name]["score"])
-        kept[cell] = bool(found[name].get("in_graph", False))
+    for cell, names in known.items():
+        scores[cell] = -sum(float(found[name]["score"]) for name in names)
+        kept[cell] = any(found[name].get("in_graph", False) for name in names)
     return scores, kept
 
 
@@ -241,13 +248,15 @@ def _node(component: Any) -> str:
     ]
 
 
-def _spelt(edge: Edge) -> str:
+def _spelt(graph: Graph, cell: tuple[int, ...]) -> list[str]:
+    """What the edge is called: once for every query head that reads it."""
+    edge = graph.edge(*cell)
     if edge.position is not None:
         raise UsageError("importances name no positions: make the graph without places")
-    if edge.reader.kind == "kv_head":
-        raise UsageError(
-            "importances name an edge into every query head's own keys and values: make the graph with "
-            "private=True"
-        )
+    reader = edge.reader
+    heads: list[Component] = [reader]
+    if isinstance(reader, KVHead):
+        group = graph.group
+        heads = [Head(reader.layer, reader.index * group + each) for each in range(group)]
     attention = f"<{edge.input}>" if edge.input in "qkv" else ""
-    return f"{_node(edge.writer)}->{_node(edge.reader)}{attention}"
+    return [f"{_node(edge.writer)}->{_node(each)}{attention}" for each in heads]

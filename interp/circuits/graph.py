@@ -206,11 +206,12 @@ class Graph:
         found = np.zeros_like(self.pairs)
         for column, writer in enumerate(self.writers):
             for row, reader in enumerate(self.readers):
-                found[row, column] = _belongs(reader.component, writer, self._group)
+                found[row, column] = _belongs(reader.component, writer, self.group)
         return found
 
     @cached_property
-    def _group(self) -> int:
+    def group(self) -> int:
+        """How many query heads read the keys and values of one reader."""
         heads = sum(isinstance(each, Head) for each in self.writers)
         kv_heads = sum(isinstance(each.component, KVHead) for each in self.readers) // 2
         return heads // kv_heads if kv_heads else 1

@@ -56,7 +56,7 @@ def eap_ig_activations(
     # Every group's last step is the clean run.
     add_scores(total, graph, clean, delta, 1 / steps, within=within)
     for columns in groups(graph, apart):
-        site = _written_at(graph, columns)
+        site = written_at(graph, columns)
         change: Float[torch.Tensor, "batch pos d_model"] = delta[columns].sum(0)
         layer = site.layer or 0
         start = (layer, clean.kept[sites.resid_pre(layer)]) if site.layer is not None else None
@@ -79,7 +79,8 @@ def groups(graph: Graph, apart: bool = False) -> list[list[int]]:
     return [*found.values()]
 
 
-def _written_at(graph: Graph, columns: list[int]) -> Site:
+def written_at(graph: Graph, columns: list[int]) -> Site:
+    """The site at which these writers write."""
     writer = graph.writers[columns[0]]
     if writer.layer is None:
         return sites.embed()

@@ -132,7 +132,7 @@ def scored_at(
     within = places_of(graph, batch, delta)
     for number, point in enumerate(points):
         if number:
-            moved = edits.put(sites.embed(), _between(model, batch, point))
+            moved = edits.put(sites.embed(), between(model, batch, point))
             run = slopes(model, batch.clean, measure, base, [moved], rules)
         flat &= run.flat
         values += run.metric / len(points)
@@ -157,9 +157,10 @@ def no_slope(name: str) -> UsageError:
     )
 
 
-def _between(
+def between(
     model: Transformer, batch: PromptBatch, point: float
 ) -> Float[Tensor, "batch pos d_model"]:
+    """Embeddings on the way from those of the corrupted prompts (0) to those of the clean ones (1)."""
     return torch.lerp(model.embed(batch.corrupted), model.embed(batch.clean), point)
 
 

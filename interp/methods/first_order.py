@@ -14,6 +14,7 @@ from einops import rearrange
 from interp import sites
 from interp.components import neurons
 from interp.effects import Effects
+from interp.linear import slopes
 from interp.methods.ablate import Kind, Values
 from interp.metrics import logit_difference
 from interp.tasks import Task
@@ -31,14 +32,9 @@ def neuron_effects(model: Transformer, task: Task, kind: Kind) -> Effects:
     found = []
     for batch in by_length(task, model.device):
         values = Values(model, task, batch, posts)
-        run = model.run(batch.clean, keep=posts, logits_at=-1, grad=True)
-        answer, wrong = run.logits[:, 0].gather(-1, logit_difference(batch).columns).unbind(-1)
-        slopes = torch.autograd.grad((answer - wrong).sum(), [run.cache[site] for site in posts])
+        slope = slopes(model, batch.clean, logit_difference(batch), at=posts).slope
         new = values.under(kind)
-        each = [
-            (slope * (new[site] - values.clean[site])).sum(1)
-            for site, slope in zip(posts, slopes, strict=True)
-        ]
+        each = [(slope[site] * (new[site] - values.clean[site])).sum(1) for site in posts]
         rows = rearrange(torch.stack(each), "layer batch d_mlp -> (layer d_mlp) batch")
         found.append((batch, rows))
     return Effects(gathered(task, found), neurons(model), task)

@@ -8,7 +8,7 @@ import pytest
 import interp
 from interp.circuits import Circuit, Edge, Graph
 from interp.circuits.circuit import from_importances, importances
-from interp.components import Embedding, Head, Logits
+from interp.components import Embedding, Head, KVHead, Logits
 from interp.errors import UsageError
 
 
@@ -110,8 +110,8 @@ def test_importances_are_read_back_edge_by_edge(tiny):
     )
     assert (
         data["edges"]["input->a0.h0<q>"]["score"]
-        == scores[graph.at(Edge(Embedding(), Head(0, 0), "q"))]
-    )
+        == -scores[graph.at(Edge(Embedding(), Head(0, 0), "q"))]
+    ), "there, what helps is positive"
     assert "m0->logits" in data["edges"]
     again, also = from_importances(graph, data)
     np.testing.assert_array_equal(again, scores)
@@ -119,8 +119,23 @@ def test_importances_are_read_back_edge_by_edge(tiny):
     del data["edges"]["m0->logits"]
     with pytest.raises(UsageError, match="'?m0->logits'? is not in both"):
         from_importances(graph, data)
-    with pytest.raises(UsageError, match="make the graph with private=True"):
-        importances(Graph.of(tiny), scores, kept, {})
+
+
+def test_importances_of_a_groups_keys_are_shared_by_its_heads(tiny):
+    graph, private = Graph.of(tiny), Graph.of(tiny, private=True)
+    scores = np.where(graph.allowed, np.random.default_rng(0).normal(size=graph.allowed.shape), 0)
+    kept = graph.allowed & (scores > 1)
+    data = importances(graph, scores, kept, {})
+    assert set(data["edges"]) == set(
+        importances(private, 0.0 * private.allowed, private.allowed, {})["edges"]
+    )
+    of_group = scores[graph.at(Edge(Head(0, 1), KVHead(2, 1), "k"))]
+    assert tiny.config.group == 3
+    for head in (3, 4, 5):
+        np.testing.assert_allclose(data["edges"][f"a0.h1->a2.h{head}<k>"]["score"], -of_group / 3)
+    again, also = from_importances(graph, data)
+    np.testing.assert_allclose(again, scores)
+    np.testing.assert_array_equal(also, kept)
 
 
 def test_edges_are_named_as_people_name_them():
