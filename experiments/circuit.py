@@ -39,6 +39,7 @@ from interp.circuits.search import (
     smallest,
 )
 from interp.circuits.stability import resampled
+from interp.circuits.sums import sum_rules
 from interp.effects.selection import on_discovery
 from interp.report import NotRun, Section, Table
 from interp.study import Range, Report, study
@@ -144,6 +145,7 @@ def circuit(
                 model,
                 task,
             ),
+            *judging.added_up(sum_rules(model, graph, half, ablation=ablation, **given), model),
             effects.splits(task),
         ],
         not_run=[NotRun("another task's circuit", reason) for reason in missing],

@@ -191,30 +191,18 @@ def importances(
 def exchanged(
     model: Transformer, graph: Graph, scores: Float[np.ndarray, "reader writer"], kept: Mask
 ) -> str:
-    """`importances` as JSON, of a graph of this model. An edge into keys or values that heads share becomes
-    one into each head's own, each with an equal part of its score.
+    """`importances` as JSON, of a graph of this model.
 
     Raises  UsageError for a graph with places.
     """
-    if graph.places is not None:
-        raise UsageError("importances name no places in prompts: make the graph without places")
-    private, config = Graph.of(model, private=True), model.config
-    rows = {(each.component, each.input): row for row, each in enumerate(graph.readers)}
-    group = config.n_heads // config.n_kv_heads
-    source, parts = [], []
-    for each in private.readers:
-        head, shared = each.component, group > 1 and each.input in ("k", "v")
-        own = KVHead(head.layer, head.index // group) if shared and isinstance(head, Head) else head
-        source.append(rows[own, each.input])
-        parts.append(group if shared else 1)
-    split = scores[source] / np.array(parts)[:, None]
+    config = model.config
     about = {
         "n_layers": config.n_layers,
         "n_heads": config.n_heads,
         "parallel_attn_mlp": config.parallel,
         "d_model": config.d_model,
     }
-    return json.dumps(importances(private, split, kept[source], about), ensure_ascii=False)
+    return json.dumps(importances(graph, scores, kept, about), ensure_ascii=False)
 
 
 def from_importances(

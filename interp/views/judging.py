@@ -7,7 +7,10 @@ from interp.circuits.controls import uniform_circuits
 from interp.circuits.graph import Graph, Mask
 from interp.circuits.minimality import needed
 from interp.circuits.stability import STABLE, Stability, compared
-from interp.report import Section, Table, Text
+from interp.circuits.sums import SumRule
+from interp.report import Check, Section, Table, Text
+from interp.transformer import Transformer
+from interp.views import tolerance
 
 
 def stability(found: Stability, kept: Mask, others: dict[str, Mask]) -> Section:
@@ -55,6 +58,20 @@ def completeness(frame: pd.DataFrame) -> Section:
         intro=f"The two are furthest apart, by {worst['share']:.0%} of what the model does, without "
         f"{worst['removed']} ({worst['kind']}).",
     )
+
+
+def added_up(rules: list[SumRule], model: Transformer) -> list[Check]:
+    """Whether scores add up: those that do so exactly to rounding, and integrated ones, of which so few steps
+    miss something, to less than what they add up to."""
+    return [
+        Check(
+            f"{each.method}: {each.what}",
+            each.residual,
+            each.scale if each.steps else tolerance.through(model, each.scale),
+            note=f"{each.steps} steps; what more steps would find" if each.steps else "",
+        )
+        for each in rules
+    ]
 
 
 def uniform(graph: Graph, n_edges: int, seed: int = 0, number: int = 40) -> Text:
