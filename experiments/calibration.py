@@ -4,9 +4,11 @@ Method  For every study that chooses components, the effects of all of them are 
         on the fresh prompts. Its choice and its verdict are then made again and again from them: with as
         many components of the same layers picked at random, with components drawn anew for every template
         within their layer, with right and wrong answer exchanged at random by prompt and by template, and
-        with effects planted on the real ones' deviations between templates. Models of random weights go
-        through the studies that need few runs. Intervals are tried on simulated data, of clusters of equal
-        size and with one in four ten times as large.
+        with effects planted on the real ones' deviations between templates. What a circuit, the whole model
+        and random circuits do is stored for every fresh prompt: one of the random ones stands in its place,
+        answers are exchanged, and it is made to do just what each bound asks, all, or half of what the model
+        does. Models of random weights go through the studies that need few runs. Intervals are tried on
+        simulated data, of clusters of equal size and with one in four ten times as large.
 Units   Shares of the repeats that gave a verdict, with Wilson's interval; planted effects in standard
         deviations between templates of the components that would be chosen were nothing planted; lengths
         in those of the simulated data.
@@ -21,7 +23,6 @@ from interp.effects.selection import on_discovery
 from interp.errors import UsageError, nearest
 from interp.report import Check, Headline, Report, Section, Table
 from interp.stats import simulated
-from interp.stats.calibration import NULLS
 from interp.study import Range, calibrated, study, verdicts
 from interp.views import rules
 
@@ -34,6 +35,7 @@ STUDIES = [
     "layer_ablation",
     "logit_attribution",
     "mlp_neurons",
+    "circuit",
 ]
 RANDOM = (
     "Reported and not judged: random weights do something to the logits, so that some of what these studies "
@@ -62,7 +64,7 @@ def calibration_of_verdicts(
 ) -> Report:
     on_discovery(task)
     for name in studies:
-        if name not in calibrated.SELECTIONS:
+        if name not in (*calibrated.SELECTIONS, *calibrated.AGAIN):
             raise UsageError(f"{name!r} chooses no components; {nearest(name, STUDIES)}")
     rates, not_run = verdicts.rates(model, task, studies, repeats, seed)
     intervals = simulated.coverage(simulations, seed)
@@ -71,24 +73,27 @@ def calibration_of_verdicts(
         *(Check(name, rate, MOST) for name, rate in verdicts.wrong(rates).items()),
         *(Check(name, miss, 0.0) for name, miss in simulated.misses(intervals).items()),
     ]
-    worst = rates[rates["null"].isin(NULLS)][["supported", "not_supported"]].max().max()
-    found = rates[rates["null"] == "planted 2 sd"]["supported"].min()
+    worst = (
+        rates[rates["null"].isin(calibrated.nulls())][["supported", "not_supported"]].max().max()
+    )
+    found = verdicts.least_found(rates)
     covered = simulated.worst_coverage(intervals)
     shown = Table(
         "rates",
         rates,
         title="Rates among the repeats that gave a verdict",
-        note="not_run: there were too few components to rank, so nothing could be said.",
+        note="not_run: there were too few components to rank, so nothing could be said. Of a circuit planted "
+        "half what is right is not supported.",
         first_rows=len(rates),
     )
     covering = Table("intervals", intervals, title="95 % intervals", first_rows=len(intervals))
     untrained = Table("random_models", random, title=f"{models} models of this shape, untrained")
     often = f"of {repeats:,} repeats, at most 5 %"
     return Report(
-        answer=f"From the effects of {model.name} on {task.name}, made anew {repeats:,} times under each of "
-        f"{len(NULLS)} nulls, no study says supported, or not supported, more often than {worst:.1%}; "
-        f"effects of two between-template standard deviations are supported at least {found:.1%} of the "
-        "time.",
+        answer=f"From the effects of {model.name} on {task.name}, made anew {repeats:,} times under each "
+        f"null, no study says supported, or not supported, more often than {worst:.1%}; "
+        "effects of two between-template standard deviations, and planted circuits, are told at least "
+        f"{found:.1%} of the time.",
         verdict=rules.identities(checks),
         headlines=[
             Headline("most often wrong, any null", f"{worst:.1%}", note=often),

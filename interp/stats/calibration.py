@@ -19,6 +19,7 @@ smaller than the loud ones' noise is not chosen, nor asked for.
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -53,6 +54,10 @@ class Stored:
     top: int
     chooser: Float[np.ndarray, "component example"] | None = None
     upwards: bool = False
+
+    def arrays(self) -> tuple[np.ndarray, ...]:
+        """The effects that verdicts are made from."""
+        return self.screen, self.fresh, *self.controls.values()
 
     def choice(self) -> Int[np.ndarray, " label"]:
         """The components that the study chooses."""
@@ -138,8 +143,8 @@ PLANTED = {f"planted {size:g} sd": planted(size) for size in (0.5, 1.0, 2.0)}
 
 
 def outcomes(
-    make: Callable[[Stored, np.random.Generator], Outcome],
-    stored: Stored,
+    make: Callable[[Any, np.random.Generator], Outcome],
+    stored: Any,
     first: int,
     last: int,
     seed: int,

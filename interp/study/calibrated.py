@@ -6,9 +6,9 @@ prompts, with the directional controls of each: all that its choice and its verd
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -17,7 +17,7 @@ from interp import components
 from interp.components import Component
 from interp.effects import Effects
 from interp.effects.effects import layers
-from interp.stats.calibration import Stored
+from interp.stats.calibration import NULLS, PLANTED, Stored
 from interp.tasks import Task
 
 if TYPE_CHECKING:
@@ -158,6 +158,8 @@ SELECTIONS: dict[str, Infers] = {
     "logit_attribution": Infers(_heads_attributed, 10, _WRITES),
     "mlp_neurons": Infers(_neurons_attributed, 10, "effects in random neurons"),
 }
+# They have a rule of their own, and are made again from what they stored (`interp.circuits.calibration`).
+AGAIN = {"circuit": "a circuit that does all of what the model does, and one that does half"}
 # They judge by the same rule (`interp.effects.test`), from effects of the kinds above.
 SAME_RULE = {
     "attention_patterns": "attention of the heads that logit_attribution chooses, upwards like self_repair",
@@ -167,7 +169,6 @@ SAME_RULE = {
 }
 # Their question is of another kind; each states its null, population and power on its page.
 OWN_RULE = {
-    "circuit": "faithfulness on held-out prompts within bounds, and above random circuits of its size",
     "logit_lens": "layers named beforehand: one interval against zero",
     "induction_heads": "heads picked on other sequences, against a stated threshold",
     "head_circuits": "weights alone, against tokens paired at random and streams turned at random",
@@ -182,10 +183,47 @@ IDENTITIES = ("anatomy", "head_decomposition", "layernorm", "parity")
 ITSELF = ("calibration",)
 
 
+def makers(study: str) -> Mapping[str, Callable[[Any, np.random.Generator], str]]:
+    """By the name of each null and of what is planted what makes a verdict of the study from its store."""
+    if study in AGAIN:
+        from interp.circuits import calibration as again
+
+        return again.NULLS | again.PLANTED
+    return NULLS | PLANTED
+
+
+def measured(model: Transformer, task: Task, study: str) -> Any:
+    """The store of a study that is made again.
+
+    Raises  NotApplicable and UsageError as the study does.
+    """
+    if study in AGAIN:
+        from interp.circuits import calibration as again
+
+        return again.stored(model, task)
+    infers = SELECTIONS[study]
+    return infers.measure(model, task, infers.top)
+
+
+def nulls() -> set[str]:
+    """Under which names neither verdict is true."""
+    from interp.circuits import calibration as again
+
+    return {*NULLS, *again.NULLS}
+
+
+def right() -> dict[str, str]:
+    """What has to be said of what is planted, by its name."""
+    from interp.circuits import calibration as again
+
+    return {"planted 2 sd": "supported", **again.RIGHT}
+
+
 def listed() -> pd.DataFrame:
     """study, verdict and planted: how each study comes to its verdict, and what is planted for it or beside
     which it stands."""
     of = {name: ("chooses, ranks and confirms", each.planted) for name, each in SELECTIONS.items()}
+    of |= {name: ("a rule of its own, made again", planted) for name, planted in AGAIN.items()}
     of |= {name: ("the same rule", like) for name, like in SAME_RULE.items()}
     of |= {name: ("a rule of its own", rule) for name, rule in OWN_RULE.items()}
     of |= dict.fromkeys(IDENTITIES, ("an identity, which holds or does not", ""))

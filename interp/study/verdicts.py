@@ -15,12 +15,13 @@ import pandas as pd
 from interp import files, stats
 from interp.errors import NotApplicable, UsageError
 from interp.report import NotRun
-from interp.stats.calibration import NOT_RUN, NULLS, PLANTED, Stored, outcomes
+from interp.stats.calibration import NOT_RUN, Stored, outcomes
 from interp.study import calibrated
 from interp.study.progress import meter, progress
 from interp.tasks import Task
 
 if TYPE_CHECKING:
+    from interp.circuits.calibration import StoredCircuit
     from interp.transformer import Transformer
 
 # Studies that need few runs, for models of random weights, with settings that make them small.
@@ -43,13 +44,12 @@ def rates(
     reason."""
     kept, rows, not_run = Kept(), [], []
     for name in progress(studies, "studies"):
-        study = calibrated.SELECTIONS[name]
         try:
-            stored = study.measure(model, task, study.top)
+            stored = calibrated.measured(model, task, name)
         except (NotApplicable, UsageError) as reason:
             not_run.append(NotRun(name, str(reason)))
             continue
-        for what in NULLS | PLANTED:
+        for what in calibrated.makers(name):
             watch = meter(f"{name}, {what}, repeats", repeats)
             counted = kept.counts(name, what, stored, repeats, seed)
             watch.advance(repeats)
@@ -75,19 +75,30 @@ def shares(counted: Counter[str], repeats: int) -> dict[str, float]:
 
 def wrong(found: pd.DataFrame) -> dict[str, float]:
     """By name what each study does wrong: the largest rate of either verdict under a null, and how often it
-    misses effects of two standard deviations."""
-    named = {}
+    misses effects of two standard deviations, or the circuits that were planted."""
+    named, right = {}, calibrated.right()
     for name, rows in found.groupby("study", sort=False):
-        nulls = rows[rows["null"].isin(NULLS) & (rows["n"] > 0)]
+        nulls = rows[rows["null"].isin(calibrated.nulls()) & (rows["n"] > 0)]
         if not len(nulls):
             continue
         for verdict in ("supported", "not_supported"):
             what = f"{name}, {verdict.replace('_', ' ')} under a null, largest rate"
             named[what] = float(nulls[verdict].max())
-        planted = rows[rows["null"] == "planted 2 sd"]
-        missed = 1 - float((planted["supported"] * (1 - planted["not_run"])).iloc[0])
-        named[f"{name}, planted at 2 sd and missed"] = missed
+        for what, planted in rows[rows["null"].isin(right)].groupby("null", sort=False):
+            said = planted[right[str(what)].replace(" ", "_")]
+            missed = 1 - float((said * (1 - planted["not_run"])).iloc[0])
+            named[f"{name}, {str(what).replace('planted 2', 'planted at 2')} and missed"] = missed
     return named
+
+
+def least_found(found: pd.DataFrame) -> float:
+    """The smallest rate at which what was planted was found, among the repeats that gave a verdict."""
+    shares = [
+        float(row[said.replace(" ", "_")])
+        for what, said in calibrated.right().items()
+        for _, row in found[found["null"] == what].iterrows()
+    ]
+    return min(shares, default=float("nan"))
 
 
 def of_random_models(model: Transformer, task: Task, models: int, seed: int) -> pd.DataFrame:
@@ -152,10 +163,10 @@ class Kept:
             self._found = json.loads(self._file.read_text(encoding="utf-8"))
 
     def counts(
-        self, study: str, what: str, stored: Stored, repeats: int, seed: int
+        self, study: str, what: str, stored: Stored | StoredCircuit, repeats: int, seed: int
     ) -> Counter[str]:
         """How often each verdict came out in so many repeats."""
-        make = (NULLS | PLANTED)[what]
+        make = calibrated.makers(study)[what]
         digest = _digest(stored)
         total = Counter[str]()
         for first in range(0, repeats, self.BLOCK):
@@ -173,8 +184,6 @@ class Kept:
             files.write_text(self._file, json.dumps(self._found))
 
 
-def _digest(stored: Stored) -> str:
-    arrays = (stored.screen, stored.fresh, *stored.controls.values())
-    return sha256(b"".join(np.ascontiguousarray(each).tobytes() for each in arrays)).hexdigest()[
-        :16
-    ]
+def _digest(stored: Stored | StoredCircuit) -> str:
+    arrays = [np.ascontiguousarray(each).tobytes() for each in stored.arrays()]
+    return sha256(b"".join(arrays)).hexdigest()[:16]

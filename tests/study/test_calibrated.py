@@ -27,7 +27,7 @@ def task(model):
 
 def test_every_study_is_in_the_table_once():
     tables = (
-        *(calibrated.SELECTIONS, calibrated.SAME_RULE, calibrated.OWN_RULE),
+        *(calibrated.SELECTIONS, calibrated.AGAIN, calibrated.SAME_RULE, calibrated.OWN_RULE),
         *(calibrated.IDENTITIES, calibrated.ITSELF),
     )
     named = [name for table in tables for name in table]
@@ -90,12 +90,19 @@ def test_what_is_wrong_is_the_worst_null_and_the_planted_that_is_missed():
             "supported": np.nan,
             "not_supported": np.nan,
         },
+        {"study": "c", "null": "at the floor", "n": 10, "supported": 0.04, "not_supported": 0.03},
+        {"study": "c", "null": "planted half", "n": 10, "supported": 0.0, "not_supported": 0.9},
     ]
-    found = verdicts.wrong(pd.DataFrame(rows).assign(not_run=[0, 0, 0.5, 1]))
+    frame = pd.DataFrame(rows).assign(not_run=[0, 0, 0.5, 1, 0, 0])
+    assert verdicts.least_found(frame) == 0.8
+    found = verdicts.wrong(frame)
     assert found == {
         "a, supported under a null, largest rate": 0.2,
         "a, not supported under a null, largest rate": 0.3,
         "a, planted at 2 sd and missed": pytest.approx(0.6),
+        "c, supported under a null, largest rate": 0.04,
+        "c, not supported under a null, largest rate": 0.03,
+        "c, planted half and missed": pytest.approx(0.1),
     }
 
 
