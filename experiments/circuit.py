@@ -21,7 +21,7 @@ Limits  A circuit is one for these prompts and this corruption; another corrupti
 from typing import Annotated, Literal
 
 from interp.circuits import Circuit, Graph
-from interp.circuits.audit import agreement, audited
+from interp.circuits.audit import audit_scores
 from interp.circuits.circuit import exchanged
 from interp.circuits.completeness import completeness
 from interp.circuits.elsewhere import beside, chosen_again
@@ -104,19 +104,25 @@ def circuit(
         beside=others,
         **run,
     )
-    sample = audited(model, graph, half, means, audit, ablation, **run)
+    sample = audit_scores(model, graph, half, scores, audit, ablation, **run)
     stability = resampled(graph, scores, kept, found.fraction, seed=seed)
-    agree, share = agreement(sample, len(scores)), judged.share
+    share = judged.share
     named = (model.name, model.origin.weights_sha256, task.name)
     value = Circuit(
         graph, kept, *named, ablation, found=f"strongest edges by {METHODS[method].title}"
     )
-    columns = {"score": means, "kept": kept, "draws": stability.share, "stable": stability.stable}
+    columns = {
+        "score": means,
+        "exact": sample.on(graph),
+        "kept": kept,
+        "draws": stability.share,
+        "stable": stability.stable,
+    }
     return Report(
         answer=f"{len(value):,} of {graph.n_edges:,} edges of {model.name} do {float(share.value):.0%} "
         f"[{float(share.low):.0%}, {float(share.high):.0%}] of what the model does on {judged.task.n} "
         f"held-out prompts of {task.name}; of {controls} random circuits as large none does more than "
-        f"{judged.random.max():.0%}. Removing an edge does {agree['slope'].iloc[-1]:.2f} of its score."
+        f"{judged.random.max():.0%}. Removing an edge does {sample.slope:.2f} of its score."
         f"{views.why(judged)}",
         verdict=judged.verdict,
         headlines=views.headlines(judged, value),
@@ -124,7 +130,7 @@ def circuit(
         sections=[
             Section("How many edges are enough", views.curve(judged, len(value))),
             Section("Does it suffice", [views.shares(judged)]),
-            views.audit(sample, agree),
+            views.audit(sample.frame(), sample.agreement()),
             judging.stability(stability, kept, again),
             *without,
             *called.roles(roles(model, task, value.heads, fresh=fresh, seed=seed)),

@@ -14,7 +14,6 @@ Source  Conmy et al. 2023, Towards Automated Circuit Discovery, arXiv:2304.14997
 
 from collections.abc import Callable, Sequence
 
-import numpy as np
 import pandas as pd
 import torch
 

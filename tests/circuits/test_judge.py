@@ -158,7 +158,8 @@ def test_an_audit_sees_scores_that_are_wrong(model, graph, task):
         for each in (one, ten)
     ]
     assert slopes[1] == pytest.approx(slopes[0] / 10)
-    assert list(one.columns) == ["writer", "reader", "input", "kind", "score", "exact"]
+    names = ["writer", "reader", "input", "kind", "score", "exact", "probability"]
+    assert list(one.columns) == names
     same = agreement(one.assign(exact=one["score"]), graph.n_edges)
     np.testing.assert_allclose(same["slope"], 1)
     np.testing.assert_allclose(same["largest_error"], 0)
