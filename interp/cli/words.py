@@ -1,11 +1,15 @@
-"""What is said after `interp run`: names of studies and settings of their own, in any order."""
+"""The words of the command line: what options may be, said where they are declared; and what is said after
+`interp run`: names of studies and settings of their own, in any order."""
 
 import re
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
+import typer
+
 from interp.errors import UsageError, brief, named, nearest
-from interp.study.ranges import SHARED, seen
+from interp.study.ranges import SHARED, Range, seen
 from interp.study.registry import Registry, Study
 from interp.study.settings import RESERVED, Setting
 
@@ -46,7 +50,9 @@ def split(words: Sequence[str], registry: Registry) -> tuple[list[str], Given]:
             value = rest.pop(0)
         given.setdefault(name, []).append(value)
         # A list goes on until something begins that is no value of it.
-        while name in known and known[name].many and rest and _goes_on(rest[0], registry):
+        ends = ("all", *registry.studies)
+        many = name in known and known[name].many
+        while many and rest and not rest[0].startswith("-") and rest[0] not in ends:
             given[name].append(rest.pop(0))
     return names, given
 
@@ -81,10 +87,6 @@ def _known(studies: Iterable[Study]) -> dict[str, Setting]:
     return {setting.name: setting for study in studies for setting in study.settings}
 
 
-def _goes_on(word: str, registry: Registry) -> bool:
-    return not word.startswith("-") and word != "all" and word not in registry.studies
-
-
 def _is_flag(setting: Setting | None) -> bool:
     return setting is not None and setting.kind == "bool"
 
@@ -107,3 +109,44 @@ def n_bytes(text: str | None) -> int | None:
             f"--memory expects a size from 1K to 1024T, such as 2G or 500M, got {seen(text)}"
         )
     return int(size)
+
+
+def whole(option: str, least: int, most: int, help: str) -> Any:
+    """An option that takes a whole number of this range."""
+    return _number(Setting(option[2:], "int", None, range=Range(least, most)), help)
+
+
+def real(option: str, least: float, most: float, help: str) -> Any:
+    """An option that takes a number of this range."""
+    return _number(Setting(option[2:], "float", None, range=Range(least, most)), help)
+
+
+def name(option: str, help: str) -> Any:
+    """An option that takes a name, which is not empty."""
+    return typer.Option(help=help, metavar="TEXT", parser=lambda word: _given(option, word))
+
+
+def place(option: str, help: str) -> Any:
+    """An option that takes a path, which is not empty."""
+    return typer.Option(help=help, metavar="PATH", parser=lambda word: Path(_given(option, word)))
+
+
+def argument(option: str, help: str, of: type = str) -> Any:
+    """The same for an argument, a name or a path."""
+    return typer.Argument(help=help, parser=lambda word: of(_given(option, word)))
+
+
+def _number(held: Setting, help: str) -> Any:
+    # Defaults go through the parser too, as they are.
+    return typer.Option(
+        help=f"{help} {str(held.range).capitalize()}.",
+        metavar="NUMBER",
+        parser=lambda word: held.parse([str(word)]),
+    )
+
+
+def _given(option: str, word: Any) -> str:
+    text = str(word)
+    if not text.strip() or "\0" in text:
+        raise UsageError(f"{option} needs a name, got {seen(text)}")
+    return text

@@ -11,8 +11,7 @@ returns a new one, so nothing that was read before can be reached by it.
 
 from interp.edits.edit import Edit, edits_digest, edits_of
 from interp.edits.making import REAL, add, call, freeze, mean, patch, put, zero
-from interp.edits.values import Add, Call, Put, Value, Zero
-from interp.edits.where import Index, Positions, Where
+from interp.edits.values import Add, Call, Index, Positions, Put, Value, Where, Zero
 
 __all__ = [
     "REAL",

@@ -8,8 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from interp.edits.values import Add, Call, Put, Value, Zero
-from interp.edits.where import Where
+from interp.edits.values import Add, Call, Put, Value, Where, Zero
 from interp.errors import UsageError
 from interp.sites import Site
 

@@ -6,8 +6,18 @@ from typing import Any
 from torch import Tensor
 
 from interp.edits.edit import Edit
-from interp.edits.values import Add, Call, Put, Zero, number, numbers
-from interp.edits.where import Index, Positions, once, where_of
+from interp.edits.values import (
+    Add,
+    Call,
+    Index,
+    Positions,
+    Put,
+    Zero,
+    number,
+    numbers,
+    once,
+    where_of,
+)
 from interp.errors import UsageError
 from interp.sites import Site, parse
 

@@ -41,11 +41,6 @@ def _library() -> Any:
         return None
 
 
-def _keeping_within(budget: int) -> dict[int, int]:
-    largest = min(budget // _KEPT_SHARE, _LARGEST_KEPT)
-    return _ADAPTED | {_TRIM_THRESHOLD: _KEEPING[_TRIM_THRESHOLD], _MMAP_THRESHOLD: largest}
-
-
 def give_back() -> None:
     """Gives back to the system what is free."""
     if library := _library():
@@ -61,7 +56,10 @@ def reused_memory(budget: int | None = None) -> Iterator[None]:
     if library is None:
         yield
         return
-    keeping = _KEEPING if budget is None else _keeping_within(budget)
+    keeping = _KEEPING
+    if budget is not None:
+        largest = min(budget // _KEPT_SHARE, _LARGEST_KEPT)
+        keeping = {**_ADAPTED, _TRIM_THRESHOLD: 2**31 - 1, _MMAP_THRESHOLD: largest}
     for option, value in keeping.items():
         library.mallopt(option, value)
     try:

@@ -6,7 +6,6 @@ known by that, whatever its number was, and goes with the next write beside it. 
 no locks, left-overs stay.
 """
 
-from interp.files.reasons import GONE, is_of_the_system, reason, writing
 from interp.files.whole import (
     file,
     folder,
@@ -16,7 +15,7 @@ from interp.files.whole import (
     write_new,
     write_text,
 )
-from interp.files.workshops import check, clear
+from interp.files.workshops import GONE, check, clear, is_of_the_system, reason, writing
 
 __all__ = [
     "GONE",

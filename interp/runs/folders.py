@@ -76,13 +76,10 @@ def survey(out: Path) -> tuple[list[Path], list[tuple[Path, str]]]:
             except OSError as error:
                 closed.append((place, files.reason(error)))
                 continue
-            inner += [place / name for name in names if _may_be_entered(place / name)]
+            inside = [place / name for name in names if not name.startswith(".")]
+            inner += [each for each in inside if each.is_dir()]
         places = inner
     return [place for place in places if _holds_a_result(place, closed)], closed
-
-
-def _may_be_entered(place: Path) -> bool:
-    return not place.name.startswith(".") and place.is_dir()
 
 
 def _holds_a_result(place: Path, closed: list[tuple[Path, str]]) -> bool:

@@ -113,7 +113,8 @@ def order(
     parts = _parts(model, task, settings, request)
     # A run that the gate let through is the same with the option and without.
     parts |= {"ungated": True} if ungated else {}
-    key = Key(parts, _code(study), mark)
+    code = {**package_code(), f"experiments/{study.path.name}": file_checksum(study.path)}
+    key = Key(parts, code, mark)
     usual = all(settings[each.name] == each.default for each in study.settings)
     place = (
         request.out / folder_name(model.origin.name) / folder_name(task.name if task else "none")
@@ -167,10 +168,6 @@ def _is_file(value: str) -> bool:
         return Path(value).is_file()
     except (OSError, ValueError):  # a prompt is often no possible name
         return False
-
-
-def _code(study: Study) -> dict[str, str]:
-    return {**package_code(), f"experiments/{study.path.name}": file_checksum(study.path)}
 
 
 def _last(place: Path, study: Study, settings: Mapping[str, Any]) -> Path | None:

@@ -47,7 +47,10 @@ def run(
     if len(classified) < len(studies):
         model = load(request.model, request.dtype, request.device, request.revision, request.bos)
     transformers = [study for study in studies if study.name not in classified]
-    queue = Queue(registry, cheap_first(studies) if whole else studies, request, whole)
+    if whole:
+        # The cheap ones first, so that there is something to read soon.
+        studies = sorted(studies, key=lambda study: (study.cost, study.name))
+    queue = Queue(registry, studies, request, whole)
     choice = TaskChoice()
 
     def ordered(those: Sequence[Study]) -> list[Order]:
@@ -109,11 +112,6 @@ def _check_fit(orders: Sequence[Order]) -> None:
     for each in orders:
         for setting in each.study.settings:
             setting.fit(each.settings[setting.name], each.model, each.task, setting.option)
-
-
-def cheap_first(studies: Sequence[Study]) -> list[Study]:
-    """In the order in which a suite runs, so that there is something to read soon."""
-    return sorted(studies, key=lambda study: (study.cost, study.name))
 
 
 def load(

@@ -4,31 +4,29 @@ A study that chooses components is measured here for *all* of them, on the scree
 prompts, with the directional controls of each: all that its choice and its verdict are made from.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from torch import Tensor
 
 from interp import components
 from interp.components import Component
 from interp.effects import Effects
 from interp.effects.effects import layers
+from interp.methods import attribute, controls, neurons, readings
+from interp.methods.ablate import ablate
+from interp.methods.controls import Fresh
+from interp.methods.patch import patch
+from interp.sites import Site
 from interp.stats.calibration import NULLS, PLANTED, Stored
 from interp.tasks import Task
+from interp.tasks.batches import PromptBatch, whole
+from interp.transformer import Run, Transformer
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from interp.methods.controls import Fresh
-    from interp.sites import Site
-    from interp.tasks.batches import PromptBatch
-    from interp.transformer import Run, Transformer
-
-Measure = Callable[["Transformer", Task, int], Stored]
+Measure = Callable[[Transformer, Task, int], Stored]
 
 
 @dataclass(frozen=True)
@@ -65,18 +63,12 @@ def _stored(
 
 
 def _heads_ablated(model: Transformer, task: Task, top: int) -> Stored:
-    from interp.methods import controls
-    from interp.methods.ablate import ablate
-
     heads = components.heads(model)
     screen = ablate(model, task, heads, ("resample",)).effects["resample"]
     return _stored(screen, controls.on_fresh_prompts(model, task.confirmation, heads), top)
 
 
 def _heads_restored(model: Transformer, task: Task, top: int) -> Stored:
-    from interp.methods import controls
-    from interp.methods.patch import patch
-
     heads = components.heads(model)
     screen = patch(model, task, heads).effects
     fresh = controls.on_fresh_prompts(model, task.confirmation, heads, "denoise")
@@ -92,17 +84,11 @@ def _attention_ablated(model: Transformer, task: Task, top: int) -> Stored:
 
 
 def _any_layer(model: Transformer, task: Task, top: int, every: Sequence[Component]) -> Stored:
-    from interp.methods import controls
-    from interp.methods.ablate import ablate
-
     screen = ablate(model, task, every, ("resample",)).effects["resample"].of_any_layer()
     return _stored(screen, controls.on_fresh_prompts(model, task.confirmation, every), top)
 
 
 def _offsets(model: Transformer, task: Task, top: int) -> Stored:
-    from interp.methods import controls
-    from interp.methods.ablate import ablate
-
     heads, fresh = components.heads(model), task.confirmation
     done = ablate(model, task, heads, ("resample",))
     direct = done.direct["resample"]
@@ -114,8 +100,6 @@ def _offsets(model: Transformer, task: Task, top: int) -> Stored:
 
 
 def _heads_attributed(model: Transformer, task: Task, top: int) -> Stored:
-    from interp.methods import attribute
-
     def read(run: Run, prompts: PromptBatch) -> Tensor:
         return attribute.attribute(model, run, prompts).of("head")
 
@@ -123,8 +107,6 @@ def _heads_attributed(model: Transformer, task: Task, top: int) -> Stored:
 
 
 def _neurons_attributed(model: Transformer, task: Task, top: int) -> Stored:
-    from interp.methods import neurons
-
     def read(run: Run, prompts: PromptBatch) -> Tensor:
         return neurons.effects(model, run, prompts).effect.flatten(0, 1)
 
@@ -139,9 +121,6 @@ def _read(
     read: Callable[[Run, PromptBatch], Tensor],
     every: Sequence[Component],
 ) -> Stored:
-    from interp.methods import readings
-    from interp.tasks.batches import whole
-
     prompts = whole(task, model.device)
     values = read(prompts.run(model, keep=keep), prompts).double().cpu().numpy()
     fresh = readings.on_fresh_prompts(model, task.confirmation, every, keep, read)

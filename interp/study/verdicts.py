@@ -121,15 +121,12 @@ def of_random_models(model: Transformer, task: Task, models: int, seed: int) -> 
         for name, settings in QUICK.items():
             counted[name][verdict_of(name, one, task, seed + number, **settings)] += 1
     rows = [
-        {"study": name, "n": models} | {_column(each): of[each] / models for each in _VERDICTS}
+        {"study": name, "n": models}
+        | {each.replace(" ", "_"): of[each] / models for each in _VERDICTS}
         for name, of in counted.items()
         if models
     ]
     return pd.DataFrame(rows)
-
-
-def _column(verdict: str) -> str:
-    return verdict.replace(" ", "_")
 
 
 def verdict_of(study: str, model: Transformer, task: Task, seed: int, **settings: Any) -> str:

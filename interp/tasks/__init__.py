@@ -94,7 +94,7 @@ def build(
     reader = Reader(tokenizer, bos)
     if name_or_path in _TASKS:
         recipe = import_module(f"interp.tasks.{name_or_path}").recipe(reader)
-        source = splits.built_in(recipe, _question(name_or_path), reader.bos, seed, confirm)
+        source = splits.BuiltIn(recipe, _question(name_or_path), reader.bos, seed, confirm)
         return source.screen(DEFAULT_N if n is None else n)
     name, _, corruption = name_or_path.partition("-")
     path = Path(name_or_path)

@@ -10,6 +10,7 @@ held-out half.
 from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from random import Random
 from typing import Any
 
@@ -52,14 +53,25 @@ class Dealt:
 
 @dataclass(frozen=True)
 class BuiltIn:
-    """A built-in task for one tokenizer: what its prompts are made of, and by which seed."""
+    """A built-in task for one tokenizer: what its prompts are made of, and by which seed.
+
+    Raises  UsageError for no prompt to confirm with.
+    """
 
     recipe: Recipe
     question: str
     bos: int | None
     seed: int
     confirm: int | None
-    dealt: Dealt
+
+    def __post_init__(self) -> None:
+        if self.confirm is not None and self.confirm < 1:
+            raise UsageError(f"expected at least 1 prompt to confirm with, got {self.confirm}")
+
+    @cached_property
+    def dealt(self) -> Dealt:
+        """What each part is made of."""
+        return deal(self.recipe, self.seed)
 
     def screen(self, n: int) -> Task:
         """n prompts, half of them of discovery templates and half of held-out ones.
@@ -254,18 +266,6 @@ def halved(prompts: Sequence[Prompt]) -> tuple[Prompt, ...]:
         replace(prompt, half="held_out" if prompt.cluster in late else "discovery")
         for prompt in prompts
     )
-
-
-def built_in(
-    recipe: Recipe, question: str, bos: int | None, seed: int, confirm: int | None
-) -> BuiltIn:
-    """The task of this recipe.
-
-    Raises  UsageError for no prompt to confirm with.
-    """
-    if confirm is not None and confirm < 1:
-        raise UsageError(f"expected at least 1 prompt to confirm with, got {confirm}")
-    return BuiltIn(recipe, question, bos, seed, confirm, deal(recipe, seed))
 
 
 def _too_few(task: Task) -> str:

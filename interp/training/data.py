@@ -1,5 +1,6 @@
 """What a model learns from, ready to be read: tokenizer, batches, held-out windows, and its identity."""
 
+import contextlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -117,10 +118,14 @@ def from_text(
 
     Raises  UsageError for a text that cannot be read or is too small for vocabulary or context.
     """
+    from transformers import PreTrainedTokenizerFast
+
     texts = corpus.documents(path)
     identity = {"text": corpus.checksum(texts), "documents": len(texts), "vocabulary": vocabulary}
-    kept = place / "text"
-    if _identity(kept) != identity:
+    kept, known = place / "text", None
+    with contextlib.suppress(UnavailableError):
+        known = read_json(kept / _IDENTITY)
+    if known != identity:
         tokenizer = bpe.learn(texts, vocabulary)
         tokens = bpe.encode(tokenizer, bpe.shuffled(texts, seed=0))
         split(tokens, 0, n_ctx, seed)
@@ -129,7 +134,7 @@ def from_text(
             np.save(folder / _TOKENS, tokens)
             (folder / _IDENTITY).write_text(json.dumps(identity), encoding="utf-8")
     try:
-        tokenizer = load_tokenizer(kept / _TOKENIZER)
+        tokenizer = PreTrainedTokenizerFast.from_pretrained(kept / _TOKENIZER)
         tokens = np.load(ordinary_file(kept / _TOKENS), mmap_mode="r")
     except Exception as error:  # what is damaged can raise anything
         raise UsageError(
@@ -187,20 +192,6 @@ def from_repeats(*, vocabulary: int, n_ctx: int, seed: int, distance: int | None
         distance=distance,
     )
     return Data(source, letters.tokenizer(vocabulary), {"repeats": source.to_dict()})
-
-
-def load_tokenizer(folder: Path) -> Any:
-    """The tokenizer that was saved in a folder."""
-    from transformers import PreTrainedTokenizerFast
-
-    return PreTrainedTokenizerFast.from_pretrained(folder)
-
-
-def _identity(kept: Path) -> dict[str, Any] | None:
-    try:
-        return read_json(kept / _IDENTITY)
-    except UnavailableError:
-        return None
 
 
 def _of_stream(stream: Stream, tokenizer: Any, identity: dict[str, Any]) -> Data:

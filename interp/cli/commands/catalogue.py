@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from interp.cli.commands import options
+from interp.cli import words
 from interp.cli.commands.run import Begin, Bos, Device, Dtype, Format, Revision, Seed
 from interp.errors import UsageError
 from interp.study.registry import discover, shown
@@ -47,7 +47,7 @@ def models() -> None:
 
 def tasks(
     model: Annotated[str | None, typer.Option(help="Try each task on this model.")] = None,
-    n: Annotated[int, options.whole("--n", 1, 10_000, "Prompts a task.")] = 16,
+    n: Annotated[int, words.whole("--n", 1, 10_000, "Prompts a task.")] = 16,
     seed: Seed = 0,
     device: Device = "cpu",
     dtype: Format = Dtype.float32,

@@ -36,10 +36,6 @@ def doctor() -> None:
         raise typer.Exit(3)
 
 
-def _python() -> str:
-    return ".".join(map(str, sys.version_info[:3]))
-
-
 def _packages() -> str:
     from packaging.requirements import Requirement
 
@@ -88,7 +84,7 @@ def _studies() -> str:
 
 
 _LOOKS: dict[str, Callable[[], str]] = {
-    "Python": _python,
+    "Python": lambda: ".".join(map(str, sys.version_info[:3])),
     "packages": _packages,
     "weights": _weights,
     "cache folder": _cache,

@@ -4,14 +4,14 @@ from pathlib import Path
 from typing import Annotated
 
 from interp import files
-from interp.cli.commands import options
+from interp.cli import words
 from interp.cli.commands.run import Dtype, Format, Revision
 from interp.errors import UnavailableError, UsageError
 
 
 def export(
-    model: Annotated[str, options.argument("MODEL", "Short name, hub id or folder.")],
-    folder: Annotated[Path, options.argument("FOLDER", "A folder that is not there yet.", Path)],
+    model: Annotated[str, words.argument("MODEL", "Short name, hub id or folder.")],
+    folder: Annotated[Path, words.argument("FOLDER", "A folder that is not there yet.", Path)],
     dtype: Format = Dtype.float32,
     revision: Revision = None,
 ) -> None:

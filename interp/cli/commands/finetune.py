@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from interp.cli.commands import options
+from interp.cli import words
 from interp.cli.commands.run import Device, Revision, Seed
 from interp.cli.commands.train import Batch, Precision, Steps, Text, Warmup, precise, show
 from interp.errors import UsageError
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 
 def finetune(
-    model: Annotated[str, options.argument("MODEL", "Short name, hub id or folder to start from.")],
-    folder: Annotated[Path, options.argument("FOLDER", "Where the new model goes.", Path)],
+    model: Annotated[str, words.argument("MODEL", "Short name, hub id or folder to start from.")],
+    folder: Annotated[Path, words.argument("FOLDER", "Where the new model goes.", Path)],
     text: Text = None,
     labels: Annotated[
         Path | None,
@@ -40,11 +40,11 @@ def finetune(
     ] = None,
     context: Annotated[
         int | None,
-        options.whole("--context", 2, 2**20, "Tokens read at once; the model's own if not said."),
+        words.whole("--context", 2, 2**20, "Tokens read at once; the model's own if not words."),
     ] = None,
     steps: Steps = 200,
     batch: Batch = 4,
-    rate: Annotated[float, options.real("--rate", 1e-12, 1e3, "Highest learning rate.")] = 1e-4,
+    rate: Annotated[float, words.real("--rate", 1e-12, 1e3, "Highest learning rate.")] = 1e-4,
     warmup: Warmup = 20,
     precision: Annotated[
         Precision, typer.Option(help="Of matrix products; auto: bfloat16 where it is faster.")

@@ -8,10 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
-from interp.cli import words as said
-from interp.cli.commands import options
+from interp.cli import words
 from interp.errors import UsageError
-from interp.study.registry import Registry, Study, discover, shown
+from interp.study.registry import Study, discover, shown
 from interp.visible import one_line, relative
 
 DEFAULT_MODEL = "smollm2-135m"
@@ -37,17 +36,15 @@ class Dtype(StrEnum):
     float16 = "float16"
 
 
-Model = Annotated[
-    str, options.name("--model", "Short name, hub id or folder; see `interp models`.")
-]
-Device = Annotated[str, options.name("--device", "cpu, cuda, cuda:1 or mps.")]
+Model = Annotated[str, words.name("--model", "Short name, hub id or folder; see `interp models`.")]
+Device = Annotated[str, words.name("--device", "cpu, cuda, cuda:1 or mps.")]
 Format = Annotated[Dtype, typer.Option(help="Number format of weights and activations.")]
-Revision = Annotated[str | None, options.name("--revision", "Commit, branch or tag of a hub id.")]
-Out = Annotated[Path, options.place("--out", "Where reports go.")]
+Revision = Annotated[str | None, words.name("--revision", "Commit, branch or tag of a hub id.")]
+Out = Annotated[Path, words.place("--out", "Where reports go.")]
 Begin = Annotated[
     Bos, typer.Option(help="BOS before every prompt: auto is as in training, so far as files say.")
 ]
-Seed = Annotated[int, options.whole("--seed", 0, 2**32 - 1, "Decides every random choice.")]
+Seed = Annotated[int, words.whole("--seed", 0, 2**32 - 1, "Decides every random choice.")]
 
 
 def run(
@@ -58,14 +55,14 @@ def run(
     model: Model = DEFAULT_MODEL,
     task: Annotated[
         str | None,
-        options.name(
+        words.name(
             "--task",
             "Task, a task with another of its corruptions (ioi-flip, ioi-swap, ioi-flip_swap), or a "
             "file of prompts; else the study's own.",
         ),
     ] = None,
     n: Annotated[
-        int | None, options.whole("--n", 1, 10_000, "Prompts of the task; 16 if not said.")
+        int | None, words.whole("--n", 1, 10_000, "Prompts of the task; 16 if not words.")
     ] = None,
     seed: Seed = 0,
     device: Device = "cpu",
@@ -100,7 +97,7 @@ def run(
         print(context.get_help())
         return
     registry = discover()
-    chosen, given = said.split([*(names or []), *context.args], registry)
+    chosen, given = words.split([*(names or []), *context.args], registry)
     if not chosen:
         raise UsageError("which study? interp run NAME, or interp run all; see interp list")
     studies = registry.pick(chosen)
@@ -110,13 +107,15 @@ def run(
         for study in studies:
             _explain(study)
         return
-    said.check_used(given, studies)
+    words.check_used(given, studies)
     settings = {
-        study.name: {name: _relative(value) for name, value in said.values(study, given).items()}
+        study.name: {name: _relative(value) for name, value in words.values(study, given).items()}
         for study in studies
     }
     if "all" in chosen:
-        _tell_broken(registry)
+        for file in registry.broken:
+            broken = f"left out: {shown(file.path)} is broken: {file.error}"
+            print(one_line(broken), file=sys.stderr)
     from interp.runs import suite
     from interp.runs.order import Request
 
@@ -132,7 +131,7 @@ def run(
         force,
         dry_run,
         debug,
-        said.n_bytes(memory),
+        words.n_bytes(memory),
         bos.value,
         ungated,
     )
@@ -156,8 +155,3 @@ def _explain(study: Study) -> None:
             f"  {setting.option:<18} {one_line(setting.describes)} "
             f"(default {one_line(repr(setting.default))})"
         )
-
-
-def _tell_broken(registry: Registry) -> None:
-    for file in registry.broken:
-        print(one_line(f"left out: {shown(file.path)} is broken: {file.error}"), file=sys.stderr)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from interp.cli.commands import options
+from interp.cli import words
 from interp.cli.commands.run import Device, Seed
 from interp.errors import UsageError
 from interp.runs import provenance
@@ -57,25 +57,25 @@ Text = Annotated[
     Path | None,
     typer.Option(help="File, folder or .gz of UTF-8 text; documents may end in <|endoftext|>."),
 ]
-Steps = Annotated[int, options.whole("--steps", 1, 10**9, "Steps of the optimizer.")]
-Batch = Annotated[int, options.whole("--batch", 1, 2**20, "Examples a step.")]
-Rate = Annotated[float, options.real("--rate", 1e-12, 1e3, "Highest learning rate.")]
-Warmup = Annotated[int, options.whole("--warmup", 0, 10**9, "Steps until it is reached.")]
+Steps = Annotated[int, words.whole("--steps", 1, 10**9, "Steps of the optimizer.")]
+Batch = Annotated[int, words.whole("--batch", 1, 2**20, "Examples a step.")]
+Rate = Annotated[float, words.real("--rate", 1e-12, 1e3, "Highest learning rate.")]
+Warmup = Annotated[int, words.whole("--warmup", 0, 10**9, "Steps until it is reached.")]
 
 
 def train(
     folder: Annotated[
-        Path, options.argument("FOLDER", "Where the model goes; its name from then on.", Path)
+        Path, words.argument("FOLDER", "Where the model goes; its name from then on.", Path)
     ],
     text: Text = None,
     repeats: Annotated[
         bool, typer.Option("--repeats", help="Learn from random tokens, repeated; needs no text.")
     ] = False,
     preset: Annotated[Preset, typer.Option(help="Shape to begin from.")] = Preset.gpt2,
-    layers: Annotated[int, options.whole("--layers", 1, 10_000, "Layers.")] = 4,
-    heads: Annotated[int, options.whole("--heads", 1, 10_000, "Heads a layer.")] = 4,
-    width: Annotated[int, options.whole("--width", 1, 2**20, "d_model.")] = 128,
-    mlp: Annotated[int | None, options.whole("--mlp", 0, 2**22, "d_mlp; 0 for none.")] = None,
+    layers: Annotated[int, words.whole("--layers", 1, 10_000, "Layers.")] = 4,
+    heads: Annotated[int, words.whole("--heads", 1, 10_000, "Heads a layer.")] = 4,
+    width: Annotated[int, words.whole("--width", 1, 2**20, "d_model.")] = 128,
+    mlp: Annotated[int | None, words.whole("--mlp", 0, 2**22, "d_mlp; 0 for none.")] = None,
     norm: Annotated[Norm | None, typer.Option(help="Instead of the preset's.")] = None,
     positions: Annotated[Positions | None, typer.Option(help="Instead of the preset's.")] = None,
     tied: Annotated[
@@ -83,23 +83,23 @@ def train(
     ] = None,
     vocabulary: Annotated[
         int | None,
-        options.whole(
+        words.whole(
             "--vocabulary", 3, 2**22, "Tokens of the tokenizer; 4096 for a text, 65 for --repeats."
         ),
     ] = None,
     context: Annotated[
-        int, options.whole("--context", 2, 2**20, "Tokens the model reads at once.")
+        int, words.whole("--context", 2, 2**20, "Tokens the model reads at once.")
     ] = 256,
     repeated: Annotated[
         float,
-        options.real("--repeated", 0.0, 1.0, "Share of the examples in which the text repeats."),
+        words.real("--repeated", 0.0, 1.0, "Share of the examples in which the text repeats."),
     ] = 0.0,
     steps: Steps = 2000,
     batch: Batch = 8,
     rate: Rate = 1e-3,
     warmup: Warmup = 100,
-    decay: Annotated[float, options.real("--decay", 0.0, 1.0, "Weight decay.")] = 0.1,
-    clip: Annotated[float, options.real("--clip", 1e-12, 1e12, "Longest gradient.")] = 1.0,
+    decay: Annotated[float, words.real("--decay", 0.0, 1.0, "Weight decay.")] = 0.1,
+    clip: Annotated[float, words.real("--clip", 1e-12, 1e12, "Longest gradient.")] = 1.0,
     precision: Annotated[
         Precision, typer.Option(help="Of matrix products; auto: bfloat16 where it is faster.")
     ] = Precision.auto,
