@@ -153,6 +153,13 @@ class Logits(Component):
     kind = spelling = "logits"
 
 
+# Every kind that has a spelling of its own.
+SPELT: tuple[type[Component], ...] = (
+    *(Head, KVHead, Neuron, MLP, AttentionLayer, Layer, Embedding, PosEmbedding),
+    *(AttentionBias, MLPBias, Logits),
+)
+
+
 def no_mlps(config: Shape) -> str:
     """What a model without MLPs has instead; empty for one with them."""
     return "" if config.d_mlp else "has attention only: there are no MLPs in it"

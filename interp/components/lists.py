@@ -10,16 +10,12 @@ from interp import sites
 from interp.components.component import Component, Of, Shape, Slice, component, named
 from interp.components.kinds import (
     MLP,
-    AttentionBias,
+    SPELT,
     AttentionLayer,
-    Embedding,
     Head,
     KVHead,
     Layer,
-    Logits,
-    MLPBias,
     Neuron,
-    PosEmbedding,
     no_mlps,
 )
 from interp.errors import UsageError, brief
@@ -148,18 +144,12 @@ def parse(text: str) -> Component:
         found = [_single(each) for each in text.split(" + ")]
         if all(found):
             return found[0] if len(found) == 1 else together(*found)  # type: ignore[arg-type, return-value]
-    known = ", ".join(kind.spelling.format(layer=5, index=1) for kind in _SPELT)
+    known = ", ".join(kind.spelling.format(layer=5, index=1) for kind in SPELT)
     raise UsageError(f"no component is spelt {brief(text)}; components are spelt {known}")
 
 
-_SPELT: tuple[type[Component], ...] = (
-    *(Head, KVHead, Neuron, MLP, AttentionLayer, Layer, Embedding, PosEmbedding),
-    *(AttentionBias, MLPBias, Logits),
-)
-
-
 def _single(text: str) -> Component | None:
-    for kind in _SPELT:
+    for kind in SPELT:
         number = r"(0|[1-9][0-9]{0,5})"
         if match := re.fullmatch(kind.spelling.format(layer=number, index=number), text):
             return kind(*map(int, match.groups()))

@@ -11,16 +11,8 @@ from pathlib import Path
 import interp
 
 _PACKAGES = (
-    "torch",
-    "transformers",
-    "transformer_lens",
-    "einops",
-    "fancy_einsum",
-    "numpy",
-    "pandas",
-    "safetensors",
-    "circuitsvis",
-    "plotly",
+    *("torch", "transformers", "transformer_lens", "einops", "fancy_einsum", "numpy", "pandas"),
+    *("safetensors", "circuitsvis", "plotly"),
 )
 
 

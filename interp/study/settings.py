@@ -19,19 +19,8 @@ _SCALARS = (int, float, str, bool)
 _LONGEST_DEFAULT = 100_000
 # Options of `interp run` itself.
 RESERVED = (
-    "model",
-    "task",
-    "device",
-    "dtype",
-    "revision",
-    "out",
-    "force",
-    "dry_run",
-    "debug",
-    "memory",
-    "bos",
-    "ungated",
-    "help",
+    *("model", "task", "device", "dtype", "revision", "out", "force", "dry_run", "debug", "memory"),
+    *("bos", "ungated", "help"),
 )
 
 

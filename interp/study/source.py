@@ -22,17 +22,8 @@ _WORDS: dict[str, Any] = {
     **NAMED,
 }
 _PARTS = (
-    ast.Name,
-    ast.Constant,
-    ast.Subscript,
-    ast.Tuple,
-    ast.BinOp,
-    ast.BitOr,
-    ast.UnaryOp,
-    ast.USub,
-    ast.Call,
-    ast.keyword,
-    ast.Load,
+    *(ast.Name, ast.Constant, ast.Subscript, ast.Tuple, ast.BinOp, ast.BitOr, ast.UnaryOp),
+    *(ast.USub, ast.Call, ast.keyword, ast.Load),
 )
 
 

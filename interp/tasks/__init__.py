@@ -37,14 +37,8 @@ __all__ = [
 ]
 
 _TASKS = (
-    "ioi",
-    "induction",
-    "greater_than",
-    "gendered_pronoun",
-    "subject_verb",
-    "capital_country",
-    "docstring",
-    "colored_objects",
+    *("ioi", "induction", "greater_than", "gendered_pronoun", "subject_verb", "capital_country"),
+    *("docstring", "colored_objects"),
 )
 DEFAULT_N = 16
 # Tensors need torch, and so does the gate, which runs a model; to list the tasks does not.

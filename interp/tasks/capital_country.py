@@ -13,7 +13,7 @@ from math import perm
 from interp.tasks.base import Prompt
 from interp.tasks.pairs import pair
 from interp.tasks.reader import Reader, fill
-from interp.tasks.recipe import Pick, Recipe, Words, numbered, usable
+from interp.tasks.recipe import Pick, Recipe, Words, numbered
 
 SENTENCES = (
     "My {who} says that the capital of {country} is the city of",
@@ -71,7 +71,7 @@ def recipe(reader: Reader) -> Recipe:
         "capital_country",
         numbered(SENTENCES),
         1,
-        {name: usable("capital_country", each) for name, each in words.items()},
+        words,
         partial(_draw, reader),
         different=lambda words: perm(len(words["country"]), 2) * len(words["who"]),
         corrupted=lambda words: len(words["country"]) * len(words["who"]),

@@ -14,7 +14,7 @@ from math import perm
 from interp.tasks.base import Prompt
 from interp.tasks.pairs import pair
 from interp.tasks.reader import Reader, fill
-from interp.tasks.recipe import Pick, Recipe, Words, numbered, usable
+from interp.tasks.recipe import Pick, Recipe, Words, numbered
 
 SENTENCES = (
     "On the table lie a {color_0} {object_0}, a {color_1} {object_1} and a {color_2} {object_2}. The "
@@ -86,7 +86,7 @@ def recipe(reader: Reader) -> Recipe:
         "colored_objects",
         numbered(SENTENCES),
         len(_ASKED),
-        {name: usable("colored_objects", each) for name, each in words.items()},
+        words,
         partial(_draw, reader),
         different=lambda words: perm(len(words["color"]), 3) * perm(len(words["object"]), 3),
         corrupted=lambda words: perm(len(words["color"]), 3) * perm(len(words["object"]), 3),

@@ -14,7 +14,7 @@ from math import perm
 from interp.tasks.base import Prompt
 from interp.tasks.pairs import pair
 from interp.tasks.reader import Reader, fill
-from interp.tasks.recipe import Pick, Recipe, Words, numbered, usable
+from interp.tasks.recipe import Pick, Recipe, Words, numbered
 
 SENTENCES = (
     '''def load(self, {first}, {second}, {third}, {fourth}):
@@ -167,7 +167,7 @@ def recipe(reader: Reader) -> Recipe:
         "docstring",
         numbered(SENTENCES),
         1,
-        {"word": usable("docstring", words)},
+        {"word": words},
         partial(_draw, reader),
         different=lambda words: perm(len(words["word"]), 10),
         corrupted=lambda words: perm(len(words["word"]), 10),

@@ -13,7 +13,7 @@ from functools import partial
 from interp.tasks.base import Prompt
 from interp.tasks.pairs import pair
 from interp.tasks.reader import Reader, fill
-from interp.tasks.recipe import Pick, Recipe, Vocabulary, Words, numbered, usable
+from interp.tasks.recipe import Pick, Recipe, Vocabulary, Words, numbered
 
 SENTENCES = (
     "Everyone in the {place} likes {name} because",
@@ -75,7 +75,7 @@ def recipe(reader: Reader) -> Recipe:
         "gendered_pronoun",
         numbered(SENTENCES),
         len(KINDS),
-        {name: usable("gendered_pronoun", each) for name, each in words.items()},
+        words,
         partial(_draw, reader),
         different=lambda words: len(words["female"]) * len(words["male"]) * _settings(words),
         corrupted=lambda words: (len(words["female"]) + len(words["male"])) * _settings(words),

@@ -20,7 +20,7 @@ from interp.errors import UsageError
 from interp.tasks.base import Prompt
 from interp.tasks.pairs import pair
 from interp.tasks.reader import Reader, fill
-from interp.tasks.recipe import Pick, Recipe, Vocabulary, Words, numbered, usable
+from interp.tasks.recipe import Pick, Recipe, Vocabulary, Words, numbered
 
 SENTENCES = (
     "The {event} lasted from the year {start} to the year {end}",
@@ -86,7 +86,7 @@ def recipe(reader: Reader) -> Recipe:
         "greater_than",
         numbered(SENTENCES),
         len(questions),
-        {name: usable("greater_than", each) for name, each in words.items()},
+        words,
         partial(_draw, reader, questions, splitting),
         different=lambda words: len(words["event"]) * len(_starts(splitting, words)),
         corrupted=lambda words: len(words["event"]) * len(words["century"]),

@@ -19,7 +19,7 @@ from math import perm
 from interp.tasks.base import Prompt
 from interp.tasks.pairs import pair
 from interp.tasks.reader import Reader, fill
-from interp.tasks.recipe import Pick, Recipe, Words, numbered, usable
+from interp.tasks.recipe import Pick, Recipe, Words, numbered
 
 # Draws after which a name may be of several couples.
 _COUPLES_APART = 10
@@ -77,9 +77,9 @@ def recipe(reader: Reader) -> Recipe:
         numbered(SENTENCES),
         len(ORDERS),
         {
-            "name": usable("ioi", Words("names", reader.single(NAMES.split()), 5)),
-            "place": usable("ioi", Words("places", reader.single(PLACES.split()))),
-            "thing": usable("ioi", Words("objects", reader.single(THINGS.split()))),
+            "name": Words("names", reader.single(NAMES.split()), 5),
+            "place": Words("places", reader.single(PLACES.split())),
+            "thing": Words("objects", reader.single(THINGS.split())),
         },
         partial(_draw, reader),
         different=lambda words: perm(len(words["name"]), 2) // 2,

@@ -34,6 +34,8 @@ class Recipe:
     it makes several, a last variant beyond `variants` has some of each. Of these words and one
     template there are at least `different(words)` draws of each variant, and `corrupted(words)`
     corrupted prompts of each length. `shared` names what no choice of words can keep out of any part.
+
+    Raises  UsageError for fewer words than a prompt needs.
     """
 
     task: str
@@ -45,6 +47,14 @@ class Recipe:
     corrupted: Callable[[Vocabulary], int]
     shared: tuple[str, ...] = ()
     at_once: int = 1
+
+    def __post_init__(self) -> None:
+        for each in self.words.values():
+            if len(each.all) < each.least:
+                raise UsageError(
+                    f"{self.task} needs at least {each.least} {each.what} that are single tokens; this "
+                    f"tokenizer has {len(each.all)}"
+                )
 
 
 class Pick:
@@ -127,16 +137,3 @@ def make(
 def numbered(templates: Sequence[str]) -> tuple[str, ...]:
     """Names for templates that have none."""
     return tuple(f"s{number:02}" for number in range(1, len(templates) + 1))
-
-
-def usable(task: str, words: Words) -> Words:
-    """The list, if it has enough words for a prompt.
-
-    Raises  UsageError otherwise.
-    """
-    if len(words.all) < words.least:
-        raise UsageError(
-            f"{task} needs at least {words.least} {words.what} that are single tokens; this "
-            f"tokenizer has {len(words.all)}"
-        )
-    return words

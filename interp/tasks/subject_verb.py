@@ -14,7 +14,7 @@ from math import perm
 from interp.tasks.base import Prompt
 from interp.tasks.pairs import pair
 from interp.tasks.reader import Reader, fill
-from interp.tasks.recipe import Pick, Recipe, Words, numbered, usable
+from interp.tasks.recipe import Pick, Recipe, Words, numbered
 
 SENTENCES = (
     "We all know that the {subject} beside the {between}",
@@ -60,7 +60,7 @@ def recipe(reader: Reader) -> Recipe:
         "subject_verb",
         numbered(SENTENCES),
         4,
-        {"noun": usable("subject_verb", Words("nouns in both numbers", nouns, 2))},
+        {"noun": Words("nouns in both numbers", nouns, 2)},
         partial(_draw, reader),
         different=lambda words: perm(len(words["noun"]), 2),
         corrupted=lambda words: perm(len(words["noun"]), 2) * 4,

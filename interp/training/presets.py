@@ -8,16 +8,15 @@ import torch
 from interp.errors import UsageError, nearest
 from interp.tokenizers.loading import TokenizerLoader
 from interp.transformer import Config, Origin, Transformer
+from interp.transformer.config import NO_BIASES
 from interp.transformer.initial import DEVIATION, initialise
 
-_NO_BIASES = {"q_bias": False, "kv_bias": False, "o_bias": False, "mlp_bias": False}
 # name -> (MLP width over d_model, settings)
 _PRESETS: dict[str, tuple[float, dict[str, Any]]] = {
     "gpt2": (4, {"norm": "layernorm", "positions": "learned", "activation": "gelu_new"}),
     "llama": (
         8 / 3,
-        {"norm": "rmsnorm", "positions": "rotary", "activation": "silu", "gated": True}
-        | _NO_BIASES,
+        {"norm": "rmsnorm", "positions": "rotary", "activation": "silu", "gated": True} | NO_BIASES,
     ),
     "attn-only": (0, {"norm": "layernorm", "positions": "learned", "tied": False}),
 }

@@ -18,6 +18,8 @@ Activation = Literal["gelu", "gelu_new", "relu", "silu"]
 
 # A matrix of more numbers than these fits into no memory.
 _MOST_NUMBERS = 2**40
+# Settings of most families after GPT-2.
+NO_BIASES: dict[str, Any] = dict.fromkeys(("q_bias", "kv_bias", "o_bias", "mlp_bias"), False)
 _NEEDED = ("n_layers", "n_heads", "d_model", "d_head", "d_vocab", "n_ctx")
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from interp.errors import UnavailableError, named
 from interp.transformer import Config, RotaryScaling
+from interp.transformer.config import NO_BIASES
 from interp.weights.reader import Settings
 
 
@@ -93,30 +94,17 @@ def _mistral(settings: Settings) -> Config:
     if settings("layer_types", [kind] * n_layers) != [kind] * n_layers:
         raise settings.refuse("layer_types")
     windows = (window,) * n_layers if window else ()
-    return _llama(
-        settings, q_bias=False, kv_bias=False, o_bias=False, mlp_bias=False, windows=windows
-    )
+    return _llama(settings, **NO_BIASES, windows=windows)
 
 
 def _qwen2(settings: Settings) -> Config:
-    windows = _windows(settings)
-    return _llama(
-        settings, q_bias=True, kv_bias=True, o_bias=False, mlp_bias=False, windows=windows
-    )
+    biases = NO_BIASES | {"q_bias": True, "kv_bias": True}
+    return _llama(settings, **biases, windows=_windows(settings))
 
 
 def _qwen3(settings: Settings) -> Config:
-    bias = settings.flag("attention_bias")
-    windows = _windows(settings)
-    return _llama(
-        settings,
-        q_bias=bias,
-        kv_bias=bias,
-        o_bias=bias,
-        mlp_bias=False,
-        qk_norm=True,
-        windows=windows,
-    )
+    biases = dict.fromkeys(NO_BIASES, settings.flag("attention_bias")) | {"mlp_bias": False}
+    return _llama(settings, **biases, qk_norm=True, windows=_windows(settings))
 
 
 def _d_head(settings: Settings, d_model: int, n_heads: int) -> int:

@@ -158,8 +158,5 @@ def _interleaved(fused: Tensor, n_heads: int) -> tuple[Tensor, ...]:
 FAMILIES: dict[str, Convert] = {
     "gpt2": gpt2,
     "gpt_neox": gpt_neox,
-    "llama": llama,
-    "mistral": llama,
-    "qwen2": llama,
-    "qwen3": llama,
+    **dict.fromkeys(("llama", "mistral", "qwen2", "qwen3"), llama),
 }

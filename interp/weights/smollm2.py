@@ -15,6 +15,7 @@ from torch import Tensor
 from interp import files
 from interp.errors import UnavailableError
 from interp.transformer import Config
+from interp.transformer.config import NO_BIASES
 from interp.weights import exporting, stored
 from interp.weights.checkpoint import Checkpoint
 from interp.weights.zoo import cache_folder, packaged_file
@@ -112,10 +113,7 @@ def _config(reader: Any) -> Config:
         activation="silu",
         gated=True,
         tied=not any(tensor.name == "output.weight" for tensor in reader.tensors),
-        q_bias=False,
-        kv_bias=False,
-        o_bias=False,
-        mlp_bias=False,
+        **NO_BIASES,
     )
 
 

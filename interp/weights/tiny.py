@@ -11,6 +11,7 @@ from torch import Tensor
 
 from interp.tokenizers.tiny import tokenizer, vocabulary
 from interp.transformer import Config, Origin, Transformer
+from interp.transformer.config import NO_BIASES
 from interp.weights import checksum
 from interp.weights.checkpoint import Checkpoint, Named
 
@@ -20,7 +21,6 @@ NOTE = (
 _SEED = 0
 
 _ROTARY = {"positions": "rotary", "norm": "rmsnorm", "activation": "silu", "gated": True}
-_NO_BIASES = {"q_bias": False, "kv_bias": False, "o_bias": False, "mlp_bias": False}
 # name -> (family, settings)
 _KINDS: dict[str, tuple[str, dict[str, object]]] = {
     "tiny-gpt2": (
@@ -36,17 +36,17 @@ _KINDS: dict[str, tuple[str, dict[str, object]]] = {
     "tiny-llama": (
         "llama",
         {"n_layers": 4, "n_heads": 6, "n_kv_heads": 2, "d_model": 48, "d_head": 8, "d_mlp": 80}
-        | {"n_ctx": 256, "tied": False, **_ROTARY, **_NO_BIASES},
+        | {"n_ctx": 256, "tied": False, **_ROTARY, **NO_BIASES},
     ),
     "tiny-qwen2": (
         "qwen2",
         {"n_layers": 3, "n_heads": 6, "n_kv_heads": 2, "d_model": 60, "d_head": 10, "d_mlp": 100}
-        | {"n_ctx": 224, **_ROTARY, **_NO_BIASES, "q_bias": True, "kv_bias": True},
+        | {"n_ctx": 224, **_ROTARY, **NO_BIASES, "q_bias": True, "kv_bias": True},
     ),
     "tiny-qwen3": (
         "qwen3",
         {"n_layers": 3, "n_heads": 6, "n_kv_heads": 2, "d_model": 40, "d_head": 12, "d_mlp": 90}
-        | {"n_ctx": 208, "qk_norm": True, **_ROTARY, **_NO_BIASES},
+        | {"n_ctx": 208, "qk_norm": True, **_ROTARY, **NO_BIASES},
     ),
     "tiny-attn-only": (
         "attn_only",

@@ -220,17 +220,12 @@ def _named(config: Config, folded: bool, read: Reader) -> Named:
 
 def _norm(config: Config, folded: bool, read: Reader, name: str) -> Named:
     """The norm's weights: ones and zeros where folding took them away."""
-    if config.norm == "none":
-        return
-    if folded:
-        gone = torch.ones(config.d_model, dtype=read.dtype, device=read.device)
-        yield f"{name}.w", gone
-        if config.norm == "layernorm":
-            yield f"{name}.b", torch.zeros_like(gone)
-        return
-    yield f"{name}.w", read(f"{name}.w")
-    if config.norm == "layernorm":
-        yield f"{name}.b", read(f"{name}.b")
+    for leaf in {"layernorm": "wb", "rmsnorm": "w", "none": ""}[config.norm]:
+        if folded:
+            size, gone = [config.d_model], float(leaf == "w")
+            yield f"{name}.{leaf}", torch.full(size, gone, dtype=read.dtype, device=read.device)
+        else:
+            yield f"{name}.{leaf}", read(f"{name}.{leaf}")
 
 
 def _attention(config: Config, read: Reader, part: str) -> Named:
@@ -239,11 +234,8 @@ def _attention(config: Config, read: Reader, part: str) -> Named:
         underscore = "" if letter == "Q" else grouped
         yield f"{part}W_{letter}", read(f"{part}{underscore}W_{letter}")
         yield f"{part}b_{letter}", read(f"{part}{underscore}b_{letter}")
-    yield f"{part}W_O", read(f"{part}W_O")
-    yield f"{part}b_O", read(f"{part}b_O")
-    if config.qk_norm:
-        yield f"{part}q_norm.w", read(f"{part}q_norm.w")
-        yield f"{part}k_norm.w", read(f"{part}k_norm.w")
+    for leaf in ("W_O", "b_O", *(("q_norm.w", "k_norm.w") if config.qk_norm else ())):
+        yield f"{part}{leaf}", read(f"{part}{leaf}")
 
 
 def _mlp(config: Config, read: Reader, part: str) -> Named:
