@@ -3,14 +3,12 @@
 The built-in seven are those that the card of HHEM 1.0 scores; `published` are its scores.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -51,7 +49,7 @@ class Pairs(Examples[Pair]):
     groups = "clusters of pairs that share sentences"
 
     @classmethod
-    def of(cls, chosen: Sequence[Pair]) -> Pairs:
+    def of(cls, chosen: Sequence[Pair]) -> Self:
         """These pairs, with clusters and halves."""
         numbered = zip(chosen, premises(chosen).tolist(), strict=True)
         halves: tuple[Half, Half] = ("discovery", "held_out")
@@ -60,7 +58,7 @@ class Pairs(Examples[Pair]):
         )
 
     @cached_property
-    def confirmation(self) -> Pairs:
+    def confirmation(self) -> Self:
         """The pairs of the held-out half.
 
         Raises  NotApplicable where all pairs share a sentence.

@@ -1,9 +1,8 @@
 """What one intervention has to compute: where it enters, for which prompts, from which position on."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Self
 
 import torch
 from jaxtyping import Bool, Int
@@ -33,10 +32,10 @@ class Prefix:
     leaders: Int[Tensor, " group"]
     follows: Int[Tensor, " example"]
 
-    def of(self, rows: Int[Tensor, " example"]) -> Prefix:
+    def of(self, rows: Int[Tensor, " example"]) -> Self:
         """The same for these of the job's prompts alone."""
         kept, follows = self.follows[rows].unique(return_inverse=True)
-        return Prefix(self.stop, self.leaders[kept], follows)
+        return replace(self, leaders=self.leaders[kept], follows=follows)
 
 
 class Prefixes:
@@ -112,7 +111,7 @@ class Job:
         led = len(shared.leaders) * (shared.stop - self.start)
         return led + len(self.examples) * (n_pos - shared.stop)
 
-    def pieces(self, n_examples: int) -> list[Job]:
+    def pieces(self, n_examples: int) -> list[Self]:
         """The same job for so many prompts at a time."""
         if len(self.examples) <= n_examples:
             return [self]

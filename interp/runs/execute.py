@@ -1,17 +1,16 @@
 """One run from order to folder: the study is called, its report kept with where it comes from."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import random
 import shutil
 import tempfile
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from interp import files
 from interp.errors import InterpError, NotApplicable, UnavailableError, UsageError
@@ -26,11 +25,6 @@ from interp.study import declaration
 from interp.study.progress import Watch, reach, watching
 from interp.visible import one_line, placeless, title
 from interp.weights.zoo import cache_folder
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from interp.engine import Plan
 
 PROMPTS = "prompts"
 _TRIES = 3
@@ -209,7 +203,7 @@ def rehearse(order: Order) -> Rehearsal:
     from interp import engine
     from interp.transformer import Transformer
 
-    plans: list[Plan] = []
+    plans: list[Any] = []
     function = order.study.load()
     _seed(order.request.seed)
     assert isinstance(order.model, Transformer), "only transformers are swept"

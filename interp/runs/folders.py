@@ -7,8 +7,6 @@ first is `prompts.csv`, and the second `prompts-<its mark>.csv`, whatever is run
 differ in case alone count as one, since some file systems hold no two such folders.
 """
 
-from __future__ import annotations
-
 import contextlib
 import fcntl
 import os
@@ -17,12 +15,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from interp import files
 from interp.errors import UsageError
 from interp.rows import KINDS
 from interp.runs.key import Key, checksum, stored
+from interp.tasks import Task
 
 _PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,79}")
 # What makes a folder a run, so many folders down: model, task, experiment.
@@ -88,10 +86,6 @@ def _holds_a_result(place: Path, closed: list[tuple[Path, str]]) -> bool:
     except OSError as error:
         closed.append((place, files.reason(error)))
         return False
-
-
-if TYPE_CHECKING:
-    from interp.tasks import Task
 
 
 def file_mark(task: str | None, out: Path) -> str:

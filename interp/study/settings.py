@@ -92,12 +92,11 @@ class Setting:
     def _one(self, word: str) -> Value:
         if self.optional and word.lower() == "none":
             return None
+        read, expected = _READ[self.kind]
         try:
-            value = _READ[self.kind](word)
-        except ValueError:
-            raise UsageError(
-                f"{self.option} must be {_EXPECTED[self.kind]}, got {seen(word)}"
-            ) from None
+            value = read(word)
+        except (KeyError, ValueError):
+            raise UsageError(f"{self.option} must be {expected}, got {seen(word)}") from None
         # Nothing is something only where it is what is usual.
         if self.kind == "str" and not value and (self.many or self.default != ""):
             raise UsageError(
@@ -125,19 +124,13 @@ class Setting:
         return fitted, [note] if note else []
 
 
-def _read_bool(word: str) -> bool:
-    if word.lower() not in ("true", "false"):
-        raise ValueError(word)
-    return word.lower() == "true"
-
-
-_READ: dict[str, Callable[[str], Value]] = {
-    "int": int,
-    "float": float,
-    "str": str,
-    "bool": _read_bool,
+# How the words of the command line are read, and what they must be.
+_READ: dict[str, tuple[Callable[[str], Value], str]] = {
+    "int": (int, "an int"),
+    "float": (float, "a float"),
+    "str": (str, "a text"),
+    "bool": (lambda word: {"true": True, "false": False}[word.lower()], "true or false"),
 }
-_EXPECTED = {"int": "an int", "float": "a float", "bool": "true or false"}
 
 
 def of(signature: inspect.Signature, function: str) -> tuple[Setting, ...]:

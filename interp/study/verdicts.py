@@ -1,28 +1,28 @@
 """Verdicts made again and again: of a study whose effects are stored, and of models of random weights."""
 
-from __future__ import annotations
-
 import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 
 from interp import files, stats
+from interp.circuits.calibration import StoredCircuit
+from interp.engine.options import current
 from interp.errors import NotApplicable, UsageError
 from interp.report import NotRun
 from interp.stats.calibration import NOT_RUN, Stored, outcomes
 from interp.study import calibrated
 from interp.study.progress import meter, progress
+from interp.study.registry import discover
 from interp.tasks import Task
-
-if TYPE_CHECKING:
-    from interp.circuits.calibration import StoredCircuit
-    from interp.transformer import Transformer
+from interp.training.presets import fresh
+from interp.transformer import Transformer
 
 # Studies that need few runs, for models of random weights, with settings that make them small.
 QUICK: dict[str, dict[str, int]] = {
@@ -104,8 +104,6 @@ def least_found(found: pd.DataFrame) -> float:
 def of_random_models(model: Transformer, task: Task, models: int, seed: int) -> pd.DataFrame:
     """study, n, and the share of each verdict of the quick studies on untrained models of three layers, with
     the same tokenizer and task."""
-    from interp.training.presets import fresh
-
     shape: dict[str, Any] = {
         "n_layers": 3,
         "n_heads": _HEADS,
@@ -131,10 +129,6 @@ def of_random_models(model: Transformer, task: Task, models: int, seed: int) -> 
 
 def verdict_of(study: str, model: Transformer, task: Task, seed: int, **settings: Any) -> str:
     """What a study says of a model, whatever the gate would; NOT_RUN if it cannot be run on it."""
-    import torch
-
-    from interp.study.registry import discover
-
     found = discover().studies[study]
     torch.manual_seed(seed)
     try:
@@ -151,8 +145,6 @@ class Kept:
     BLOCK = 100
 
     def __init__(self) -> None:
-        from interp.engine.options import current
-
         place = current().checkpoints
         self._file = None if place is None else place / "verdicts.json"
         self._found: dict[str, dict[str, int]] = {}

@@ -19,6 +19,12 @@ if TYPE_CHECKING:
 
 # So many reasons, and places of each, are told; `prompts.csv` has all of them.
 _SAID = 3
+# The columns of `prompts.csv` before those of named positions.
+_TOKENS = ("clean_tokens", "corrupted_tokens")
+_COLUMNS = (
+    *("clean", "corrupted", "answer", "wrong", *_TOKENS, "answer_token", "wrong_token"),
+    *("template", "order", "kept", "reason", "cluster", "item", "half"),
+)
 # The three disjoint parts of a built-in task; a prompt of a file is of none.
 Part = Literal["", "discovery", "held_out", "confirmation"]
 Pool = Mapping[Hashable, tuple[tuple[int, ...], ...]]
@@ -169,31 +175,14 @@ class Task(Examples[Prompt]):
         named = dict.fromkeys(name for prompt in self.prompts for name in prompt.positions)
         named.pop("END", None)
         places = {f"pos_{name}": "Int64" for name in named}
-
         rows = [
-            {
-                "clean": prompt.clean,
-                "corrupted": prompt.corrupted,
-                "answer": prompt.answer,
-                "wrong": prompt.wrong,
-                "clean_tokens": " ".join(map(str, prompt.clean_tokens)),
-                "corrupted_tokens": " ".join(map(str, prompt.corrupted_tokens)),
-                "answer_token": prompt.answer_token,
-                "wrong_token": prompt.wrong_token,
-                "template": prompt.template,
-                "order": prompt.order,
-                "kept": prompt.kept,
-                "reason": prompt.reason,
-                "cluster": prompt.cluster,
-                "item": prompt.item,
-                "half": prompt.half,
-                **{f"pos_{name}": prompt.positions.get(name) for name in named},
-            }
+            {name: getattr(prompt, name) for name in _COLUMNS}
+            | {name: " ".join(map(str, getattr(prompt, name))) for name in _TOKENS}
+            | {f"pos_{name}": prompt.positions.get(name) for name in named}
             for prompt in self.prompts
         ]
-        return pd.DataFrame(rows).astype(
-            {"answer_token": "Int64", "wrong_token": "Int64", **places}
-        )
+        whole = dict.fromkeys(("answer_token", "wrong_token"), "Int64")
+        return pd.DataFrame(rows).astype(whole | places)
 
 
 def task_of(examples: Examples[Any]) -> Task:

@@ -1,23 +1,19 @@
 """Prompts as tensors: the one way from a task to what a model runs on."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING
+from typing import Self
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from interp.edits import Edit
 from interp.errors import UsageError
+from interp.sites import Site
 from interp.tasks.base import Prompt, Task
-
-if TYPE_CHECKING:
-    from interp.edits import Edit
-    from interp.sites import Site
-    from interp.transformer import Run, Transformer
+from interp.transformer import Run, Transformer
 
 # Activations of this many prompts are held at a time.
 _MOST = 64
@@ -54,15 +50,15 @@ class PromptBatch:
         answer: Int[Tensor, " batch"],
         distractor: Int[Tensor, " batch"],
         real: Bool[Tensor, "batch pos"] | None = None,
-    ) -> PromptBatch:
+    ) -> Self:
         """Prompts of no task, which have no text and no named positions; without `real` none is padded."""
         real = torch.ones_like(clean, dtype=torch.bool) if real is None else real
         indices, end = tuple(range(len(clean))), real.sum(-1) - 1
         return cls(indices, (), clean, corrupted, real, end, answer, distractor)
 
-    def only(self, some: slice) -> PromptBatch:
+    def only(self, some: slice) -> Self:
         """The same with some of the prompts."""
-        return PromptBatch(*(getattr(self, each.name)[some] for each in fields(self)))
+        return type(self)(*(getattr(self, each.name)[some] for each in fields(self)))
 
     def run(
         self,

@@ -1,8 +1,6 @@
 """How the prompts of a built-in task are made for one tokenizer: its templates, its words and what a
 draw of them becomes, and the making of so many that all come about equally often."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,35 +24,6 @@ class Words:
     what: str
     all: Sequence[Any]
     least: int = 1
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """`draw(template, variant, pick)` makes `at_once` prompts of template and variant by number; where
-    it makes several, a last variant beyond `variants` has some of each. Of these words and one
-    template there are at least `different(words)` draws of each variant, and `corrupted(words)`
-    corrupted prompts of each length. `shared` names what no choice of words can keep out of any part.
-
-    Raises  UsageError for fewer words than a prompt needs.
-    """
-
-    task: str
-    templates: tuple[str, ...]
-    variants: int
-    words: Mapping[str, Words]
-    draw: Callable[[int, int, Pick], Sequence[Prompt]]
-    different: Callable[[Vocabulary], int]
-    corrupted: Callable[[Vocabulary], int]
-    shared: tuple[str, ...] = ()
-    at_once: int = 1
-
-    def __post_init__(self) -> None:
-        for each in self.words.values():
-            if len(each.all) < each.least:
-                raise UsageError(
-                    f"{self.task} needs at least {each.least} {each.what} that are single tokens; this "
-                    f"tokenizer has {len(each.all)}"
-                )
 
 
 class Pick:
@@ -94,6 +63,35 @@ class Pick:
         if taken:
             self._used.update(self._pending)
         self._pending.clear()
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """`draw(template, variant, pick)` makes `at_once` prompts of template and variant by number; where
+    it makes several, a last variant beyond `variants` has some of each. Of these words and one
+    template there are at least `different(words)` draws of each variant, and `corrupted(words)`
+    corrupted prompts of each length. `shared` names what no choice of words can keep out of any part.
+
+    Raises  UsageError for fewer words than a prompt needs.
+    """
+
+    task: str
+    templates: tuple[str, ...]
+    variants: int
+    words: Mapping[str, Words]
+    draw: Callable[[int, int, Pick], Sequence[Prompt]]
+    different: Callable[[Vocabulary], int]
+    corrupted: Callable[[Vocabulary], int]
+    shared: tuple[str, ...] = ()
+    at_once: int = 1
+
+    def __post_init__(self) -> None:
+        for each in self.words.values():
+            if len(each.all) < each.least:
+                raise UsageError(
+                    f"{self.task} needs at least {each.least} {each.what} that are single tokens; this "
+                    f"tokenizer has {len(each.all)}"
+                )
 
 
 def capacity(recipe: Recipe, templates: int, words: Vocabulary) -> int:

@@ -6,10 +6,8 @@ fixed distance learned positions alone would find the earlier copy. `distance` f
 in which no head has to match a token.
 """
 
-from __future__ import annotations
-
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -72,7 +70,7 @@ class Repeats:
         tokens = np.stack(rows).astype(np.int64)
         return torch.from_numpy(np.pad(tokens, ((0, 0), (1, 0)), constant_values=self.begin))
 
-    def at_distance(self, distance: int) -> Repeats:
+    def at_distance(self, distance: int) -> Self:
         """The control: the same at this one distance, from one place."""
         return replace(self, distance=distance)
 
