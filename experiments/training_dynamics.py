@@ -26,9 +26,9 @@ from interp import stats
 from interp.report import Check, Headline, Report, Section, Table
 from interp.study import Count, Range, Rate, Steps, progress, study
 from interp.training import dynamics
+from interp.training.data import Repeats
+from interp.training.loop import Recipe
 from interp.training.presets import fresh, shape
-from interp.training.recipe import Recipe
-from interp.training.repeats import Repeats
 from interp.views import dynamics as views
 from interp.views import figures, rules
 

@@ -8,9 +8,8 @@ from torch import Tensor
 from interp.bench.rows import Row
 from interp.bench.subject import Subject
 from interp.bench.timing import interleaved, peak_memory
-from interp.training.loop import optimizer, train
+from interp.training.loop import Recipe, optimizer, train
 from interp.training.presets import fresh, shape
-from interp.training.recipe import Recipe
 
 _BATCH, _N_CTX, _D_VOCAB, _ROUNDS = 4, 256, 4096, 5
 

@@ -17,7 +17,6 @@ import interp
 from interp import streams
 from interp.cli.commands import (
     catalogue,
-    doctor,
     export,
     finetune,
     new,
@@ -95,7 +94,7 @@ app.command("finetune")(finetune.finetune)
 app.command("export")(export.export)
 app.command("new")(new.new)
 app.command("new-task")(new.new_task)
-app.command("doctor")(doctor.doctor)
+app.command("doctor")(catalogue.doctor)
 
 # What typer makes of Ctrl-C.
 INTERRUPTED = 130

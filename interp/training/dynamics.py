@@ -18,9 +18,8 @@ from interp.components import Head
 from interp.methods import composition
 from interp.methods.induction import Scores, head_scores
 from interp.methods.repetition import Repetition, losses
-from interp.training.loop import optimizer, train
-from interp.training.recipe import Recipe
-from interp.training.repeats import Repeats
+from interp.training.data import Repeats
+from interp.training.loop import Recipe, optimizer, train
 from interp.transformer import Transformer
 
 

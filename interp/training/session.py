@@ -18,8 +18,7 @@ from interp import files
 from interp.errors import UnavailableError, UsageError, brief, named
 from interp.ordinary import MB
 from interp.training.data import Data
-from interp.training.loop import Step, mean_loss, optimizer, train
-from interp.training.recipe import Recipe
+from interp.training.loop import Recipe, Step, mean_loss, optimizer, train
 from interp.training.state import AGAIN, Standing, restore, save, stands
 from interp.transformer import Transformer
 from interp.weights import exporting, stored

@@ -16,9 +16,8 @@ from jaxtyping import Float
 
 from interp.training.data import of_texts
 from interp.training.languages import Text, bits_per_byte, fit
-from interp.training.loop import optimizer, train
+from interp.training.loop import Recipe, optimizer, train
 from interp.training.presets import fresh
-from interp.training.recipe import Recipe
 from interp.transformer import Transformer
 from interp.weights import load
 

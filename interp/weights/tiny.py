@@ -13,7 +13,7 @@ from interp.tokenizers.tiny import tokenizer, vocabulary
 from interp.transformer import Config, Origin, Transformer
 from interp.transformer.config import NO_BIASES
 from interp.weights import checksum
-from interp.weights.checkpoint import Checkpoint, Named
+from interp.weights.reader import Checkpoint, Named
 
 NOTE = (
     "This model is tiny and its weights are random: it shows how a study works, and finds nothing."

@@ -18,9 +18,8 @@ from interp.ordinary import ordinary_file
 from interp.tokenizers.loading import tokenizer_of
 from interp.transformer import Config, Origin, RotaryScaling
 from interp.weights import checksum
-from interp.weights.checkpoint import Checkpoint, Named, check_shapes
 from interp.weights.files import open_tensors, read_json
-from interp.weights.reader import Reader, Settings
+from interp.weights.reader import Checkpoint, Named, Reader, Settings, check_shapes
 
 _NORMS = {"LN": "layernorm", "LNPre": "layernorm", "RMS": "rmsnorm", "RMSPre": "rmsnorm"}
 _POSITIONS = {"standard": "learned", "rotary": "rotary"}

@@ -189,7 +189,7 @@ def test_a_disk_without_room_is_one_sentence_and_the_same_command_goes_on(fables
 def test_progress_tells_loss_and_speed():
     from interp.cli.commands.train import show
     from interp.study.progress import Watch
-    from interp.training.recipe import Recipe
+    from interp.training.loop import Recipe
 
     watch = Watch("train")
     show(iter([Step(3, 2.5, 1e-3, 1.0, 500, 0.5)]), Recipe(steps=9), watch)

@@ -5,7 +5,7 @@ import pytest
 import interp
 from interp.study.registry import discover
 from interp.training import dynamics
-from interp.training.repeats import Repeats
+from interp.training.data import Repeats
 
 
 def study(name, **settings):

@@ -3,8 +3,8 @@
 import pytest
 
 from interp.training import data, session
+from interp.training.loop import Recipe
 from interp.training.presets import fresh, shape
-from interp.training.recipe import Recipe
 
 SENTENCE = "the fox saw grapes that hung high and could not reach them so he said they were sour"
 WORDS = SENTENCE.split()

@@ -11,8 +11,7 @@ import interp
 from interp.errors import UsageError
 from interp.training import data, session
 from interp.training.labelled import PADDING, lines, prepared, split
-from interp.training.loop import Label, freeze, mean_loss
-from interp.training.recipe import Recipe
+from interp.training.loop import Label, Recipe, freeze, mean_loss
 from interp.transformer.classifying import with_head
 from interp.weights import exporting
 

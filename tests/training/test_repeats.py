@@ -3,7 +3,7 @@
 import pytest
 
 from interp.errors import UsageError
-from interp.training.repeats import Repeats
+from interp.training.data import Repeats
 
 
 def repeats(**changed):

@@ -8,9 +8,8 @@ import torch
 import interp
 from interp.errors import UsageError
 from interp.training import bpe, languages, loop
-from interp.training.loop import NEXT_TOKEN, freeze
+from interp.training.loop import NEXT_TOKEN, Recipe, freeze
 from interp.training.presets import PRESETS, fresh, shape
-from interp.training.recipe import Recipe
 
 SIZE = {"layers": 2, "heads": 2, "width": 24, "d_vocab": 50, "n_ctx": 10}
 

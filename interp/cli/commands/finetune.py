@@ -70,9 +70,9 @@ def finetune(
         raise UsageError("say what to learn from: --text PATH or --labels FILE")
     from interp.runs import suite
     from interp.study.progress import watching
+    from interp.training.loop import Recipe
     from interp.training.loop import freeze as frozen
     from interp.training.presets import check_room
-    from interp.training.recipe import Recipe
 
     recipe = Recipe(
         steps=steps,

@@ -16,8 +16,7 @@ from interp.runs import provenance
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from interp.training.loop import Step
-    from interp.training.recipe import Recipe
+    from interp.training.loop import Recipe, Step
     from interp.training.session import Scored
 
 
@@ -113,7 +112,7 @@ def train(
     """
     if (text is None) == (not repeats):
         raise UsageError("say what to learn from: --text PATH or --repeats")
-    from interp.training.recipe import Recipe
+    from interp.training.loop import Recipe
 
     recipe = Recipe(
         steps=steps,
