@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from interp.study.progress import duration
+
 if TYPE_CHECKING:
     from interp.engine import Forward, Plan
     from interp.transformer import Transformer
@@ -45,8 +47,8 @@ def total(rehearsals: Sequence[Rehearsal]) -> str:
     plans = [plan for each in rehearsals for plan in each.plans]
     n_forwards = sum(len(each.forwards) for each in rehearsals)
     return (
-        f"{_swept(plans)}, about {_time(sum(each.seconds for each in rehearsals))} with {n_forwards} other "
-        "forward passes and all else"
+        f"{_swept(plans)}, about {duration(sum(each.seconds for each in rehearsals))} with {n_forwards} "
+        "other forward passes and all else"
     )
 
 
@@ -67,13 +69,8 @@ def _line(number: int, plans: Sequence[Plan]) -> str:
     apart = f", {naive} one by one" if naive else ""
     return (
         f"{number} interventions on {n_prompts} prompts of {n_tokens} tokens, {skipped} of them in all "
-        f"change nothing{apart}: {_swept(plans)}, about {_time(sum(plan.seconds for plan in plans))}"
+        f"change nothing{apart}: {_swept(plans)}, about {duration(sum(plan.seconds for plan in plans))}"
     )
-
-
-def _time(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{f'{minutes} min ' if minutes else ''}{rest} s"
 
 
 def _span(numbers: Iterable[int]) -> str:

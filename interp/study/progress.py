@@ -57,7 +57,7 @@ class Watch:
             return ""
         rate = self.done / took
         speed = f"{rate:.3g}/s" if rate >= 1 else f"{1 / rate:.3g} s each"
-        return f"{speed}, {_time((self.total - self.done) / rate)} left"
+        return f"{speed}, {duration((self.total - self.done) / rate)} left"
 
     def __str__(self) -> str:
         doing = f"computing, after {self.step_name}".strip(", ") if self.finished else self.doing
@@ -65,7 +65,8 @@ class Watch:
         return f"{self.label}: {', '.join(filter(None, [doing, self.pace, since]))}"
 
 
-def _time(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """Minutes and seconds, in words."""
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 

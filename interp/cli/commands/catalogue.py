@@ -14,7 +14,7 @@ import typer
 
 from interp import files
 from interp.cli import words
-from interp.cli.commands.run import Begin, Bos, Device, Dtype, Format, Revision, Seed
+from interp.cli.commands.run import Begin, Device, Format, Revision, Seed
 from interp.errors import InterpError, UsageError
 from interp.study.registry import discover, shown
 from interp.visible import one_line
@@ -57,9 +57,9 @@ def tasks(
     n: Annotated[int, words.whole("--n", 1, 10_000, "Prompts a task.")] = 16,
     seed: Seed = 0,
     device: Device = "cpu",
-    dtype: Format = Dtype.float32,
+    dtype: Format = "float32",
     revision: Revision = None,
-    bos: Begin = Bos.auto,
+    bos: Begin = "auto",
     columns: Annotated[
         bool, typer.Option("--format", help="Show the columns of a file of your own prompts.")
     ] = False,
@@ -77,7 +77,7 @@ def tasks(
         return
     from interp.runs import suite
 
-    _try(suite.load(model, dtype.value, device, revision, bos.value), n, seed)
+    _try(suite.load(model, dtype, device, revision, bos), n, seed)
 
 
 def _tell_columns() -> None:

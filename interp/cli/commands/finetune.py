@@ -40,15 +40,13 @@ def finetune(
     ] = None,
     context: Annotated[
         int | None,
-        words.whole("--context", 2, 2**20, "Tokens read at once; the model's own if not words."),
+        words.whole("--context", 2, 2**20, "Tokens read at once; the model's own if not said."),
     ] = None,
     steps: Steps = 200,
     batch: Batch = 4,
     rate: Annotated[float, words.real("--rate", 1e-12, 1e3, "Highest learning rate.")] = 1e-4,
     warmup: Warmup = 20,
-    precision: Annotated[
-        Precision, typer.Option(help="Of matrix products; auto: bfloat16 where it is faster.")
-    ] = Precision.auto,
+    precision: Precision = "auto",
     seed: Seed = 0,
     device: Device = "cpu",
     revision: Revision = None,

@@ -2,9 +2,8 @@
 
 import os
 import sys
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -19,23 +18,9 @@ DEFAULT_OUT = Path("reports")
 CONTEXT = {"ignore_unknown_options": True, "allow_extra_args": True}
 
 
-class Bos(StrEnum):
-    """What stands before a prompt."""
-
-    auto = "auto"
-    yes = "yes"
-    no = "no"
-
-
-class Dtype(StrEnum):
-    """Number formats."""
-
-    float32 = "float32"
-    float64 = "float64"
-    bfloat16 = "bfloat16"
-    float16 = "float16"
-
-
+# What stands before a prompt, and number formats.
+Bos = Literal["auto", "yes", "no"]
+Dtype = Literal["float32", "float64", "bfloat16", "float16"]
 Model = Annotated[str, words.name("--model", "Short name, hub id or folder; see `interp models`.")]
 Device = Annotated[str, words.name("--device", "cpu, cuda, cuda:1 or mps.")]
 Format = Annotated[Dtype, typer.Option(help="Number format of weights and activations.")]
@@ -62,11 +47,11 @@ def run(
         ),
     ] = None,
     n: Annotated[
-        int | None, words.whole("--n", 1, 10_000, "Prompts of the task; 16 if not words.")
+        int | None, words.whole("--n", 1, 10_000, "Prompts of the task; 16 if not said.")
     ] = None,
     seed: Seed = 0,
     device: Device = "cpu",
-    dtype: Format = Dtype.float32,
+    dtype: Format = "float32",
     revision: Revision = None,
     out: Out = DEFAULT_OUT,
     force: Annotated[bool, typer.Option("--force", help="Run what did not change too.")] = False,
@@ -79,7 +64,7 @@ def run(
     memory: Annotated[
         str | None, typer.Option(help="Most that sweeps take above the model, such as 2G or 500M.")
     ] = None,
-    bos: Begin = Bos.auto,
+    bos: Begin = "auto",
     ungated: Annotated[
         bool, typer.Option("--ungated", help="Run on tasks that the model fails too, and say so.")
     ] = False,
@@ -125,14 +110,14 @@ def run(
         n,
         seed,
         device,
-        dtype.value,
+        dtype,
         revision,
         out,
         force,
         dry_run,
         debug,
         words.n_bytes(memory),
-        bos.value,
+        bos,
         ungated,
     )
     raise typer.Exit(suite.run(registry, studies, settings, request, whole="all" in chosen))

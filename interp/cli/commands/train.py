@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -20,38 +19,13 @@ if TYPE_CHECKING:
     from interp.training.session import Scored
 
 
-class Preset(StrEnum):
-    """Shapes to begin from."""
-
-    gpt2 = "gpt2"
-    llama = "llama"
-    attn_only = "attn-only"
-
-
-class Norm(StrEnum):
-    """Norms of the stream."""
-
-    layernorm = "layernorm"
-    rmsnorm = "rmsnorm"
-    none = "none"
-
-
-class Positions(StrEnum):
-    """Ways to know where a token stands."""
-
-    learned = "learned"
-    rotary = "rotary"
-    none = "none"
-
-
-class Precision(StrEnum):
-    """Number formats of matrix products."""
-
-    auto = "auto"
-    float32 = "float32"
-    bfloat16 = "bfloat16"
-
-
+Preset = Literal["gpt2", "llama", "attn-only"]
+Norm = Literal["layernorm", "rmsnorm", "none"]
+Positions = Literal["learned", "rotary", "none"]
+Precision = Annotated[
+    Literal["auto", "float32", "bfloat16"],
+    typer.Option(help="Of matrix products; auto: bfloat16 where it is faster."),
+]
 Text = Annotated[
     Path | None,
     typer.Option(help="File, folder or .gz of UTF-8 text; documents may end in <|endoftext|>."),
@@ -70,7 +44,7 @@ def train(
     repeats: Annotated[
         bool, typer.Option("--repeats", help="Learn from random tokens, repeated; needs no text.")
     ] = False,
-    preset: Annotated[Preset, typer.Option(help="Shape to begin from.")] = Preset.gpt2,
+    preset: Annotated[Preset, typer.Option(help="Shape to begin from.")] = "gpt2",
     layers: Annotated[int, words.whole("--layers", 1, 10_000, "Layers.")] = 4,
     heads: Annotated[int, words.whole("--heads", 1, 10_000, "Heads a layer.")] = 4,
     width: Annotated[int, words.whole("--width", 1, 2**20, "d_model.")] = 128,
@@ -99,9 +73,7 @@ def train(
     warmup: Warmup = 100,
     decay: Annotated[float, words.real("--decay", 0.0, 1.0, "Weight decay.")] = 0.1,
     clip: Annotated[float, words.real("--clip", 1e-12, 1e12, "Longest gradient.")] = 1.0,
-    precision: Annotated[
-        Precision, typer.Option(help="Of matrix products; auto: bfloat16 where it is faster.")
-    ] = Precision.auto,
+    precision: Precision = "auto",
     seed: Seed = 0,
     device: Device = "cpu",
 ) -> None:
@@ -131,11 +103,11 @@ def train(
     size = {"layers": layers, "heads": heads, "width": width}
     given = {
         "d_mlp": mlp,
-        "norm": norm and norm.value,
-        "positions": positions and positions.value,
+        "norm": norm,
+        "positions": positions,
         "tied": tied,
     }
-    _run(folder, text, reading, recipe, device, preset.value, size | given)
+    _run(folder, text, reading, recipe, device, preset, size | given)
 
 
 def _run(
@@ -203,10 +175,10 @@ def show(events: Iterator[Step | Scored], recipe: Recipe, watch: Any) -> None:
         watch.done = event.number
 
 
-def precise(asked: Precision, device: str) -> Any:
+def precise(asked: str, device: str) -> Any:
     """bfloat16 on a GPU, and on a CPU that multiplies it: on others it is many times slower."""
-    if asked is not Precision.auto:
-        return asked.value
+    if asked != "auto":
+        return asked
     import torch
 
     fast = torch.cpu._is_avx512_bf16_supported() if device == "cpu" else device.startswith("cuda")
