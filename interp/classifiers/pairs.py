@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -49,7 +49,7 @@ class Pairs(Examples[Pair]):
     groups = "clusters of pairs that share sentences"
 
     @classmethod
-    def of(cls, chosen: Sequence[Pair]) -> Self:
+    def of(cls, chosen: Sequence[Pair]) -> "Pairs":
         """These pairs, with clusters and halves."""
         numbered = zip(chosen, premises(chosen).tolist(), strict=True)
         halves: tuple[Half, Half] = ("discovery", "held_out")
@@ -58,7 +58,7 @@ class Pairs(Examples[Pair]):
         )
 
     @cached_property
-    def confirmation(self) -> Self:
+    def confirmation(self) -> "Pairs":
         """The pairs of the held-out half.
 
         Raises  NotApplicable where all pairs share a sentence.

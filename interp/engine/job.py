@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Self
 
 import torch
 from jaxtyping import Bool, Int
@@ -32,7 +31,7 @@ class Prefix:
     leaders: Int[Tensor, " group"]
     follows: Int[Tensor, " example"]
 
-    def of(self, rows: Int[Tensor, " example"]) -> Self:
+    def of(self, rows: Int[Tensor, " example"]) -> "Prefix":
         """The same for these of the job's prompts alone."""
         kept, follows = self.follows[rows].unique(return_inverse=True)
         return replace(self, leaders=self.leaders[kept], follows=follows)
@@ -111,7 +110,7 @@ class Job:
         led = len(shared.leaders) * (shared.stop - self.start)
         return led + len(self.examples) * (n_pos - shared.stop)
 
-    def pieces(self, n_examples: int) -> list[Self]:
+    def pieces(self, n_examples: int) -> "list[Job]":
         """The same job for so many prompts at a time."""
         if len(self.examples) <= n_examples:
             return [self]

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
-from typing import Self
 
 import numpy as np
 import torch
@@ -50,15 +49,15 @@ class PromptBatch:
         answer: Int[Tensor, " batch"],
         distractor: Int[Tensor, " batch"],
         real: Bool[Tensor, "batch pos"] | None = None,
-    ) -> Self:
+    ) -> "PromptBatch":
         """Prompts of no task, which have no text and no named positions; without `real` none is padded."""
         real = torch.ones_like(clean, dtype=torch.bool) if real is None else real
         indices, end = tuple(range(len(clean))), real.sum(-1) - 1
         return cls(indices, (), clean, corrupted, real, end, answer, distractor)
 
-    def only(self, some: slice) -> Self:
+    def only(self, some: slice) -> "PromptBatch":
         """The same with some of the prompts."""
-        return type(self)(*(getattr(self, each.name)[some] for each in fields(self)))
+        return PromptBatch(*(getattr(self, each.name)[some] for each in fields(self)))
 
     def run(
         self,

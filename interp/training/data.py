@@ -5,7 +5,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import torch
@@ -78,7 +78,7 @@ class Repeats:
         tokens = np.stack(rows).astype(np.int64)
         return torch.from_numpy(np.pad(tokens, ((0, 0), (1, 0)), constant_values=self.begin))
 
-    def at_distance(self, distance: int) -> Self:
+    def at_distance(self, distance: int) -> "Repeats":
         """The control: the same at this one distance, from one place."""
         return replace(self, distance=distance)
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 from functools import partial
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 from interp.errors import UsageError, brief, nearest
 from interp.transformer.bounds import MOST_LAYERS, flag, number, one_of, whole
@@ -140,7 +140,7 @@ class Config:
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> Self:
+    def from_dict(cls, data: dict[str, Any]) -> "Config":
         """The Config that `to_dict` described.
 
         Raises  UsageError for a setting that does not exist, is missing or cannot be meant.
