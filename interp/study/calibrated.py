@@ -13,6 +13,7 @@ import pandas as pd
 from torch import Tensor
 
 from interp import components
+from interp.circuits import calibration as again
 from interp.components import Component
 from interp.effects import Effects
 from interp.effects.effects import layers
@@ -165,8 +166,6 @@ ITSELF = ("calibration",)
 def makers(study: str) -> Mapping[str, Callable[[Any, np.random.Generator], str]]:
     """By the name of each null and of what is planted what makes a verdict of the study from its store."""
     if study in AGAIN:
-        from interp.circuits import calibration as again
-
         return again.NULLS | again.PLANTED
     return NULLS | PLANTED
 
@@ -177,8 +176,6 @@ def measured(model: Transformer, task: Task, study: str) -> Any:
     Raises  NotApplicable and UsageError as the study does.
     """
     if study in AGAIN:
-        from interp.circuits import calibration as again
-
         return again.stored(model, task)
     infers = SELECTIONS[study]
     return infers.measure(model, task, infers.top)
@@ -186,15 +183,11 @@ def measured(model: Transformer, task: Task, study: str) -> Any:
 
 def nulls() -> set[str]:
     """Under which names neither verdict is true."""
-    from interp.circuits import calibration as again
-
     return {*NULLS, *again.NULLS}
 
 
 def right() -> dict[str, str]:
     """What has to be said of what is planted, by its name."""
-    from interp.circuits import calibration as again
-
     return {"planted 2 sd": "supported", **again.RIGHT}
 
 

@@ -84,10 +84,10 @@ def wrong(found: pd.DataFrame) -> dict[str, float]:
         for verdict in ("supported", "not_supported"):
             what = f"{name}, {verdict.replace('_', ' ')} under a null, largest rate"
             named[what] = float(nulls[verdict].max())
-        for what, planted in rows[rows["null"].isin(right)].groupby("null", sort=False):
-            said = planted[right[str(what)].replace(" ", "_")]
+        for null, planted in rows[rows["null"].isin(right)].groupby("null", sort=False):
+            said = planted[right[str(null)].replace(" ", "_")]
             missed = 1 - float((said * (1 - planted["not_run"])).iloc[0])
-            named[f"{name}, {str(what).replace('planted 2', 'planted at 2')} and missed"] = missed
+            named[f"{name}, {str(null).replace('planted 2', 'planted at 2')} and missed"] = missed
     return named
 
 

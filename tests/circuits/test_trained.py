@@ -11,9 +11,8 @@ from interp.circuits.search import edge_scores, mean_scores, smallest
 from interp.components import Logits
 from interp.methods import induction, repetition
 from interp.training import data
-from interp.training.loop import optimizer, train
+from interp.training.loop import Recipe, optimizer, train
 from interp.training.presets import fresh, shape
-from interp.training.recipe import Recipe
 from interp.transformer import Origin
 
 
