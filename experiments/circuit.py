@@ -28,6 +28,7 @@ from interp.circuits.elsewhere import beside, chosen_again
 from interp.circuits.judge import judge
 from interp.circuits.methods import METHODS
 from interp.circuits.minimality import minimality
+from interp.circuits.places import Places
 from interp.circuits.roles import roles
 from interp.circuits.search import (
     FEW,
@@ -41,9 +42,10 @@ from interp.circuits.search import (
 from interp.circuits.stability import resampled
 from interp.circuits.sums import sum_rules
 from interp.effects.selection import on_discovery
-from interp.report import NotRun, Section, Table
+from interp.report import NotRun, Section
 from interp.study import Range, Report, study
 from interp.views import circuit as views
+from interp.views import circuit_graph as drawn
 from interp.views import effects, judging, tolerance
 from interp.views import roles as called
 
@@ -106,7 +108,11 @@ def circuit(
     )
     sample = audit_scores(model, graph, half, scores, audit, ablation, **run)
     stability = resampled(graph, scores, kept, found.fraction, seed=seed)
+    placed = graph.at_places(Places.apart(half))
+    at = placed.allowed & kept[..., None]
+    where = mean_scores(placed, edge_scores(model, placed, half, ablation, only=at, **given))
     share = judged.share
+    sure = stability.stable if stability.templates > 1 else None
     named = (model.name, model.origin.weights_sha256, task.name)
     value = Circuit(
         graph, kept, *named, ablation, found=f"strongest edges by {METHODS[method].title}"
@@ -126,20 +132,26 @@ def circuit(
         f"{views.why(judged)}",
         verdict=judged.verdict,
         headlines=views.headlines(judged, value),
-        figure=views.graph(graph, kept, means, scores.unit),
+        figure=drawn.graph(graph, kept, means, scores.unit, stable=sure),
         sections=[
             Section("How many edges are enough", views.curve(judged, len(value))),
             Section("Does it suffice", [views.shares(judged)]),
             views.audit(sample.frame(), sample.agreement()),
+            Section(
+                "The strongest paths, and where they run",
+                [
+                    drawn.strongest(graph, kept, means, placed, where),
+                    drawn.graph(placed, drawn.at_places(placed, kept, where), where, scores.unit),
+                ],
+            ),
+            *called.roles(roles(model, task, value.heads, fresh=fresh, seed=seed)),
             judging.stability(stability, kept, again),
             *without,
-            *called.roles(roles(model, task, value.heads, fresh=fresh, seed=seed)),
             Section(
-                "Paths, components and edges",
+                "Components and edges",
                 [
-                    views.strongest(graph, kept, means),
                     views.components(graph, kept, means),
-                    Table("edges", graph.frame(columns)),
+                    views.edges(graph, columns),
                 ],
             ),
         ],

@@ -18,9 +18,11 @@ from itertools import islice
 import numpy as np
 from jaxtyping import Float
 
-from interp.circuits.graph import Edge, Graph, Mask
+from interp.circuits.graph import Cell, Edge, Graph, Mask
 
-Cell = tuple[int, int]
+Scored = Float[np.ndarray, "reader writer *place"]
+# A writer and the place at which it writes; without places all of them are the first.
+Node = tuple[int, int]
 # Of the paths that one edge closes, so many are looked at.
 _CLOSED = 64
 
@@ -46,14 +48,12 @@ class Path:
         # Keys and values that heads share are read by each of them: the path goes on through one.
         named = [*(str(edge.writer) for edge in self.edges[1:]), str(self.edges[-1].reader)]
         inputs = [f".{edge.input}" if edge.input in ("q", "k", "v") else "" for edge in self.edges]
-        return " → ".join(
-            [str(self.edges[0].writer), *(a + b for a, b in zip(named, inputs, strict=True))]
-        )
+        at = [f" at {edge.position}" if edge.position is not None else "" for edge in self.edges]
+        steps = [a + b + c for a, b, c in zip(named, inputs, at, strict=True)]
+        return " → ".join([str(self.edges[0].writer), *steps])
 
 
-def strongest_edges(
-    graph: Graph, kept: Mask, scores: Float[np.ndarray, "reader writer"], n: int
-) -> Mask:
+def strongest_edges(graph: Graph, kept: Mask, scores: Scored, n: int) -> Mask:
     """The kept edges on the strongest paths: all edges as strong as the weakest of these, without dead ends,
     as many as do not exceed n. Where the first paths to be whole have more, as many of these as fit."""
     size = np.where(kept & ~np.isnan(scores), np.abs(scores), -1).ravel()
@@ -77,9 +77,7 @@ def strongest_edges(
     return found
 
 
-def paths(
-    graph: Graph, kept: Mask, scores: Float[np.ndarray, "reader writer"], n: int
-) -> list[Path]:
+def paths(graph: Graph, kept: Mask, scores: Scored, n: int) -> list[Path]:
     """The n strongest paths of the kept edges, the strongest first; edges without a score are on none."""
     cells = graph.cells(graph.pruned(kept & ~np.isnan(scores)))
     cells.sort(key=lambda cell: -abs(float(scores[cell])))
@@ -100,35 +98,52 @@ class _Growing:
 
     def __init__(self, graph: Graph) -> None:
         self.feeds = [np.flatnonzero(row).tolist() for row in graph.feeds]
+        self.stays = [each.input not in ("k", "v") for each in graph.readers]
+        places = graph.places
+        self.reaches = (
+            [[0]] if places is None else [np.flatnonzero(row).tolist() for row in places.reaches]
+        )
         self.last = len(graph.readers) - 1
-        self.into: dict[int, list[Cell]] = {}
-        self.out: dict[int, list[Cell]] = {}
-        self.reached, self.leading = {0}, set[int]()
+        self.into: dict[Node, list[Cell]] = {}
+        self.out: dict[Node, list[Cell]] = {}
+        self.reached: set[Node] = {(0, place) for place in range(len(self.reaches))}
+        self.leading: set[Node] = set()
+
+    def source(self, cell: Cell) -> Node:
+        """What writes it."""
+        return cell[1], cell[2] if len(cell) > 2 else 0
+
+    def fed(self, cell: Cell) -> list[Node]:
+        """What writes on with it: at its place or, through keys and values, at those that read there."""
+        place = self.source(cell)[1]
+        places = [place] if self.stays[cell[0]] else self.reaches[place]
+        return [(writer, each) for writer in self.feeds[cell[0]] for each in places]
 
     def add(self, cell: Cell) -> None:
         """Puts an edge among those out of its writer, and those into every writer that its reader feeds."""
-        self.out.setdefault(cell[1], []).append(cell)
-        for fed in self.feeds[cell[0]]:
+        self.out.setdefault(self.source(cell), []).append(cell)
+        for fed in self.fed(cell):
             self.into.setdefault(fed, []).append(cell)
         following = [cell]
         while following:
-            row, column = following.pop()
-            new = set(self.feeds[row]) - self.reached if column in self.reached else set()
+            each = following.pop()
+            new = set(self.fed(each)) - self.reached if self.source(each) in self.reached else set()
             self.reached |= new
-            following += [each for fed in new for each in self.out.get(fed, ())]
+            following += [onward for fed in new for onward in self.out.get(fed, ())]
         following = [cell]
         while following:
-            row, column = following.pop()
-            if column not in self.leading and self._leads(row):
-                self.leading.add(column)
-                following += self.into.get(column, ())
+            each = following.pop()
+            source = self.source(each)
+            if source not in self.leading and self._leads(each):
+                self.leading.add(source)
+                following += self.into.get(source, ())
 
-    def _leads(self, row: int) -> bool:
-        return row == self.last or not self.leading.isdisjoint(self.feeds[row])
+    def _leads(self, cell: Cell) -> bool:
+        return cell[0] == self.last or not self.leading.isdisjoint(self.fed(cell))
 
     def through(self, cell: Cell) -> Iterator[tuple[Cell, ...]]:
         """Every whole path through an edge, those through strong edges first."""
-        if cell[1] in self.reached:
+        if self.source(cell) in self.reached:
             for after in self._after(cell):
                 for before in self._before(cell):
                     yield (*before, cell, *after)
@@ -136,23 +151,21 @@ class _Growing:
     def _before(self, cell: Cell) -> Iterator[tuple[Cell, ...]]:
         if cell[1] == 0:
             yield ()
-        for previous in self.into.get(cell[1], ()):
-            if previous[1] in self.reached:
+        for previous in self.into.get(self.source(cell), ()):
+            if self.source(previous) in self.reached:
                 for way in self._before(previous):
                     yield (*way, previous)
 
     def _after(self, cell: Cell) -> Iterator[tuple[Cell, ...]]:
         if cell[0] == self.last:
             yield ()
-        for fed in self.feeds[cell[0]]:
+        for fed in self.fed(cell):
             for following in self.out.get(fed, ()):
-                if self._leads(following[0]):
+                if self._leads(following):
                     for way in self._after(following):
                         yield (following, *way)
 
 
-def _path(
-    graph: Graph, cells: tuple[Cell, ...], scores: Float[np.ndarray, "reader writer"]
-) -> Path:
+def _path(graph: Graph, cells: tuple[Cell, ...], scores: Scored) -> Path:
     values = tuple(float(scores[cell]) for cell in cells)
     return Path(tuple(graph.edge(*cell) for cell in cells), values, cells)

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from interp.errors import UsageError, brief
 from interp.tasks import Task
-from interp.tasks.batches import PromptBatch, by_length
+from interp.tasks.batches import PromptBatch, by_length, named_positions
 
 ELSEWHERE = "elsewhere"
 End = Union[int, str]
@@ -90,6 +90,21 @@ class Places:
             first, last = (ends, ends) if isinstance(ends, str) else ends
             spans.append(Span(name, first, last))
         return cls._of(task, tuple(spans))
+
+    @classmethod
+    def apart(cls, task: Task) -> Places:
+        """The named positions of the task, END first of all; without those that share a position with one
+        that is there, and those that some prompt has not."""
+        found = {"END": [prompt.positions["END"] for prompt in task.kept]}
+        for name in named_positions(task):
+            own = [prompt.positions[name] for prompt in task.kept]
+            if not any(
+                each == mine
+                for other in found.values()
+                for each, mine in zip(other, own, strict=True)
+            ):
+                found[name] = own
+        return cls.named(task, [name for name in named_positions(task) if name in found])
 
     @classmethod
     def _of(cls, task: Task, spans: tuple[Span, ...]) -> Places:

@@ -61,15 +61,17 @@ def edge_scores(
     rules: Rules = TRUE,
     steps: int = 0,
     memory: int = MEMORY,
+    only: Mask | None = None,
 ) -> Effects:
-    """The score of every edge that has one, on every kept prompt: by a method of `interp.circuits.methods`,
-    or by edge attribution patching with these rules, integrated if there are steps.
+    """The score of every edge that has one (of those in `only`), on every kept prompt: by a method of
+    `interp.circuits.methods`, or by edge attribution patching with these rules, integrated if there are
+    steps.
 
     Raises  UsageError as the method does.
     """
     if method is None:
         method = replace(METHODS["eap-ig" if steps else "eap"], rules=rules)
-    mask = graph.allowed.copy()
+    mask = graph.allowed.copy() if only is None else graph.allowed & only
     if not method.scores_queries:
         mask[[each.input in ("q", "k") for each in graph.readers]] = False
     cells = torch.from_numpy(mask).to(model.device)

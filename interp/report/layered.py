@@ -64,7 +64,7 @@ def places(
             pull = (PULL + weight) * (BESIDE if isinstance(other, tuple) else 1)
             near[other][0].append((one, pull))
             near[one][1].append((other, pull))
-    rows = _ordered([_strongest_inside(row, near) for row in rows], lane, near)
+    rows = _ordered([_strongest_inside(row, lane, near) for row in rows], lane, near)
     sizes = {item: beside if isinstance(item, tuple) else width for item in near}
     bounds = _lanes(rows, lane, sizes)
     x = _placed(rows, lane, near, sizes, bounds)
@@ -78,11 +78,15 @@ def places(
     return Places(nodes, between, bounds, high - low)
 
 
-def _strongest_inside(row: list[Item], near: Near) -> list[Item]:
-    """The row with what has the strongest edge in the middle, where what is as good either way stays."""
+def _strongest_inside(row: list[Item], lane: Mapping[Item, int], near: Near) -> list[Item]:
+    """The row, in each lane with what has the strongest edge in the middle: there it stays where other places
+    are as good."""
     strength = {item: max([pull for side in near[item] for _, pull in side] or [0]) for item in row}
-    order = sorted(row, key=lambda item: -strength[item])
-    return [*order[1::2][::-1], *order[::2]]
+    found: list[Item] = []
+    for each in sorted({lane[item] for item in row}):
+        own = sorted((item for item in row if lane[item] == each), key=lambda item: -strength[item])
+        found += [*own[1::2][::-1], *own[::2]]
+    return found
 
 
 def _ordered(
@@ -90,7 +94,6 @@ def _ordered(
     lane: Mapping[Item, int],
     near: Near,
 ) -> list[list[Item]]:
-    rows = [sorted(row, key=lambda item: lane[item]) for row in rows]
     best, least = rows, _crossings(rows, near)
     for sweep in range(SWEEPS):
         upwards = sweep % 2 == 0

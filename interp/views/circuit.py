@@ -1,114 +1,19 @@
-"""A circuit as blocks: its graph, its curve beside random circuits, its audit, its edges and components."""
+"""A circuit as blocks: its curve beside random circuits, its audit, its edges and components."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from interp import report
 from interp.circuits.circuit import Circuit
 from interp.circuits.graph import Graph, Mask
 from interp.circuits.judge import Judged
-from interp.circuits.paths import paths, strongest_edges
-from interp.components import Component
-from interp.report import Curve, Headline, Node, Section, Series, Table, Text
-from interp.report.numbers import exact
+from interp.report import Curve, Headline, Section, Series, Table, Text
 from interp.stats.selection import EXTREME
 from interp.views import rules
-
-# More edges than these nobody can follow in a figure; so many a larger one holds, which opens on demand.
-READABLE, LARGE = 40, 150
-PATHS = 20
-NO_LANES: Mapping[Component, str] = MappingProxyType({})
-
-
-def graph(
-    of: Graph,
-    kept: Mask,
-    effects: Float[np.ndarray, "reader writer"],
-    unit: str,
-    n: int = READABLE,
-    *,
-    stable: Mask | None = None,
-    lanes: Mapping[Component, str] = NO_LANES,
-) -> report.Graph:
-    """The kept edges on the strongest paths, layers upwards, as wide as their effect; on demand so many more
-    as a larger figure holds. Edges that are not `stable` are dashed; `lanes` are the components' roles."""
-    first = strongest_edges(of, kept, effects, n)
-    every = strongest_edges(of, kept, effects, LARGE)
-    nodes: dict[str, Node] = {}
-    edges = []
-    for row, column in of.cells(first | every):
-        edge = of.edge(row, column)
-        for reader in _read_by(of, first | every, row):
-            for each in (edge.writer, reader):
-                nodes.setdefault(str(each), _node(each, of, lanes))
-            edges.append(
-                report.Edge(
-                    str(edge.writer),
-                    str(reader),
-                    float(effects[row, column]),
-                    edge.input if edge.input in ("q", "k", "v") else "",
-                    stable is None or bool(stable[row, column]),
-                    more=not first[row, column],
-                )
-            )
-    shown, total = int(first.sum()), int(kept.sum())
-    rest = "" if shown == total else f" of {total:,}"
-    return report.Graph(
-        f"The circuit: {shown}{rest} edges on its strongest paths",
-        list(nodes.values()),
-        edges,
-        unit=unit,
-        note="Layers upwards. An edge is as wide as its score; red edges help, since removing them lowers "
-        "the metric. q, k and v say what reads it; shared keys and values are drawn to each head that reads "
-        "them.",
-    )
-
-
-def _node(each: Component, of: Graph, lanes: Mapping[Component, str]) -> Node:
-    row = each.kind if each.layer is None else str(each.layer)
-    return Node(str(each), _height(each, of), each.kind, row, lanes.get(each, ""))
-
-
-def _read_by(of: Graph, drawn: Mask, row: int) -> list[Component]:
-    """The component that reads; of keys and values that heads share, those heads that are drawn."""
-    reader = of.readers[row].component
-    if reader.kind != "kv_head":
-        return [reader]
-    sharing = of.feeds[row] & drawn.any(0)
-    return [of.writers[column] for column in np.flatnonzero(sharing)] or [reader]
-
-
-def _height(component: Component, of: Graph) -> int:
-    """Twice the layer, MLPs above the heads that they read; the embedding below, the logits above all."""
-    if component.kind == "embed":
-        return 0
-    if component.kind == "logits":
-        return 4 + 2 * max(each.layer or 0 for each in of.writers)
-    return 2 * (component.layer or 0) + (2 if component.kind == "mlp" else 1)
-
-
-def strongest(
-    of: Graph, kept: Mask, effects: Float[np.ndarray, "reader writer"], n: int = PATHS
-) -> Table:
-    """The strongest paths of a circuit: path, edges, weakest (the score of its weakest edge) and the scores
-    edge by edge."""
-    rows = [
-        [str(each), len(each.edges), each.weakest, ", ".join(map(exact, each.scores))]
-        for each in paths(of, kept, effects, n)
-    ]
-    frame = pd.DataFrame(rows, columns=["path", "edges", "weakest", "scores"])
-    note = (
-        "From the embedding to the logits. A path is as strong as its weakest edge: no path that is left "
-        "out has a stronger one. Scores are those of its edges in their order, each over all paths through "
-        "the edge."
-    )
-    return Table("paths", frame, title="The strongest paths", note=note, first_rows=10)
 
 
 def sizes(frame: pd.DataFrame, floor: float, kept: int = 0) -> Curve:
@@ -241,6 +146,15 @@ def audit(sample: pd.DataFrame, agree: pd.DataFrame) -> Section:
         intro="Slope: exact for each unit of score. In the whole graph an edge weighs as many as it was "
         "drawn for.",
     )
+
+
+def edges(of: Graph, columns: Mapping[str, np.ndarray]) -> Table:
+    """writer, reader, input and these columns, score and kept among them: a row for every edge that has a
+    score, kept and strong ones first."""
+    frame = of.frame(columns).dropna(subset=["score"])
+    order = np.lexsort((-frame["score"].abs().to_numpy(), ~frame["kept"].to_numpy(dtype=bool)))
+    note = "exact: what removing the edge by itself does, where the audit measured it."
+    return Table("edges", frame.iloc[order], title="Every edge that has a score", note=note)
 
 
 def components(of: Graph, kept: Mask, effects: Float[np.ndarray, "reader writer"]) -> Table:

@@ -1,11 +1,15 @@
 """Paths come in the order of their weakest edges, and are all there are."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
 import interp
+from interp import tasks
 from interp.circuits.graph import Graph
 from interp.circuits.paths import paths, strongest_edges
+from interp.circuits.places import Places
 
 
 def every_path(graph, kept):
@@ -35,6 +39,24 @@ def test_the_strongest_paths_are_those_of_the_strongest_weakest_edges(name):
     assert len({path.cells for path in found}) == len(found)
     for path in found:
         assert path.cells in every_path(graph, kept)
+
+
+def test_with_places_a_path_moves_only_from_keys_to_later_queries():
+    model = interp.load("tiny-gpt2")
+    task = tasks.build("ioi", model.tokenizer, n=8)
+    graph = Graph.of(model).at_places(Places.apart(task))
+    scores = np.random.default_rng(3).normal(size=graph.allowed.shape)
+    found = paths(graph, graph.allowed, scores, 15)
+    weakest = [abs(path.weakest) for path in found]
+    assert weakest == sorted(weakest, reverse=True)
+    own = np.abs(scores) >= weakest[0]
+    assert graph.pruned(own & graph.allowed).any()
+    assert not graph.pruned(graph.allowed & (np.abs(scores) > weakest[0])).any()
+    for path in found:
+        assert path.edges[-1].position == "END"
+        for (row, _, at), (_, _, onward) in pairwise(path.cells):
+            moves = graph.readers[row].input in ("k", "v")
+            assert graph.places.reaches[at, onward] if moves else at == onward
 
 
 def test_a_path_is_said_by_its_components_and_inputs():

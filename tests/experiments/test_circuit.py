@@ -16,6 +16,7 @@ TABLES = {
     "controls": "control faithfulness ci_low ci_high kl agreement n ahead ahead_low same_inputs shared",
     "audit": "writer reader input kind score exact probability",
     "edges": "writer reader input score exact kept draws stable",
+    "paths": "path edges weakest scores positions",
     "stability": "chosen_from edges jaccard low high",
     "roles": "component role sentence attends_to attention to_answer to_wrong previous_token duplicate_token "
     "induction copying random_previous_token random_duplicate_token random_induction effect effect_low "
