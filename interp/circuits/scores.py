@@ -206,8 +206,8 @@ def add_scores(
             # Writers are in the order in which they are computed: the last feed none of these readers.
             before = int(edges.any(0).sum())
             found = _products(torch.cat(held), changes[:before], within)
-            each = (weight * edges[:, :before].to(found)).flatten()
-            found *= each.view(*edges[:, :before].shape, *[1] * (found.ndim - 3))
+            each = weight * edges[:, :before].to(found)
+            found *= each.view(*each.shape, *[1] * (found.ndim - 3))
             total[:, torch.tensor(rows)[:, None], columns[:before]] += found
             rows, held = [], []
 

@@ -161,7 +161,7 @@ class Standing:
         logits: Tensor = self.model.unembed(normed.flatten(0, 1))
         return logits.unflatten(0, normed.shape[:2])
 
-    def _writes(self, column: int, reads: dict[int, Streams]) -> Streams:
+    def _writes(self, column: int, reads: dict[int, Tensor]) -> Streams:
         """What a writer writes where its readers read this, each for all circuits or for one."""
         writer = self.graph.writers[column]
         if isinstance(writer, MLP):
@@ -173,7 +173,13 @@ class Standing:
         by_input = {self.graph.readers[row].input: stream for row, stream in reads.items()}
         return self._attended(writer, by_input["q"], by_input["k"], by_input["v"])
 
-    def _attended(self, head: Head, of_q: Streams, of_k: Streams, of_v: Streams) -> Streams:
+    def _attended(
+        self,
+        head: Head,
+        of_q: Float[Tensor, "#circuit batch query d_model"],
+        of_k: Float[Tensor, "#circuit batch key d_model"],
+        of_v: Float[Tensor, "#circuit batch key d_model"],
+    ) -> Float[Tensor, "#circuit batch query d_model"]:
         block, config, mask = (
             self.model.block(head.layer),
             self.model.config,

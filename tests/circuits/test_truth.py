@@ -4,9 +4,16 @@ import numpy as np
 import planted
 import pytest
 
+from interp.circuits.acdc import acdc
 from interp.circuits.audit import agreement, audited, exact_effects
 from interp.circuits.evaluate import evaluate
+from interp.circuits.exact import edge_effects
+from interp.circuits.greedy import greedy
+from interp.circuits.integrated import eap_ig_activations
 from interp.circuits.search import edge_scores, mean_scores, smallest, strongest
+from interp.circuits.written import ablation_values
+from interp.metrics import logit_difference
+from interp.tasks.batches import by_length
 
 NEAR = 1e-9
 BUILT = {
@@ -183,3 +190,38 @@ def test_the_strongest_edges_are_the_circuit_and_the_smallest_that_is_enough_is_
     assert (strongest(of.graph, means, sizes[1]) == wanted).all()
     found = smallest(of.model, of.graph, of.task, means, 0.8, fractions=sizes)
     assert (found.kept == wanted).all()
+
+
+def test_exact_effects_of_edges_in_closed_form_are_those_that_were_built(built):
+    found = edge_effects(built.model, built.graph, built.task)
+    np.testing.assert_allclose(found.values.mean(-1), built.expected(), atol=NEAR)
+
+
+@pytest.mark.parametrize("search", [acdc, greedy])
+def test_removal_leaves_the_circuit_and_of_two_that_do_the_same_one(built, search):
+    """Edges of a path that an OR gate does not need go with it."""
+    done = search(built.model, built.graph, built.task, 0.01, metric=logit_difference)
+    left, wanted = built.graph.pruned(done.kept), built.circuit()
+    if 0 not in built.effects.values():
+        assert (done.kept == wanted).all()
+        return
+    (first, second, of_first, of_second, out) = built.cells()
+    paths = [{first, of_first, out}, {second, of_second, out}]
+    assert set(built.graph.cells(left)) in paths
+    assert set(built.graph.cells(done.kept)) in paths
+
+
+def test_activations_moved_by_themselves_restore_what_saturates(induction):
+    """From one end to the other the score of what the keys read is p(1) - p(0): all of the effect, where at
+    the clean end it has none of it."""
+    of, (batch,) = induction, by_length(induction.task)
+    other = ablation_values(of.model, of.graph, of.task, batch, "resample")
+    (keys,) = [cell for cell in of.cells() if of.graph.readers[cell[0]].input == "k"]
+    for steps, within in ((5, 0.52), (100, 0.09)):
+        scores = eap_ig_activations(of.model, of.graph, batch, other, steps=steps).each
+        t = np.arange(1, steps + 1) / steps
+        p = np.array([planted.share(20 * each) for each in t])
+        found = float(scores[:, keys[0], keys[1]].mean())
+        assert found == pytest.approx(-(20 * p * (1 - p)).mean(), abs=NEAR)
+        exact = 1 / planted.N_CTX - planted.share(20.0)
+        assert abs(found - exact) < within
