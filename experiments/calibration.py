@@ -8,7 +8,9 @@ Method  For every study that chooses components, the effects of all of them are 
         and random circuits do is stored for every fresh prompt: one of the random ones stands in its place,
         answers are exchanged, and it is made to do just what each bound asks, all, or half of what the model
         does. Models of random weights go through the studies that need few runs. Intervals are tried on
-        simulated data, of clusters of equal size and with one in four ten times as large.
+        simulated data, of clusters of equal size and with one in four ten times as large. The rules that
+        name heads are tried on random weights, permuted heads, tasks in which nothing is moved, and
+        exchanged answers.
 Units   Shares of the repeats that gave a verdict, with Wilson's interval; planted effects in standard
         deviations between templates of the components that would be chosen were nothing planted; lengths
         in those of the simulated data.
@@ -23,7 +25,7 @@ from interp.effects.selection import on_discovery
 from interp.errors import UsageError, nearest
 from interp.report import Check, Headline, Report, Section, Table
 from interp.stats import simulated
-from interp.study import Range, calibrated, study, verdicts
+from interp.study import Range, calibrated, named, study, verdicts
 from interp.views import rules
 
 MOST = 0.05
@@ -41,12 +43,17 @@ RANDOM = (
     "Reported and not judged: random weights do something to the logits, so that some of what these studies "
     "support is true of them."
 )
+NAMED = (
+    "What the rules of `interp.circuits.roles` call heads where there is nothing to name: at most 2.5 % of "
+    "them under each null."
+)
 PLANTED = "Planted effects show the power: what is inconclusive there was missed."
 
 
 @study(
     expects="Under every null each study says supported, and not supported, at most 5 times in 100; effects "
-    "of two between-template standard deviations are supported at least 95 times in 100; intervals cover.",
+    "of two between-template standard deviations are supported at least 95 times in 100; intervals cover; of "
+    "heads at most 2.5 in 100 are named where there is nothing to name.",
     task="gendered_pronoun",
     default=False,
     gated=False,
@@ -69,9 +76,14 @@ def calibration_of_verdicts(
     rates, not_run = verdicts.rates(model, task, studies, repeats, seed)
     intervals = simulated.coverage(simulations, seed)
     random = verdicts.of_random_models(model, task, models, seed)
+    heads = named.rates(model, task, min(models, named.MODELS), repeats, seed)
     checks = [
         *(Check(name, rate, MOST) for name, rate in verdicts.wrong(rates).items()),
         *(Check(name, miss, 0.0) for name, miss in simulated.misses(intervals).items()),
+        *(
+            Check(f"heads named, {null}", rate, named.MOST)
+            for null, rate in zip(heads["null"], heads["named"], strict=True)
+        ),
     ]
     worst = (
         rates[rates["null"].isin(calibrated.nulls())][["supported", "not_supported"]].max().max()
@@ -104,6 +116,9 @@ def calibration_of_verdicts(
             Section("Every study under every null", [shown], intro=PLANTED),
             Section("Intervals on simulated data", [covering]),
             *([Section("Models of random weights", [untrained], intro=RANDOM)] if models else []),
+            Section(
+                "Heads named", [Table("named", heads, title="Share of heads with a name")], NAMED
+            ),
             Section("Which studies infer", [Table("studies", calibrated.listed(), first_rows=40)]),
         ],
         checks=checks,

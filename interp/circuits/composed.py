@@ -12,7 +12,7 @@ Source  Elhage et al. 2021, A Mathematical Framework for Transformer Circuits (Q
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import numpy as np
@@ -22,7 +22,7 @@ from torch import Tensor
 
 from interp import sites
 from interp.circuits.heads import earlier, places
-from interp.components import Head
+from interp.components import Component, Head
 from interp.methods.attention import needed, score_parts
 from interp.tasks import Task
 from interp.tasks.base import Prompt
@@ -53,8 +53,8 @@ def composed(
             parts.append(part)
             wholes.append(whole)
         if parts:
-            whole = float(torch.cat(wholes).double().mean())
-            shares[row] = torch.cat(parts, -1).double().mean(-1).cpu().numpy() / whole
+            mean = torch.cat(parts, -1).double().mean(-1).cpu().numpy()
+            shares[row] = mean / float(torch.cat(wholes).double().mean())
     return shares.mean(0)
 
 
@@ -97,7 +97,7 @@ def _at_keys(
     return _of(found.key_side, rows, senders), found.contrast
 
 
-def _of(parts: Tensor, rows: dict, senders: Sequence[Head]) -> Tensor:
+def _of(parts: Tensor, rows: Mapping[Component, int], senders: Sequence[Head]) -> Tensor:
     none = torch.zeros_like(parts[0])
     return torch.stack([parts[rows[each]] if each in rows else none for each in senders])
 

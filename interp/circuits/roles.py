@@ -13,7 +13,7 @@ Source  Wang et al. 2022, Interpretability in the Wild, arXiv:2211.00593; Olsson
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -94,6 +94,24 @@ def named(found: dict[str, Bool[np.ndarray, "label component"]], n: int) -> list
     return [names[0] if names else "" for names in each]
 
 
+def attends(score: Mapping[str, Float[np.ndarray, " component"]]) -> dict[str, Which]:
+    """Whether each head attends as the rule of each name asks, by its `heads.Heads.scores`."""
+    answer, wrong = score["to_answer"], score["to_wrong"]
+    mover = (answer >= ATTENDS) & (answer > wrong)
+    repeats, follows, before = (
+        (score[name] >= ATTENDS) & (score[f"random_{name}"] >= ATTENDS)
+        for name in ("duplicate_token", "induction", "previous_token")
+    )
+    return {
+        "name mover": mover,
+        "negative name mover": mover,
+        "S-inhibition": (wrong >= ATTENDS) & (wrong > answer),
+        "duplicate token": repeats,
+        "induction": follows,
+        "previous token": before,
+    }
+
+
 def roles(
     model: Transformer,
     task: Task,
@@ -143,25 +161,22 @@ class _Naming:
         self.found: dict[str, Bool[np.ndarray, "label component"]] = {}
 
     def all(self) -> Roles:
-        score, none = self.score, np.zeros(len(self.heads), dtype=bool)
-        answer, wrong, copying = score["to_answer"], score["to_wrong"], score["copying"]
-        mover = (answer >= ATTENDS) & (answer > wrong)
-        self._add("name mover", mover, copying >= COPIES, self._lowers(self.direct))
-        self._add("negative name mover", mover, copying <= -COPIES, self._raises(self.direct))
-        repeats, follows, before = (
-            (score[name] >= ATTENDS) & (score[f"random_{name}"] >= ATTENDS)
-            for name in ("duplicate_token", "induction", "previous_token")
-        )
-        inhibits = (wrong >= ATTENDS) & (wrong > answer)
-        self._through("S-inhibition", inhibits, self._called("name mover", self.direct), "q")
+        where, copying = attends(self.score), self.score["copying"]
+        for name, sign, acts in (
+            ("name mover", 1, self._lowers(self.direct)),
+            ("negative name mover", -1, self._raises(self.direct)),
+        ):
+            self._add(name, where[name], sign * copying >= COPIES, acts)
+        movers = self._called("name mover", self.direct)
+        self._through("S-inhibition", where["S-inhibition"], movers, "q")
         inhibiting = self._called("S-inhibition", self.total)
-        self._through("duplicate token", repeats, inhibiting, "v")
-        copies = copying >= COPIES
+        self._through("duplicate token", where["duplicate token"], inhibiting, "v")
+        follows, copies = where["induction"], copying >= COPIES
         if inhibiting and (asked := np.flatnonzero((follows | self.every) & ~copies)).size:
             copies[asked] = self._share(self._some(asked), inhibiting, "v") >= SHARE
         self._add("induction", follows, copies, self._lowers(self.total))
-        self._through("previous token", before, self._called("induction", self.total), "k")
-        self.found = {name: self.found.get(name, np.stack([none] * 3)) for name in RULES}
+        inducing = self._called("induction", self.total)
+        self._through("previous token", where["previous token"], inducing, "k")
         return Roles(tuple(self.heads), self._frame(), self.found)
 
     def _add(self, name: str, attends: Which, writes: Which, acts: Which) -> None:
