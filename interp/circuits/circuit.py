@@ -65,7 +65,7 @@ class Circuit:
     @property
     def heads(self) -> list[Head]:
         """The heads that it reads, in the order of the graph."""
-        read = np.asarray(self.kept.any(0))
+        read = np.asarray(self.kept.any((0, *range(2, self.kept.ndim))))
         return [
             each
             for each, out in zip(self.graph.writers, read, strict=True)
