@@ -23,7 +23,7 @@ from interp.report import Section, Table
 from interp.study import Heads, Report, study
 from interp.tasks.batches import places, whole
 from interp.views import attention as shown
-from interp.views import figures, tests
+from interp.views import estimates, tests
 
 EVEN = "an even spread"
 NO_NAMES = (
@@ -80,8 +80,8 @@ def attention_patterns(model, task, *, seed: int = 0, top: Heads = 8) -> Report:
         checks=[shown.adds_up(model, run)],
     )
     headlines = [
-        figures.headline("attention on named words, chosen heads", given),
-        figures.headline(EVEN, spread),
+        estimates.headline("attention on named words, chosen heads", given),
+        estimates.headline(EVEN, spread),
         *tests.headlines(test)[2:],
     ]
     return replace(report, headlines=headlines, controls=[*report.controls, *beside])

@@ -24,10 +24,10 @@ import pandas as pd
 from interp import components, stats
 from interp.methods import two_models
 from interp.methods.ablate import ablate
-from interp.methods.weight_distance import distances
+from interp.methods.two_models import distances
 from interp.report import Section
 from interp.study import Components, Report, study
-from interp.views import chosen, effects, figures, tests
+from interp.views import chosen, effects, estimates, tests
 from interp.views import two_models as shown
 
 WORSE = "Below zero: the model does worse without the head."
@@ -96,8 +96,8 @@ def finetune_diff(model, task, *, before: str = "", top: Components = 8, seed: i
             ),
         ],
         headlines=[
-            figures.headline("change of the logit difference", gain, "logits"),
-            figures.headline("KL from before to after", apart, "nats a token"),
+            estimates.headline("change of the logit difference", gain, "logits"),
+            estimates.headline("KL from before to after", apart, "nats a token"),
         ],
         figures=shown.together(moved, change),
         checks=shown.checks(models, task, done, attributed, seed),

@@ -23,7 +23,6 @@ from interp.methods.offsets import offsets
 from interp.report import Section
 from interp.study import Count, Heads, Report, study
 from interp.views import ablations, chosen, effects
-from interp.views import offsets as after
 
 
 @study(
@@ -55,7 +54,7 @@ def head_ablation(model, task, *, top: Heads = 10, draws: Count = 1, seed: int =
             Section("The strongest heads", chosen.blocks(test, "top_heads", done.effects)),
             Section(
                 "Direct effect, and what comes after",
-                after.directly(resample, done.direct["resample"], split, strongest),
+                ablations.directly(resample, done.direct["resample"], split, strongest),
                 intro="Resample ablation. On the chart's diagonal a head acts on the logits alone; above it, "
                 "what comes after raises the logit difference again.",
             ),
@@ -69,6 +68,6 @@ def head_ablation(model, task, *, top: Heads = 10, draws: Count = 1, seed: int =
             ),
         ],
         headlines=[ablations.clean(done)],
-        checks=[*ablations.checks(model, task, done, seed), after.adds_up(model, task, split)],
+        checks=[*ablations.checks(model, task, done, seed), ablations.adds_up(model, task, split)],
         not_run=ablations.not_run(task),
     )

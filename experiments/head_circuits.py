@@ -21,7 +21,7 @@ import pandas as pd
 
 from interp import components, stats
 from interp.errors import NotApplicable
-from interp.methods import circuits, composition, copying
+from interp.methods import circuits, composition
 from interp.report import Check, Headline, NotRun, Report, Section, Text
 from interp.study import Range, Tokens, progress, study
 from interp.tasks import prompt_tokens
@@ -51,9 +51,9 @@ def head_circuits(
     sample: Tokens = 500,
 ) -> Report:
     every, not_run, composed = components.heads(model), [], {}
-    found, control = copying.copying(model, sample, seed)
+    found, control = circuits.copying(model, sample, seed)
     try:
-        found |= copying.matching(model, offsets)
+        found |= circuits.matching(model, offsets)
     except NotApplicable as reason:
         not_run.append(NotRun("QK circuits, Q- and K-composition", str(reason)))
     for kind in progress("QKV", "composition"):

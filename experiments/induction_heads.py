@@ -23,7 +23,7 @@ from interp.methods import controls, induction, repetition
 from interp.methods.ablate import ablate, worst_error
 from interp.report import Headline, Report, Section, Text
 from interp.study import Heads, Range, study
-from interp.views import attention, figures, rules, tolerance
+from interp.views import attention, estimates, rules, tolerance
 from interp.views import induction as shown
 
 # What a head of a kind must give to where its kind attends; and the fewest sequences that confirm.
@@ -92,14 +92,14 @@ def induction_heads(
         verdict=rules.together([pair, rules.against(0.0, gained)]),
         inputs=[Text(model.bos.sentence)],
         headlines=[
-            figures.headline(
+            estimates.headline(
                 f"induction, {follower}",
                 confirmed["induction"],
                 "attention",
                 note=f"chance {float(every.chance['induction'][follower.layer]):.3f}; {FRESH}",
             ),
             Headline("heads above one half", f"{(heads.induction > HALF).sum()}", note="induction"),
-            figures.headline("gained on the second copy", gained, "nats", note=FRESH),
+            estimates.headline("gained on the second copy", gained, "nats", note=FRESH),
         ],
         sections=[
             Section("Every head", [shown.every(every)]),

@@ -29,7 +29,7 @@ from interp.tokenizers import bpe
 from interp.training import languages as shipped
 from interp.training import ways
 from interp.training.ways import GIVEN, GRAFTED, OWN, TUNED
-from interp.views import figures, rules
+from interp.views import estimates, rules
 from interp.views import languages as shown
 
 ALL = ["swahili", "zulu", "wolof", "ewe", "latvian", "estonian", "basque", "manx"]
@@ -86,7 +86,7 @@ def languages(
         f"own does. {' '.join(shown.sentence(name, one) for name, one in found.items())}",
         verdict=rules.together([rules.below(0.0, *gained), fewer]),
         headlines=[
-            figures.headline("tokens, of its own", more, "times", note="mean over languages"),
+            estimates.headline("tokens, of its own", more, "times", note="mean over languages"),
             *shown.headlines(apart, (OWN, TUNED), "own less fine-tuned"),
         ],
         sections=[

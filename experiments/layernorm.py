@@ -12,7 +12,7 @@ Limits  Scales are frozen all at once. Removing a write is a change of the final
         later part reacts.
 """
 
-from interp import components, sites
+from interp import components, sites, stats
 from interp.errors import UsageError
 from interp.methods import attribute
 from interp.methods.norms import centred, folded, mean_share
@@ -53,7 +53,7 @@ def layernorm(model, task, *, seed: int = 0) -> Report:
     ran, hidden = adding_up(found, model.dtype)
     checks, not_run = [*checks, *ran], [*not_run, *hidden]
     frozen, anew = frozen_and_anew(model, run, prompts)
-    slope = norms.slope(frozen.mean(-1), anew.mean(-1))
+    slope = stats.slope(frozen.mean(-1), anew.mean(-1))
     share = float(mean_share(run.cache[attribute.stream_end(model)])[run.real].mean())
     removes = "removes" if model.config.norm == "layernorm" else "would remove"
     return Report(

@@ -20,11 +20,11 @@ import numpy as np
 
 from interp import stats
 from interp.methods import attribute, neurons, readings
-from interp.methods.upstream import preferred
+from interp.methods.attention import preferred
 from interp.report import Check, Section, Table
 from interp.study import Heads, Report, study
 from interp.tasks.batches import whole
-from interp.views import attributions, effects, figures, tests, tolerance
+from interp.views import attributions, effects, estimates, tests, tolerance
 
 
 @study(
@@ -84,7 +84,7 @@ def logit_attribution(model, task, *, seed: int = 0, top: Heads = 10, scores: He
             ),
             *(largest_neurons(model, run, prompts, task, top, seed) if model.config.d_mlp else []),
         ],
-        headlines=[figures.headline("logit difference", total, "logits")],
+        headlines=[estimates.headline("logit difference", total, "logits")],
         checks=[Check("the parts add up to the logit difference, worst prompt", found.error, wide)],
         files={
             "components": frame[["component", "layer", "head", "contribution", "ci_low", "ci_high"]]

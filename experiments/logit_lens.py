@@ -14,8 +14,7 @@ Limits  The lens reads early layers as if they were the last: what it does not s
 
 import torch
 
-from interp.methods.lens import entries, lens
-from interp.methods.lens_tables import by_layer, first_kept, gains, of_prompt
+from interp.methods.lens import by_layer, entries, first_kept, gains, lens, of_prompt
 from interp.report import Check, Headline, NotRun, Report, Section, TokenStrip
 from interp.study import Example, study
 from interp.tasks.batches import whole
@@ -40,6 +39,7 @@ def logit_lens(model, task, *, seed: int = 0, example: Example = 0) -> Report:
     table, found = by_layer(seen, prompts, task, seed), gains(model, fresh, seed)
     first_best, first = first_kept(table["answer_top"]), run.tokens[example][run.real[example]]
     words = model.to_str_tokens(first)
+    title = f"Prompt {example}; its answer is {task.kept[example].answer!r}"
 
     wide = tolerance.step(model, float(run.logits.abs().max()))
     own_kl = float(seen.kl[-1][run.real].abs().max())
@@ -57,11 +57,7 @@ def logit_lens(model, task, *, seed: int = 0, example: Example = 0) -> Report:
                 "answer most likely from layer", first_best, note="on most prompts, to the end"
             ),
         ],
-        inputs=[
-            TokenStrip(
-                words, title=f"Prompt {example}; its answer is {task.kept[example].answer!r}"
-            )
-        ],
+        inputs=[TokenStrip(words, title=title)],
         sections=[
             Section("Over all prompts, at the last token", shown.overall(table)),
             Section(

@@ -23,10 +23,10 @@ import numpy as np
 from interp import components
 from interp.methods import controls
 from interp.methods.ablate import ablate
-from interp.methods.first_order import neuron_effects
+from interp.methods.neurons import neuron_effects
 from interp.report import Section
 from interp.study import Count, Layers, Neurons, Report, study
-from interp.views import ablations, charts, chosen, effects
+from interp.views import ablations, chosen, effects, pictures
 
 
 @study(
@@ -91,7 +91,7 @@ def neuron_section(model, task, top: int, seed: int) -> Section:
         "Neurons",
         [
             replace(table, frame=frame, note=note),
-            charts.first_order(points, f"Resample ablation, {fresh.n} held-out prompts."),
+            pictures.first_order(points, f"Resample ablation, {fresh.n} held-out prompts."),
         ],
         intro=f"{len(picked)} of {len(estimated):,} neurons, picked by the estimate on the discovery "
         "half. The verdict is about MLPs; neurons are shown beside it.",

@@ -17,7 +17,7 @@ from dataclasses import replace
 import numpy as np
 
 from interp.methods import attribute, neurons, readings
-from interp.methods.texts import natural_texts
+from interp.methods.neurons import natural_texts
 from interp.report import Check, Headline, Section, Table
 from interp.study import Neurons, Report, Tokens, study
 from interp.tasks import prompt_tokens

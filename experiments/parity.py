@@ -18,7 +18,7 @@ from interp.methods.identities.parity import differences, huggingface_places, tr
 from interp.report import Check, Headline, Report, Section, Table
 from interp.study import study
 from interp.tasks import prompt_tokens
-from interp.views import charts, pictures, rules, tolerance
+from interp.views import pictures, rules, tolerance
 from interp.weights.comparison import reference
 
 
@@ -100,7 +100,7 @@ def beside(name: str, frame: pd.DataFrame) -> Section:
         f"Beside {name}",
         [
             Table(f"{table}_kinds", by_kind(frame), title=title, first_rows=40),
-            charts.grouped("Relative difference by depth", inside, "kind", axes, labels),
+            pictures.grouped("Relative difference by depth", inside, "kind", axes, labels),
             Table(f"{table}_places", frame, title="Every place", first_rows=10),
         ],
     )

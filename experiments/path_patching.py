@@ -23,10 +23,10 @@ from interp import components
 from interp.components import Logits
 from interp.methods.naive_path import worst_error
 from interp.methods.paths import all_senders, confirm, paths
-from interp.methods.receivers import Receiver
+from interp.methods.propagation import Receiver
 from interp.report import Section
 from interp.study import Count, Heads, Report, study
-from interp.views import chosen, effects, tolerance, writers
+from interp.views import chosen, effects, tolerance
 from interp.views.tests import headlines, listed
 
 
@@ -100,7 +100,7 @@ def to_the_logits(direct, senders, test) -> Section:
     return Section(
         "From every head and MLP straight to the logits",
         [
-            *writers.blocks(senders, values, "Every {}'s path to the logits", note=cells),
+            *effects.of_writers(senders, values, "Every {}'s path to the logits", note=cells),
             *chosen.blocks(test, "top_direct", heads, "Direct paths, prompt by prompt"),
         ],
         intro="Red: what the part writes for the clean prompt helps, without the help of other heads. "
@@ -115,7 +115,9 @@ def into_heads(into, best, test) -> Section:
         ends = [each for each in into.receivers if each.component == head]
         means = {f"into {each.input}": into.into(each).mean() for each in ends}
         note = f"At END, MLPs on the way {into.mlps}."
-        shown += writers.blocks(into.senders, means, f"Every {{}}'s paths into {head}", note=note)
+        shown += effects.of_writers(
+            into.senders, means, f"Every {{}}'s paths into {head}", note=note
+        )
     strongest = chosen.blocks(
         test, "top_paths", {}, "Strongest paths, prompt by prompt", confirmed="confirmed_paths"
     )

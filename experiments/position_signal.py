@@ -29,7 +29,7 @@ from interp.methods.patch import At, patch_groups, worst_error
 from interp.report import Headline, Section, Table
 from interp.study import Count, Heads, Report, study
 from interp.tasks.batches import labels
-from interp.views import charts, corruptions, effects, figures, pictures, tests, tolerance
+from interp.views import effects, estimates, patches, pictures, tests, tolerance
 
 # Which corruption of the task turns round which signal.
 SIGNALS = {"position": "swap", "token": "flip_swap", "both": "flip"}
@@ -97,13 +97,13 @@ def position_signal(model, task, *, top: Heads = 10, draws: Count = 1, seed: int
         [held[name] for name in most],
         answer(model, most, held, table, together),
         [
-            Section("The prompts themselves", [corruptions.whole_prompts(z, seed)], intro=WHOLE),
-            Section("Where the signals stand", corruptions.stream(done), intro=STREAM),
+            Section("The prompts themselves", [patches.whole_prompts(z, seed)], intro=WHOLE),
+            Section("Where the signals stand", patches.stream(done), intro=STREAM),
             Section(
                 "Every head's z at END",
                 [
                     pictures.maps(maps, note="Red: the answer suffers."),
-                    charts.scatter("Token beside position", *sides, axes, chosen.rows),
+                    pictures.scatter("Token beside position", *sides, axes, chosen.rows),
                     effects.every(signals, "heads", "Every head", column="signal", seed=seed),
                 ],
             ),
@@ -122,11 +122,11 @@ def position_signal(model, task, *, top: Heads = 10, draws: Count = 1, seed: int
                 for name, row in most.items()
             ),
             *(
-                figures.headline(f"{name}, {len(chosen)} heads", each, "logits", note=DIRECTION)
+                estimates.headline(f"{name}, {len(chosen)} heads", each, "logits", note=DIRECTION)
                 for name, each in together.items()
             ),
         ],
-        inputs=corruptions.forms(model, tasks),
+        inputs=patches.forms(model, tasks),
         files={"confirmation_prompts": held["both"].fresh.task.frame()},
         checks=[tolerance.at_logits(SWEPT, error, model, task), effects.splits(task)],
     )

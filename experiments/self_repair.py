@@ -27,8 +27,7 @@ from interp.methods.ablate import ablate
 from interp.methods.offsets import offsets
 from interp.report import Headline, Section
 from interp.study import Components, Heads, Report, study
-from interp.views import effects, figures, tests
-from interp.views import offsets as after
+from interp.views import ablations, effects, estimates, tests
 
 
 @study(
@@ -64,7 +63,7 @@ def self_repair(
     )
     made_up = f": {float(share.value):.0%} of the loss is made up for."
     by_head = Effects(done.offset, chosen.components, task)
-    table = after.repair(done, test)
+    table = ablations.repair(done, test)
     positive = int((test.each.value > 0).sum())
     return Report.of(
         test,
@@ -75,22 +74,22 @@ def self_repair(
             Section(
                 "Each head, ablated",
                 [
-                    after.formula(),
-                    after.terms(table.frame, test.labels),
+                    ablations.formula(),
+                    ablations.terms(table.frame, test.labels),
                     table,
                     tests.confirmed(test),
                     tests.per_prompt(test, "Offset, prompt by prompt"),
                 ],
                 intro="Above zero: later parts raise the logit difference again.",
             ),
-            Section("Who responds", after.responses(done, chosen.held_out, responders)),
+            Section("Who responds", ablations.responses(done, chosen.held_out, responders)),
             Section("Order by order", [effects.by_variant(by_head, "offsets_by_order", seed=seed)]),
         ],
         figures=[
-            figures.headline(
+            estimates.headline(
                 "offset / −direct", share, note="ratio of means; positive: made up for"
             ),
             Headline("heads with a positive offset", f"{positive} of {len(chosen)}"),
         ],
-        checks=[after.adds_up(model, task, done), effects.splits(task)],
+        checks=[ablations.adds_up(model, task, done), effects.splits(task)],
     )

@@ -14,7 +14,7 @@ from interp.errors import UsageError
 from interp.report import Report, Section, Table
 from interp.stats.intervals import LEAST_CLUSTERS
 from interp.study import progress, study
-from interp.views import figures, gates, rules
+from interp.views import estimates, gates, rules
 
 # Prompts of every other task, and as many again of those templates that confirm.
 OTHERS = 24
@@ -45,9 +45,9 @@ def task_check(model, task, *, seed: int = 0, n: int = 16, others: bool = True) 
         verdict="not supported" if gate.refused else verdict,
         limits=[gate.note] if gate.note else [],
         headlines=[
-            figures.headline("accuracy", gate.accuracy),
-            figures.headline("logit difference, clean", gate.clean, "logits"),
-            figures.headline("logit difference, corrupted", gate.corrupted, "logits"),
+            estimates.headline("accuracy", gate.accuracy),
+            estimates.headline("logit difference, clean", gate.clean, "logits"),
+            estimates.headline("logit difference, corrupted", gate.corrupted, "logits"),
         ],
         sections=[
             Section(

@@ -29,8 +29,8 @@ from interp.training import dynamics
 from interp.training.data import Repeats
 from interp.training.loop import Recipe
 from interp.training.presets import fresh, shape
-from interp.views import dynamics as views
-from interp.views import figures, rules
+from interp.views import estimates, rules
+from interp.views import induction as views
 
 HEADS, WIDTH, BATCH = 4, 64, 32
 
@@ -99,13 +99,13 @@ def training_dynamics(
             ]
         ),
         headlines=[
-            figures.headline(
+            estimates.headline(
                 f"induction, {circuit.follower}",
                 score,
                 "attention",
                 note=f"chance {chance:.3f}; on sequences that did not pick it",
             ),
-            figures.headline("gained on the second copy", gain, "nats"),
+            estimates.headline("gained on the second copy", gain, "nats"),
             Headline("best head of the control", best_fixed, "attention", note="fixed distance"),
             Headline(
                 "K-composition of the pair",

@@ -56,14 +56,15 @@ def main(names: list[str]) -> int:
                 "{prompts:>8}{tokens:>8}{interventions:>15}{seconds:>8}{seconds_per_tflop:>9}"
                 "{memory_mb:>8}".format(**case)
             )
-    _write(
-        {
-            "threads": torch.get_num_threads(),
-            "gemm_gflops": round(rate, 1),
-            "rows": [row.to_dict() for row in rows],
-            "growth": grown,
-        }
-    )
+    result = {
+        "threads": torch.get_num_threads(),
+        "gemm_gflops": round(rate, 1),
+        "rows": [row.to_dict() for row in rows],
+        "growth": grown,
+    }
+    with files.writing(_OUT, "the table above is all there is"):
+        files.write_text(_OUT, json.dumps(result, indent=1) + "\n")
+    print(f"written: {_OUT}")
     return 0
 
 
@@ -77,12 +78,6 @@ def gemm_rate(seconds: float = 1.0) -> float:
         torch.ops.mkldnn._linear_pointwise(x, blocked, None, "none", [], "")
         best = min(best, time.perf_counter() - began)
     return 2 * 2048 * 576 * 1536 / best / 1e9
-
-
-def _write(result: dict[str, object]) -> None:
-    with files.writing(_OUT, "the table above is all there is"):
-        files.write_text(_OUT, json.dumps(result, indent=1) + "\n")
-    print(f"written: {_OUT}")
 
 
 if __name__ == "__main__":

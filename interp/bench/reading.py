@@ -15,11 +15,9 @@ from interp.tasks.batches import PromptBatch
 
 
 def attribute_heads(subject: Subject, n_prompts: int) -> list[Row]:
-    """Direct effects of every head at END, beside TransformerLens's `stack_head_results` and
-    `logit_attrs`, both from a run that is kept already.
-
-    TransformerLens's leave the final norm's weight out; that they are ours without it is checked.
-    """
+    """Direct effects of every head at END, beside TransformerLens's `stack_head_results` and `logit_attrs`,
+    both from a run that is kept already. TransformerLens's leave the final norm's weight out; that they are
+    ours without it is checked."""
     some = subject.of(n_prompts)
     prompts = _prompts(some)
     run = prompts.run(some.ours, keep=attribute.wanted(some.ours))
@@ -98,16 +96,7 @@ def _row(
     note = (
         f"peer takes {peer_memory.bytes / 2**20:.0f} MB; largest difference of a value {apart:.1e}"
     )
-    return Row(
-        name,
-        n_prompts,
-        round(took["ours"], 4),
-        peer,
-        round(took["theirs"], 4),
-        round(took["theirs"] / took["ours"], 2),
-        round(memory.bytes / 2**20, 1),
-        note,
-    )
+    return Row.of(name, n_prompts, took["ours"], peer, took["theirs"], memory.bytes, note)
 
 
 def _prompts(some: Subject) -> PromptBatch:

@@ -38,6 +38,21 @@ class Row:
     memory_mb: float
     note: str = ""
 
+    @classmethod
+    def of(
+        cls,
+        name: str,
+        prompts: int,
+        ours: float,
+        peer: str,
+        theirs: float,
+        memory: int,
+        note: str = "",
+    ) -> "Row":
+        """The row of these seconds and bytes."""
+        ratio, megabytes = round(theirs / ours, 2), round(memory / 2**20, 1)
+        return cls(name, prompts, round(ours, 4), peer, round(theirs, 4), ratio, megabytes, note)
+
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
 
@@ -54,8 +69,8 @@ def forward(subject: Subject, n_prompts: int) -> list[Row]:
     with peak_memory() as memory, packed(some.ours):
         fast = interleaved({"ours": lambda: some.ours.run(some.clean), "theirs": theirs}, rounds)
     return [
-        _row("forward", n_prompts, plain["ours"], "Hugging Face, eager", plain["theirs"], 0),
-        _row(
+        Row.of("forward", n_prompts, plain["ours"], "Hugging Face, eager", plain["theirs"], 0),
+        Row.of(
             "forward_packed",
             n_prompts,
             fast["ours"],
@@ -96,9 +111,13 @@ def keep_all(subject: Subject, n_prompts: int) -> list[Row]:
             rounds,
         )
     return [
-        _row("keep_all", n_prompts, took["ours"], "our plain run", took["plain"], memory.bytes),
-        _row("keep_all", n_prompts, took["ours"], "TransformerLens", took["theirs"], memory.bytes),
-        _row("keep_all_packed", n_prompts, fast["ours"], "our plain run, packed", fast["plain"], 0),
+        Row.of("keep_all", n_prompts, took["ours"], "our plain run", took["plain"], memory.bytes),
+        Row.of(
+            "keep_all", n_prompts, took["ours"], "TransformerLens", took["theirs"], memory.bytes
+        ),
+        Row.of(
+            "keep_all_packed", n_prompts, fast["ours"], "our plain run, packed", fast["plain"], 0
+        ),
     ]
 
 
@@ -216,22 +235,7 @@ def _swept(
         f"{plan.flops / 1e12:.3g} TFLOP instead of {plan.flops_naive / 1e12:.3g}, "
         f"{plan.flops / ours / 1e9:.0f} GFLOP/s"
     )
-    return _row(name, n_prompts, ours, peer, took, memory.bytes, note)
-
-
-def _row(
-    name: str, prompts: int, ours: float, peer: str, theirs: float, memory: int, note: str = ""
-) -> Row:
-    return Row(
-        name,
-        prompts,
-        round(ours, 4),
-        peer,
-        round(theirs, 4),
-        round(theirs / ours, 2),
-        round(memory / 2**20, 1),
-        note,
-    )
+    return Row.of(name, n_prompts, ours, peer, took, memory.bytes, note)
 
 
 ROWS: dict[str, Callable[[Subject, int], list[Row]]] = {

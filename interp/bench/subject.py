@@ -3,7 +3,7 @@ names each, corrupted by swapping the names."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -45,14 +45,8 @@ class Subject:
     def of(self, n_prompts: int) -> Subject:
         """The same with only the first prompts."""
         metric = LogitDifference(self.metric.answer[:n_prompts], self.metric.wrong[:n_prompts])
-        return Subject(
-            self.ours,
-            self.huggingface,
-            self.transformerlens,
-            self.clean[:n_prompts],
-            self.corrupted[:n_prompts],
-            metric,
-        )
+        clean, corrupted = self.clean[:n_prompts], self.corrupted[:n_prompts]
+        return replace(self, clean=clean, corrupted=corrupted, metric=metric)
 
     def difference(self, logits: Tensor) -> Tensor:
         """The mean logit difference of whole logits, as the peers' loops compute it."""
@@ -70,7 +64,7 @@ def subject() -> Subject:
         "local/smollm2-135m", hf_model=wrapped, tokenizer=ours.tokenizer, device="cpu"
     )
     filled = [(sentence, a, b) for sentence in _SENTENCES for a, b in _PAIRS]
-    token = {name: _one_token(ours, name) for pair in _PAIRS for name in pair}
+    token = {name: int(ours.to_tokens(f" {name}")[0].item()) for pair in _PAIRS for name in pair}
     return Subject(
         ours,
         huggingface,
@@ -82,8 +76,3 @@ def subject() -> Subject:
             wrong=torch.tensor([token[b] for _, _, b in filled]),
         ),
     )
-
-
-def _one_token(model: Transformer, name: str) -> int:
-    (token,) = model.to_tokens(f" {name}")[0].tolist()
-    return int(token)

@@ -28,18 +28,8 @@ def training(subject: Subject, n_prompts: int) -> list[Row]:
     with peak_memory() as memory:
         took = interleaved({"ours": lambda: next(steps), "theirs": _bare_loop(tokens)}, _ROUNDS)
     speeds = (f"{name} {_BATCH * _N_CTX / seconds:,.0f}" for name, seconds in took.items())
-    return [
-        Row(
-            "training",
-            _BATCH,
-            round(took["ours"], 4),
-            "GPT2LMHeadModel, bare loop",
-            round(took["theirs"], 4),
-            round(took["theirs"] / took["ours"], 2),
-            round(memory.bytes / 2**20, 1),
-            f"one step; tokens/s: {', '.join(speeds)}",
-        )
-    ]
+    said, peer = f"one step; tokens/s: {', '.join(speeds)}", "GPT2LMHeadModel, bare loop"
+    return [Row.of("training", _BATCH, took["ours"], peer, took["theirs"], memory.bytes, said)]
 
 
 def _bare_loop(tokens: Tensor) -> Any:

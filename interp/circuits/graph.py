@@ -26,7 +26,7 @@ from interp.circuits.places import Places
 from interp.components import MLP, Component, Embedding, Head, KVHead, Logits
 from interp.components.component import Of, named
 from interp.errors import UsageError, brief
-from interp.methods.receivers import Input, Receiver
+from interp.methods.propagation import Input, Receiver
 
 Mask = Bool[np.ndarray, "reader writer *place"]
 Pairs = Bool[np.ndarray, "reader writer"]

@@ -26,7 +26,7 @@ from interp.circuits.heads import heads as measured
 from interp.components import Head
 from interp.methods.ablate import ablate
 from interp.methods.paths import paths
-from interp.methods.receivers import Receiver
+from interp.methods.propagation import Receiver
 from interp.stats import Estimate
 from interp.tasks import Task
 from interp.transformer import Transformer

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from interp.classifiers.classifier import Classifier, Reading
 from interp.classifiers.places import Places, read_by, recorded
 from interp.components import Head
-from interp.methods.directions import seeded
+from interp.methods.moves import seeded
 
 
 class Prefix:

@@ -15,7 +15,7 @@ from interp.errors import UsageError
 from interp.report import Chart, Headline, Maps, Report, Section, Series, Table, Text
 from interp.report.blocks import Block
 from interp.report.result import Result
-from interp.views.figures import headline as figure
+from interp.views.estimates import headline as figure
 
 COMPARE = "compare"
 TOP = 10
@@ -71,18 +71,28 @@ def compare(one: Result, other: Result) -> Report:
     if maps:
         sections.insert(0, Section("Do the two runs rank alike?", _agreement(maps, (a, b))))
     if not figures.empty:
-        sections.append(_figure_section(figures))
+        table = Table(
+            "figures",
+            figures,
+            title="Figures that both runs have",
+            first_rows=len(figures),
+            note="The difference is B − A. It has an interval only where the two runs are independent.",
+        )
+        sections.append(Section("Headline figures", [table]))
     if charts:
         sections.append(Section("Charts over each other", charts))
     if left.reasons:
         listed = "\n".join(f"- {reason}" for reason in left.reasons)
         sections.append(Section("Not compared", [Text(listed)]))
+    differ = changed(one, other) or [("nothing that is recorded", "", "")]
+    frame = pd.DataFrame(differ, columns=["what differs", "A", "B"])
+    sides = Table("sides", frame, title="The two runs", first_rows=len(frame))
     return Report(
         answer=_answer(one, maps, figures, (a, b)),
         verdict="not run",
         headlines=_headlines(maps, figures, prompts),
         sections=sections,
-        inputs=[_sides(one, other), Text(_pairing_words(prompts))],
+        inputs=[sides, Text(_pairing_words(prompts))],
         limits=[
             "Where prompts do not pair, a difference has no interval of its own: the intervals of "
             "the two runs must not be subtracted, since they share a model or prompts.",
@@ -123,12 +133,6 @@ def labels(one: Result, other: Result) -> tuple[str, str]:
             plain = name in ("model", "task")
             return tuple(x if plain else f"{name} {x}" for x in (first, second))  # type: ignore[return-value]
     return "first", "second"
-
-
-def _sides(one: Result, other: Result) -> Table:
-    rows = changed(one, other) or [("nothing that is recorded", "", "")]
-    frame = pd.DataFrame(rows, columns=["what differs", "A", "B"])
-    return Table("sides", frame, title="The two runs", first_rows=len(frame))
 
 
 def _pairing_words(prompts: Pairing) -> str:
@@ -206,27 +210,14 @@ def _blocks(each: Matched, number: int) -> list[Block]:
     ]
 
 
-def _figure_section(figures: pd.DataFrame) -> Section:
-    table = Table(
-        "figures",
-        figures,
-        title="Figures that both runs have",
-        first_rows=len(figures),
-        note="The difference is B − A. It has an interval only where the two runs are independent.",
-    )
-    return Section("Headline figures", [table])
-
-
 def _headlines(maps: list[Matched], figures: pd.DataFrame, prompts: Pairing) -> list[Headline]:
     found = []
-    if maps and len(maps[0].cells):
-        first, largest = maps[0], maps[0].largest
-        rank = first.rank
-        if np.isfinite(rank.value):
-            found.append(figure("rank agreement", rank, note=first.title))
+    if maps and len((first := maps[0]).cells):
+        if np.isfinite(first.rank.value):
+            found.append(figure("rank agreement", first.rank, note=first.title))
         n = prompts.n if first.paired else None
         label = f"largest change, {_cell(first)}"
-        found.append(_change(label, largest, first.first.unit, n))
+        found.append(_change(label, first.largest, first.first.unit, n))
     for _, row in figures.head(3 if maps else 4).iterrows():
         found.append(_change(f"change of {row['figure']}", row, str(row["unit"])))
     return found
@@ -261,8 +252,7 @@ def _answer(one: Result, maps: list[Matched], figures: pd.DataFrame, names: tupl
         if np.isfinite(rank.value):
             words += (
                 f"of {first.title!r}, {_shared(first)} of the {min(TOP, len(first.cells))} largest cells "
-                f"are shared, and all {len(first.cells)} rank alike to ρ = {rank.value:.2f} "
-                f"[{rank.low:.2f}, {rank.high:.2f}]; "
+                f"are shared, and all {len(first.cells)} rank alike to ρ = {rank:.2f}; "
             )
         words += f"the largest change is at {_cell(first)}, from {row['A']:+.3g} to {row['B']:+.3g}"
         if first.paired and np.isfinite(row["ci_low"]):

@@ -11,7 +11,7 @@ import pandas as pd
 
 from interp import stats
 from interp.compare.pairing import Pairing, between, differences
-from interp.report import Chart, Headline, Heatmap, Maps, Series
+from interp.report import Chart, Heatmap, Maps, Series
 from interp.report.blocks import Block
 from interp.report.result import Result
 
@@ -164,11 +164,9 @@ def _cell_names(heatmap: Heatmap) -> pd.DataFrame:
 
 
 def matched_figures(one: Result, other: Result, left: Left) -> pd.DataFrame:
-    """The headline figures that both runs have: value and interval of either, and B − A.
-
-    The difference has an interval where the runs are independent, with different tasks; prompts of
-    one task share sentences, and then the two intervals say nothing about the difference.
-    """
+    """The headline figures that both runs have: value and interval of either, and B − A. The difference has
+    an interval where the runs are independent, with different tasks; prompts of one task share sentences,
+    and then the two intervals say nothing about the difference."""
     ours, theirs = ({h.label: h for h in run.report.headlines} for run in (one, other))  # type: ignore[union-attr]
     rows = []
     for label in dict.fromkeys([*ours, *theirs]):
@@ -183,23 +181,19 @@ def matched_figures(one: Result, other: Result, left: Left) -> pd.DataFrame:
             if first.value != second.value:
                 left.add(what, f"{first.value} and {second.value} are words")
         else:
-            rows.append(
-                [label, first.unit, *_numbers(first, second, one.task_name != other.task_name)]
-            )
+            sides = [
+                tuple(float("nan" if each is None else each) for each in (h.value, h.low, h.high))
+                for h in (first, second)
+            ]
+            independent = one.task_name != other.task_name
+            apart = between(*sides) if independent else (float("nan"), float("nan"))
+            change = sides[1][0] - sides[0][0]
+            rows.append([label, first.unit, *sides[0], *sides[1], change, *apart])
     columns = [
         *("figure", "unit", "A", "A_low", "A_high", "B", "B_low", "B_high"),
         *("difference", "ci_low", "ci_high"),
     ]
     return pd.DataFrame(rows, columns=columns)
-
-
-def _numbers(first: Headline, second: Headline, independent: bool) -> list[float]:
-    sides = [
-        tuple(float("nan" if each is None else each) for each in (h.value, h.low, h.high))
-        for h in (first, second)
-    ]
-    apart = between(*sides) if independent else (float("nan"), float("nan"))
-    return [*sides[0], *sides[1], sides[1][0] - sides[0][0], *apart]
 
 
 def matched_charts(one: Result, other: Result, names: tuple[str, str], left: Left) -> list[Chart]:

@@ -18,9 +18,8 @@ COMPARISONS = "comparisons"
 
 
 def write_comparison(first: Path, second: Path, out: Path) -> tuple[Path, str]:
-    """Writes the page that compares the runs in two folders; returns its path and what it says.
-
-    It is a run like any other, kept below `out`: the index lists it, `render` draws it again.
+    """Writes the page that compares the runs in two folders; returns its path and what it says. It is a run
+    like any other, kept below `out`: the index lists it, `render` draws it again.
 
     Raises  UsageError if the two cannot be compared, InterpError if one cannot be read.
     """

@@ -16,8 +16,7 @@ KEY = ["clean", "corrupted", "answer", "wrong"]
 
 @dataclass(frozen=True)
 class Pairing:
-    """Places of the shared prompts among the kept ones of either run, and their clusters; `why`
-    says why there are none."""
+    """Places of the shared prompts among the kept ones of either run, their clusters, or why none are."""
 
     first: np.ndarray
     second: np.ndarray

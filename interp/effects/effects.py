@@ -24,10 +24,8 @@ if TYPE_CHECKING:
 class Effects:
     """`values` of every component on every kept prompt of the task, or on other examples. A component, or
     whatever else a row is of (a cell of a patching grid, a path), has a `columns()` that begin its row of a
-    table.
-
-    `strata` says within which components are alike (by default their layers): what a random choice is
-    matched by. `named` has the columns that name the components in tables, where they are not the
+    table. `strata` says within which components are alike (by default their layers): what a random choice
+    is matched by. `named` has the columns that name the components in tables, where they are not the
     components' own. Where effects are not `signed` (a divergence, which no edit makes less than 0), zero is
     no null of theirs: they have no p-value against it.
 
@@ -74,8 +72,7 @@ class Effects:
         return mean
 
     def interval(self, seed: int = 0) -> Estimate:
-        """The mean of clusters' means of every component, with its interval and, where effects are
-        signed, its p-value."""
+        """Every component's mean of clusters' means, with interval and, where effects are signed, p-value."""
         found = stats.mean(self.values, self.task.clusters, self.task.items, seed=seed)
         return found if self.signed else replace(found, p=None)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -81,18 +81,14 @@ class Selection:
         *,
         what: str | None = None,
         matched: str | None = None,
-        labels: Sequence[str] | None = None,
         directed: Effects | None = None,
         seed: int = 0,
     ) -> Test:
         """The choice ranked among random sets of the same strata on the screen's held-out half, and
-        confirmed on fresh prompts beside changes in other directions.
-
-        `fresh` and each control have a row for every chosen component. `what` and `matched` say in words
-        what was chosen and within what random sets are drawn, where the components' own words do not.
-        The direction in which a component counts is that of its discovery mean, of other effects of the
-        screen where they are `directed` by them.
-        """
+        confirmed on fresh prompts beside changes in other directions. `fresh` and each control have a row
+        for every chosen component. `what` and `matched` say in words what was chosen and within what random
+        sets are drawn, where the components' own words do not. The direction in which a component counts is
+        that of its discovery mean, of other effects of the screen where they are `directed` by them."""
         from interp.effects.test import test
 
         ours, theirs = (self.screen.unit, self.screen.signed), (fresh.unit, fresh.signed)
@@ -103,7 +99,7 @@ class Selection:
             )
         what = self.what if what is None else what
         matched = self.matched_within if matched is None else matched
-        return test(self, fresh, controls, what, matched, labels, directed, seed)
+        return test(self, fresh, controls, what, matched, directed, seed)
 
     @property
     def what(self) -> str:

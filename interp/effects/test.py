@@ -30,11 +30,9 @@ from interp.stats.verdict import (
 
 @dataclass(frozen=True, eq=False)
 class Test:
-    """The chosen components, what they have to beat, and how they did on the prompts of `fresh`.
-
-    `labels` names the chosen, the strongest first; `what` and `matched` say in words what they are and
-    within what random sets were drawn; `at_random` is how often a choice at random would have passed.
-    """
+    """The chosen components, what they have to beat, and how they did on the prompts of `fresh`. `labels`
+    names the chosen, the strongest first; `what` and `matched` say in words what they are and within what
+    random sets were drawn; `at_random` is how often a choice at random would have passed."""
 
     # Not a class of tests, whatever pytest makes of its name.
     __test__ = False
@@ -102,7 +100,6 @@ def test(
     controls: Mapping[str, Effects],
     what: str,
     matched: str,
-    labels: Sequence[str] | None,
     directed: Effects | None,
     seed: int,
 ) -> Test:
@@ -123,7 +120,7 @@ def test(
         fresh,
         what,
         matched,
-        tuple(labels if labels is not None else map(str, selection.components)),
+        tuple(map(str, selection.components)),
         ranking,
         confirm(
             fresh.values,

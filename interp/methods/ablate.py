@@ -1,10 +1,9 @@
 """What does the model lose when a part of it is replaced by nothing, by a mean, or by another prompt's?
 
-Method  A part's activation is replaced at all positions of the clean prompt, and the change in the
-        logit difference at END measured. `zero` puts zeros; `mean` puts the mean over other corrupted
-        prompts of the same template, position by position (`interp.methods.means`); `resample` puts what
-        the part does on the paired corrupted prompt. A function of the clean run's activation and the
-        batch puts what it returns. Direct effects are those on the logit difference alone.
+Method  A part's activation is replaced at all positions of the clean prompt. `zero` puts zeros; `mean` the
+        mean over other corrupted prompts of the same template, position by position; `resample` what the
+        part does on the paired corrupted prompt; a function of the clean activation and the batch what it
+        returns. Direct effects are those on the logit difference alone.
 Units   Logits of answer minus wrong, or the unit of another metric; ablated minus clean. Negative logits:
         the part helps.
 Source  Wang et al. 2022, arXiv:2211.00593 (mean ablation over prompts of one template); Chan et al.
@@ -21,15 +20,14 @@ from jaxtyping import Float
 from torch import Tensor
 
 from interp import edits, sites
-from interp.components import Component, Slice, sites_of
+from interp.components import Component, sites_of
 from interp.edits import Edit
 from interp.effects import Effects
 from interp.engine import sweep
 from interp.errors import UsageError
-from interp.methods.direct import readout
+from interp.methods.direct import change_written, readout
 from interp.methods.means import no_means, template_means
 from interp.methods.measured import Measure, counts, read_off_the_stream, value
-from interp.methods.writing import change_written
 from interp.metrics import LogitDifference, Metric, logit_difference
 from interp.sites import Site
 from interp.tasks import Task
@@ -116,15 +114,12 @@ def kinds_of(task: Task) -> tuple[Named, ...]:
 
 def edits_of(component: Component, kind: Kind, values: Values) -> list[Edit]:
     """The edits that ablate this component in the batch that the values are of."""
-    return [_edit(each, kind, values) for each in component.slices(values.model)]
-
-
-def _edit(where: Slice, kind: Kind, values: Values) -> Edit:
+    slices = component.slices(values.model)
     if kind == "zero":
-        return edits.zero(where.site, heads=where.heads, units=where.units)
+        return [edits.zero(each.site, heads=each.heads, units=each.units) for each in slices]
     new = values.under(kind)
-    edit = edits.patch(where.site, new, heads=where.heads, units=where.units)
-    return replace(edit, label=f"{edit} by {_name(kind)}")
+    made = [edits.patch(each.site, new, heads=each.heads, units=each.units) for each in slices]
+    return [replace(edit, label=f"{edit} by {_name(kind)}") for edit in made]
 
 
 def _name(kind: Kind) -> str:
@@ -210,8 +205,7 @@ def _ablated(
 
 @torch.no_grad()
 def worst_error(model: Transformer, task: Task, done: Ablation, seed: int) -> float:
-    """The largest |sweep − whole forward pass|: of each kind of ablation a random component, on random
-    prompts of one length."""
+    """The largest |sweep − whole forward pass| of a random component of each kind of ablation."""
     random = np.random.default_rng(seed)
     batches = by_length(task, model.device)
     batch = batches[int(random.integers(len(batches)))]

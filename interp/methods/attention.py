@@ -22,11 +22,11 @@ from torch import Tensor
 from interp import sites
 from interp.components import Component, Head
 from interp.errors import UsageError
-from interp.methods.decompose import needs, project
+from interp.methods.decompose import at, needs, project
 from interp.methods.norms import through
-from interp.methods.positions import at
 from interp.sites import Site
-from interp.tasks.batches import PromptBatch
+from interp.tasks import Task
+from interp.tasks.batches import PromptBatch, places, whole
 from interp.transformer import Run, Transformer
 from interp.transformer.attention import Attention
 from interp.transformer.rotary import Angles, rotate
@@ -190,8 +190,7 @@ def _norm_of(
 def _unplaced(
     direction: Float[Tensor, "batch pos d_head"], rotary: Angles | None, norm: Tensor | None
 ) -> Float[Tensor, "batch pos d_head"]:
-    """The direction on a query or key as compared, as one on the query or key before rotation and
-    norm."""
+    """A direction on queries or keys as compared, as one on those before rotation and norm."""
     if rotary is not None:
         back = Angles(rotary.cos, -rotary.sin)
         direction = rotate(direction[:, :, None], back)[:, :, 0]
@@ -206,8 +205,7 @@ def _onto(
     head: int,
     direction: Float[Tensor, "batch pos d_head"],
 ) -> tuple[Float[Tensor, "batch pos d_model"], Float[Tensor, "batch pos"]]:
-    """A direction on queries or keys as a direction on the stream that the layer reads, and the
-    biases' part."""
+    """A direction on queries or keys as one on the stream that the layer reads; the biases' part."""
     block = model.block(layer)
     W, b = getattr(block.attn, f"W_{which}")[head], getattr(block.attn, f"b_{which}")
     normed = einsum("batch pos d_head, d_model d_head -> batch pos d_model", direction, W)
@@ -216,3 +214,38 @@ def _onto(
         scale = run.cache[sites.ln1_scale(layer)].to(normed.dtype)
     onto, constant = through(block.ln1, normed, scale)
     return onto, constant if b is None else constant + (direction * b[head]).sum(-1)
+
+
+@dataclass(frozen=True, slots=True)
+class Preferred:
+    """Where a head attends to most from END, how much, and what its score there is made of."""
+
+    head: Head
+    position: str
+    attention: float
+    parts: ScoreParts
+
+
+@torch.no_grad()
+def preferred(model: Transformer, task: Task, heads: Sequence[Head]) -> list[Preferred]:
+    """Where each head after the first layer (before which nothing comes) attends to most; none where no
+    position but the first and the last is named.
+
+    >>> len(preferred(model, task, components.heads(model)[-2:]))
+    2
+    """
+    named = {name: at for name, at in places(task).items() if name not in ("BOS", "END")}
+    later = [head for head in heads if head.layer > 0] if named else []
+    prompts = whole(task, model.device)
+    kept = {site for head in later for site in needed(model, head.layer)}
+    run = prompts.run(model, keep={*kept, *(sites.pattern(head.layer) for head in later)})
+    found = []
+    for head in later:
+        pattern = run.cache[sites.pattern(head.layer)][range(task.n), head.index, prompts.end]
+        shares = pattern.double().cpu().numpy()
+        weight = {name: shares[np.arange(task.n), at].mean() for name, at in named.items()}
+        place = max(weight, key=weight.__getitem__)
+        key = prompts.end.new_tensor(named[place])
+        parts = score_parts(model, run, head, prompts.end, key)
+        found.append(Preferred(head, place, float(weight[place]), parts))
+    return found

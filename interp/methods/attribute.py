@@ -21,9 +21,9 @@ from torch import Tensor
 from interp import sites
 from interp.components import Component, Head
 from interp.effects import Effects
-from interp.methods.decompose import needs, project
+from interp.methods.decompose import at, needs, project
 from interp.methods.norms import through
-from interp.methods.positions import at
+from interp.metrics import logit_difference
 from interp.sites import Site
 from interp.tasks import Task
 from interp.tasks.batches import PromptBatch, places
@@ -52,11 +52,8 @@ class Biases(Component):
 
 @dataclass(frozen=True, slots=True)
 class Attribution:
-    """What each component adds to the logit difference of each prompt.
-
-    `constant` is the part of the final norm's bias and the unembedding's; `logit_difference` is the
-    model's own.
-    """
+    """What each component adds to the logit difference of each prompt. `constant` is the part of the final
+    norm's bias and the unembedding's; `logit_difference` is the model's own."""
 
     components: tuple[Component, ...]
     contributions: Float[Tensor, "component batch"]
@@ -93,8 +90,7 @@ class Attribution:
         return Effects(np.stack(list(pooled.values())), list(pooled), task, named=names)
 
     def pooled(self) -> dict[Component, Float[np.ndarray, " batch"]]:
-        """Contributions by component, a layer's biases taken together and the constant, where there is
-        one, a bias of no layer."""
+        """Contributions by component: a layer's biases together, a constant as a bias of no layer."""
         effects: dict[Component, np.ndarray] = {}
         contributions = self.contributions.double().cpu().numpy()
         for each, effect in zip(self.components, contributions, strict=True):
@@ -149,10 +145,8 @@ def attribute(model: Transformer, run: Run, prompts: PromptBatch) -> Attribution
     end = at(run, prompts.end[:, None])
     read = reading(model, end, prompts.answer[:, None], prompts.distractor[:, None])
     found = project(model, end, stream_end(model), read.direction)
-    logits = run.logits[:, -1]
-    both = torch.stack([prompts.answer, prompts.distractor], -1)
-    answer, wrong = logits.gather(-1, both).unbind(-1)
-    return Attribution(found.components, found.parts[..., 0], read.constant[:, 0], answer - wrong)
+    apart = logit_difference(prompts).of(run.logits[:, -1])
+    return Attribution(found.components, found.parts[..., 0], read.constant[:, 0], apart)
 
 
 @torch.no_grad()

@@ -12,12 +12,9 @@ from torch import Tensor
 from interp.engine.base import Base
 from interp.methods.propagation import Change
 from interp.transformer import Transformer
-from interp.transformer.hooks import NO_HOOKS
 from interp.transformer.norm import at_least_float32
 from interp.transformer.project import read_heads
 from interp.transformer.rotary import Angles
-
-_PLAIN = NO_HOOKS
 
 
 class ChangedInputs:
@@ -36,8 +33,8 @@ class ChangedInputs:
         self.base, self.block = base, model.block(layer)
         self._rows = torch.arange(len(at), device=at.device)[:, None]
         self.kv_head = self.heads[0] // model.config.group
-        x = self.block.ln1(base.resid_pre[layer], _PLAIN)
-        q = self.block.attn.queries(x, base.around.rotary, _PLAIN)
+        x = self.block.ln1(base.resid_pre[layer])
+        q = self.block.attn.queries(x, base.around.rotary)
         self.known = {
             "q": q[:, :, self.heads],
             "k": base.keys[layer][:, :, [self.kv_head]],
@@ -51,15 +48,15 @@ class ChangedInputs:
         """The input as it is read from each changed place."""
         attn = self.block.attn
         stream = self.base.resid_pre[self.layer].flatten(0, 1)[change.place] + change.delta
-        x = self.block.ln1(stream[None], _PLAIN)
+        x = self.block.ln1(stream[None])
         rotary = self._rotary(change.place)
         index = self.heads if self.which == "q" else [self.kv_head]
         W = {"q": attn.W_Q, "k": attn.W_K, "v": attn.W_V}[self.which][index]
         b = {"q": attn.b_Q, "k": attn.b_K, "v": attn.b_V}[self.which]
         raw = read_heads(x, W, None if b is None else b[index])
         if self.which == "q":
-            return attn.place_queries(raw, rotary, _PLAIN)[0]
-        return attn.place_keys(raw, rotary, _PLAIN)[0] if self.which == "k" else raw[0]
+            return attn.place_queries(raw, rotary)[0]
+        return attn.place_keys(raw, rotary)[0] if self.which == "k" else raw[0]
 
     def changed(
         self,

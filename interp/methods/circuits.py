@@ -1,17 +1,19 @@
 """What heads could do, read from the weights alone: copy and match.
 
-Method  A head's OV circuit W_V W_O says what it writes of what it reads, its QK circuit
-        W_Q R(Δ) W_Kᵀ what it attends to; R(Δ) is the rotation between a query and a key Δ positions
-        before it, and the identity without rotary positions. Norms' weights (and LayerNorm's
-        centring) are multiplied into what reads them; their scales, positive numbers, are left out.
-        Everything stays factored: eigenvalues are those of d_head × d_head products.
-Units   Scores between −1 and 1 (eigenvalues), shares of tokens (accuracy).
+Method  A head's OV circuit W_V W_O says what it writes of what it reads, its QK circuit W_Q R(Δ) W_Kᵀ what
+        it attends to; R(Δ) is the rotation between a query and a key Δ positions before it, the identity
+        without rotary positions. Norms' weights (and LayerNorm's centring) are multiplied into what reads
+        them, their scales left out. Copying and matching scores are Σλ/Σ|λ| over the eigenvalues of
+        tokens → OV → logits and tokens → QK → tokens, d_head × d_head products.
+Units   Scores between −1 and 1, shares of tokens (accuracy).
 Source  Elhage et al. 2021, A Mathematical Framework for Transformer Circuits.
 """
 
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
+import numpy as np
 import torch
 from einops import rearrange
 from fancy_einsum import einsum
@@ -63,7 +65,9 @@ def query_key(model: Transformer, layer: int, offset: int = 0) -> Factors:
     W_Q = _read_through(block.ln1, block.attn.W_Q.detach())
     W_K = _read_through(block.ln1, W_K)
     if model.config.positions == "rotary":
-        W_Q = _rotated(model, W_Q, offset)
+        # What is left of both rotations in their product: queries rotated by Δ positions more.
+        position = torch.tensor([[offset]], device=W_Q.device)
+        W_Q = rotate(W_Q[None], angles(model.config, position, W_Q))[0]
     right = rearrange(W_K, "head d_model d_head -> head d_head d_model")
     return Factors(_single(W_Q), _single(right))
 
@@ -112,15 +116,6 @@ def error(model: Transformer, tokens: Int[Tensor, "batch pos"]) -> float:
     return float((writes(model, run, layer) - expected).norm() / expected.norm())
 
 
-def _rotated(
-    model: Transformer, W_Q: Float[Tensor, "head d_model d_head"], offset: int
-) -> Float[Tensor, "head d_model d_head"]:
-    """Queries rotated by Δ positions more than keys: what is left of both rotations in their product."""
-    position = torch.tensor([[offset]], device=W_Q.device)
-    rows = rearrange(W_Q, "head d_model d_head -> 1 head d_model d_head")
-    return rotate(rows, angles(model.config, position, W_Q))[0]
-
-
 def _read_through(
     norm: Norm, W: Float[Tensor, "head d_model d_head"]
 ) -> Float[Tensor, "head d_model d_head"]:
@@ -165,12 +160,11 @@ def vocabulary(model: Transformer, start: Start) -> Vocabulary:
         raise NotApplicable(f"{model.name} writes other tokens than it reads, so no head can copy")
     if start != "W_E" and not config.d_mlp:
         raise NotApplicable(f"{model.name} has no MLPs")
-    embedded = torch.cat(
-        [
-            _normalized(model.block(0).ln1, _started(model, rows, start))
-            for rows in model.embed.W_E.detach().split(_ROWS)
-        ]
-    )
+    block, parts = model.block(0), []
+    for rows in model.embed.W_E.detach().split(_ROWS):
+        after = rows if start == "W_E" else rows + block.mlp(block.ln2(rows[None]))[0]
+        parts.append(_normalized(block.ln1, after))
+    embedded = torch.cat(parts)
     W_U = model.unembed.matrix.detach().T
     if config.norm != "none":
         W_U = W_U * model.ln_final.w
@@ -178,13 +172,6 @@ def vocabulary(model: Transformer, start: Start) -> Vocabulary:
         W_U = W_U - W_U.mean(-1, keepdim=True)
     # A shift of all logits is none: softmax does not see it.
     return Vocabulary(_single(embedded), _single(W_U - W_U.mean(0)))
-
-
-def _started(model: Transformer, rows: Tensor, start: Start) -> Tensor:
-    if start == "W_E":
-        return rows
-    block = model.block(0)
-    return rows + block.mlp(block.ln2(rows[None]))[0]
 
 
 def _normalized(norm: Norm, rows: Tensor) -> Tensor:
@@ -216,12 +203,6 @@ def copying_middle(tokens: Vocabulary, order: Int[Tensor, " d_vocab"] | None = N
 
 
 @torch.no_grad()
-def matching_middle(tokens: Vocabulary) -> Tensor:
-    """Σ over tokens of embedded ⊗ embedded: with a QK circuit, whether tokens attend to themselves."""
-    return tokens.embedded.T @ tokens.embedded
-
-
-@torch.no_grad()
 def copying_accuracy(
     circuit: Factors, tokens: Vocabulary, sample: Int[Tensor, " label"]
 ) -> Float[Tensor, " head"]:
@@ -231,3 +212,55 @@ def copying_accuracy(
     logits = read @ (circuit.right @ tokens.unembedded[sample].T)
     own = torch.arange(len(sample), device=logits.device)
     return (logits.argmax(-1) == own).to(logits.dtype).mean(-1)
+
+
+STARTS: dict[str, Start] = {"embedding": "W_E", "first_mlp": "after the first MLP"}
+Scores = Float[np.ndarray, " head"]
+
+
+def copying(model: Transformer, sample: int, seed: int = 0) -> tuple[dict[str, Scores], Scores]:
+    """`copying_NAME` and `accuracy_NAME` of all heads for tokens as embedded and, if there are MLPs, after
+    the first one; and the copying scores of all heads with tokens as embedded paired at random.
+
+    Raises  NotApplicable for a model that writes other tokens than it reads.
+    """
+    order = torch.randperm(model.config.d_vocab, generator=torch.Generator().manual_seed(seed))
+    values = [output_value(model, layer) for layer in range(model.config.n_layers)]
+    found, control = dict[str, Scores](), np.zeros(0)
+    for name, start in STARTS.items():
+        if name != "embedding" and not model.config.d_mlp:
+            continue
+        tokens = vocabulary(model, start)
+        middle = copying_middle(tokens)
+        found[f"copying_{name}"] = _each(values, eigenvalue_score, middle)
+        found[f"accuracy_{name}"] = _each(values, copying_accuracy, tokens, order[:sample])
+        if name == "embedding":
+            shuffled = copying_middle(tokens, order)
+            control = _each(values, eigenvalue_score, shuffled)
+    return found, control
+
+
+def matching(model: Transformer, offsets: Sequence[int]) -> dict[str, Scores]:
+    """`matching_Δ` of all heads at every distance; one distance where there is no rotation.
+
+    Raises  NotApplicable for a model with q/k norm.
+
+    >>> list(matching(model, [0]))
+    ['matching_0']
+    """
+    offsets = offsets if model.config.positions == "rotary" else offsets[:1]
+    each = {
+        offset: [query_key(model, layer, offset) for layer in range(model.config.n_layers)]
+        for offset in offsets
+    }
+    embedded = vocabulary(model, "W_E").embedded
+    # With a QK circuit: whether tokens attend to themselves.
+    middle = embedded.T @ embedded
+    return {
+        f"matching_{offset}": _each(values, eigenvalue_score, middle)
+        for offset, values in each.items()
+    }
+
+
+def _each(values: Iterable[Factors], score: Callable[..., Tensor], *given: Any) -> Scores:
+    return torch.cat([score(circuit, *given) for circuit in values]).double().cpu().numpy()

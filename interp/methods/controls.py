@@ -26,11 +26,10 @@ from interp.edits import Edit
 from interp.effects import Effects, Selection, Test
 from interp.engine import sweep
 from interp.errors import UsageError
-from interp.methods.direct import readout
+from interp.methods.direct import change_written, readout
 from interp.methods.measured import Measure, counts, read_off_the_stream, value
 from interp.methods.moves import WAYS, Bank, Direction, Moves
 from interp.methods.patch import position
-from interp.methods.writing import change_written
 from interp.metrics import Metric, logit_difference
 from interp.stats.selection import matched
 from interp.tasks import Task
@@ -45,8 +44,7 @@ Values = Mapping[Any, Tensor]
 @dataclass(frozen=True)
 class Fresh:
     """The effect of each component on each fresh prompt, and those of the directional controls; `gap` is
-    the metric of the run that activations are taken from, minus that of the base run, where
-    there are two."""
+    the metric of the run that activations are taken from, minus that of the base run (None of one run)."""
 
     effects: Effects
     controls: Mapping[str, Effects]

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 
 import torch
 from fancy_einsum import einsum
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from interp import sites
+from interp.cache import Cache
 from interp.components import (
     MLP,
     AttentionBias,
@@ -83,12 +84,7 @@ def decompose(model: Transformer, run: Run, site: Site) -> Decomposition:
     >>> bool(decompose(model, run, end).error.max() < 1e-5)  # the parts add up
     True
     """
-    components: list[Component] = []
-    parts = []
-    for found, written in _written(model, run, site, _whole(model)):
-        components += found
-        parts.append(written)
-    return Decomposition(tuple(components), torch.cat(parts), run.cache[site])
+    return Decomposition(*_all_written(model, run, site, _whole(model)), run.cache[site])
 
 
 @torch.no_grad()
@@ -99,10 +95,9 @@ def project(
     direction: Float[Tensor, "batch pos d_model"],
     neurons: Sequence[int] = (),
 ) -> Projection:
-    """What every component adds to ⟨stream, direction⟩, for a direction per position.
-
-    The MLPs of the layers named in `neurons` come neuron by neuron. Weights are projected before
-    activations, so nothing of size `[batch pos head d_model]` is built.
+    """What every component adds to ⟨stream, direction⟩, for a direction per position. The MLPs of the
+    layers named in `neurons` come neuron by neuron. Weights are projected before activations, so nothing of
+    size `[batch pos head d_model]` is built.
 
     Raises  UsageError as `decompose`, for a direction of another shape than the stream's, and for
             neurons of a layer whose MLP has not written before `site`.
@@ -116,14 +111,10 @@ def project(
     layers, _ = _reach(model, site)
     if unwritten := set(neurons) - set(range(layers if model.config.d_mlp else 0)):
         raise UsageError(f"no MLP of layer {min(unwritten)} has written before {site.name!r}")
-    components: list[Component] = []
-    parts = []
-    for found, written in _written(model, run, site, _onto(model, direction, frozenset(neurons))):
-        components += found
-        parts.append(written)
+    found = _all_written(model, run, site, _onto(model, direction, frozenset(neurons)))
     total = einsum("batch pos d_model, batch pos d_model -> batch pos", stream, direction)
     scale = stream.norm(dim=-1) * direction.norm(dim=-1)
-    return Projection(tuple(components), torch.cat(parts), total, scale)
+    return Projection(*found, total, scale)
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +170,15 @@ def _onto(model: Transformer, direction: Tensor, neurons: frozenset[int]) -> _Me
     return _Measure(vector, heads, mlp)
 
 
+def _all_written(
+    model: Transformer, run: Run, site: Site, measure: _Measure
+) -> tuple[tuple[Component, ...], Tensor]:
+    found = list(_written(model, run, site, measure))
+    return tuple(each for several, _ in found for each in several), torch.cat(
+        [it for _, it in found]
+    )
+
+
 def _written(
     model: Transformer, run: Run, site: Site, measure: _Measure
 ) -> Iterator[tuple[Sequence[Component], Tensor]]:
@@ -213,4 +213,15 @@ def _reach(model: Transformer, site: Site) -> tuple[int, bool]:
         return site.layer, site.kind == "resid_mid"
     raise UsageError(
         f"only the stream is a sum: expected a resid_pre, resid_mid or resid_post, got {site.name!r}"
+    )
+
+
+def at(run: Run, positions: Int[Tensor, "batch label"]) -> Run:
+    """The run as if these had been its only positions, without what has no position axis (patterns)."""
+    examples = torch.arange(len(positions), device=positions.device)[:, None]
+    kept = {
+        site: run.cache[site][examples, positions] for site in run.cache if site.axes[1] == "pos"
+    }
+    return Run(
+        run.logits, Cache(kept), run.tokens[examples, positions], run.real[examples, positions]
     )

@@ -1,9 +1,8 @@
 """Which heads look where an induction head, a previous-token head or a sink would look?
 
-Method  Random tokens, repeated after the task's BOS, leave nothing to go by but the repetition. A
-        head's score is its mean attention, over the queries that count, on the one key (or the keys)
-        that such a head would attend to. A perfect head scores 1; one that spreads its attention evenly
-        over what it may see scores `chance`.
+Method  On random tokens, repeated after the task's BOS, a head's score is its mean attention, over the
+        queries that count, on the key (or keys) that such a head would attend to. A perfect head scores 1;
+        one that spreads its attention evenly over what it may see scores `chance`.
 Units   Attention in shares of 1.
 Source  Olsson et al. 2022, In-context Learning and Induction Heads, arXiv:2209.11895 (prefix matching
         and copying: see `repeats` and `copying`).

@@ -1,8 +1,7 @@
 """What a template's corrupted prompts do on average: what mean ablation puts in a component's place.
 
-Method  The distinct corrupted prompts that a task keeps for each template and length (its pool) run
-        through the model once, and their activations are averaged position by position. An evaluated
-        prompt's own corrupted partner is never among what its mean is taken over.
+The distinct corrupted prompts that a task keeps for each template and length (its pool) run once and are
+averaged position by position, an evaluated prompt's own corrupted partner left out.
 """
 
 from collections.abc import Sequence
@@ -54,10 +53,8 @@ def template_means(
     site: Site,
     corrupted: Float[Tensor, "batch pos ..."],
 ) -> Float[Tensor, "batch pos ..."]:
-    """For each of these prompts of one length the mean over its pool, its own partner left out.
-
-    `corrupted` is what the site holds on the prompts' own corrupted partners.
-    """
+    """For each of these prompts of one length the mean over its pool, its own partner left out. `corrupted`
+    is what the site holds on the prompts' own corrupted partners."""
     means = torch.empty_like(corrupted)
     for row, prompt in enumerate(prompts):
         pool = task.pool[prompt.pool_key]

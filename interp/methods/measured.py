@@ -43,21 +43,18 @@ def value(
     before = logits = model.run(tokens, edits, logits_at=at).logits
     if metric.compares and (edits or base is not None):
         before = model.run(tokens if base is None else base, logits_at=at).logits
+    rows, size = len(logits), len(logits)
+    if metric.divisible:
+        size = max(1, _AT_ONCE * rows // max(1, logits.numel()))
+    pieces = [slice(first, first + size) for first in range(0, rows, size)]
     return torch.cat(
         [
             _of_logits(
                 metric.only(some) if metric.divisible else metric, before[some], logits[some]
             )
-            for some in _pieces(metric, logits)
+            for some in pieces
         ]
     )
-
-
-def _pieces(metric: Metric, logits: Tensor) -> list[slice]:
-    rows, size = len(logits), len(logits)
-    if metric.divisible:
-        size = max(1, _AT_ONCE * rows // max(1, logits.numel()))
-    return [slice(first, first + size) for first in range(0, rows, size)]
 
 
 def _of_logits(metric: Metric, before: Tensor, logits: Tensor) -> Float[Tensor, " batch"]:

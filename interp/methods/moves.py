@@ -1,27 +1,45 @@
 """How far a component's activation moves from one run to another, and moves of equal norm elsewhere.
 
-Method  At every position each vector of an activation (a head's z, what a layer writes; a neuron is a
-        vector of one dimension) is moved as far from the base run as the other run of the pair lies: in a
-        direction drawn at random, or on the manifold, along the difference between what the component does
-        on two prompts of other templates, aligned at END. Every prompt has directions of its own, whatever
-        batch it runs in.
+At every position each vector of an activation (a neuron's has one dimension) is moved as far from the base
+run as the other run of the pair lies: in a direction drawn at random, or along the difference between what
+the component does on two prompts of other templates. Every prompt has directions of its own, drawn from the
+seed, the draw, the site and its tokens: the same in whatever batch it runs.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from hashlib import sha256
 from typing import Literal
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
-from interp.methods.directions import noise, seeded
 from interp.metrics import logit_difference
-from interp.sites import Site
+from interp.sites import Site, parse
 from interp.tasks.batches import PromptBatch
 from interp.transformer import Transformer
+
+
+def seeded(*words: object) -> int:
+    """A seed that is that of these words on every machine, and of no others."""
+    return int(sha256(" ".join(map(str, words)).encode()).hexdigest()[:15], 16)
+
+
+def noise(
+    shape: Sequence[int], seed: int, draw: int, tokens: Int[Tensor, "batch pos"], site: Site | str
+) -> Float[Tensor, "batch ..."]:
+    """Standard normal numbers in float64, of this shape for each prompt, on the device of the tokens."""
+    name, size = parse(site).name, tuple(shape)
+    drawn = torch.empty(len(tokens), *size, dtype=torch.float64)
+    generator = torch.Generator()
+    for row, prompt in zip(drawn, tokens.tolist(), strict=True):
+        generator.manual_seed(seeded(seed, draw, name, prompt))
+        torch.randn(size, generator=generator, dtype=torch.float64, out=row)
+    return drawn.to(tokens.device)
+
 
 Direction = Literal["denoise", "noise"]
 Way = Literal["random", "manifold"]
@@ -48,9 +66,8 @@ class Moves:
         self.base_tokens, source = tokens if direction == "noise" else tokens[::-1]
         runs = [model.run(each, keep=wanted, logits_at=-1) for each in (self.base_tokens, source)]
         self.base, self.other = (run.cache for run in runs)
-        columns = logit_difference(batch).columns
-        base, other = (run.logits[:, 0].double().gather(-1, columns) for run in runs)
-        self.gap = (other - base)[:, 0] - (other - base)[:, 1]
+        base, other = (run.logits[:, 0].double() for run in runs)
+        self.gap = logit_difference(batch).of(other - base)
 
     def moved(self, bank: Bank, way: Way, draw: int, seed: int) -> dict[Site, Tensor]:
         """The base activations, moved as far as the other run's lie, in another direction."""

@@ -12,8 +12,7 @@ from torch import Tensor
 from interp import edits, sites
 from interp.components import Component
 from interp.methods.paths import Paths
-from interp.methods.propagation import Mlps, needed
-from interp.methods.receivers import Receiver, query_heads, read_at
+from interp.methods.propagation import Mlps, Receiver, needed, query_heads, read_at
 from interp.metrics import logit_difference
 from interp.tasks import Task
 from interp.tasks.batches import PromptBatch, by_length
@@ -39,9 +38,13 @@ def naive_path(
         if site == written.site or site.kind == "z" or mlps == "frozen"
     ]
     made.append(edits.patch(written.site, new, heads=written.heads))
-    before = _difference(batch, clean)
+
+    def moved(edited: Run) -> Tensor:
+        before, after = (run.logits[:, -1].double() for run in (clean, edited))
+        return logit_difference(batch).of(after - before)
+
     if receiver.input == "logits":
-        return _difference(batch, model.run(batch.clean, edits=made)) - before
+        return moved(model.run(batch.clean, edits=made))
     assert receiver.layer is not None
     read, z = sites.Site(receiver.input, receiver.layer), sites.z(receiver.layer)
     sent = model.run(batch.clean, edits=made, keep=[read]).cache
@@ -51,7 +54,7 @@ def naive_path(
     wrote = model.run(batch.clean, edits=given, keep=[z]).cache
     positions = read_at(receiver, batch)
     last = edits.patch(z, wrote, heads=heads, positions=positions)
-    return _difference(batch, model.run(batch.clean, edits=[last])) - before
+    return moved(model.run(batch.clean, edits=[last]))
 
 
 @torch.no_grad()
@@ -70,9 +73,3 @@ def worst_error(model: Transformer, task: Task, done: Sequence[Paths], seed: int
             found = possible.values[row, list(batch.indices)]
             worst = max(worst, float(np.abs(naive - found).max()))
     return worst
-
-
-def _difference(batch: PromptBatch, run: Run) -> Float[Tensor, " batch"]:
-    end = run.logits[:, -1].double()
-    answer, wrong = end.gather(-1, logit_difference(batch).columns).unbind(-1)
-    return answer - wrong

@@ -7,9 +7,7 @@ Method  With its scale frozen at the value that it had, a norm is linear: `⟨no
 Source  Elhage et al. 2021, A Mathematical Framework for Transformer Circuits.
 """
 
-from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import torch
 from fancy_einsum import einsum
@@ -18,7 +16,7 @@ from torch import Tensor
 
 from interp.errors import UsageError
 from interp.sites import Site
-from interp.transformer import Origin, Run, Transformer
+from interp.transformer import Config, Run, Transformer
 from interp.transformer.norm import Norm
 
 _READERS = ("attn.W_Q", "attn.W_K", "attn.W_V"), ("mlp.W_in", "mlp.W_gate")
@@ -27,10 +25,8 @@ _READERS = ("attn.W_Q", "attn.W_K", "attn.W_V"), ("mlp.W_in", "mlp.W_gate")
 def through(
     norm: Norm, direction: Float[Tensor, "*batch d_model"], scale: Float[Tensor, "*batch 1"]
 ) -> tuple[Float[Tensor, "*batch d_model"], Float[Tensor, "*batch"]]:
-    """`d` and `constant` with `⟨norm(x), direction⟩ = ⟨x, d⟩ + constant` for the x that has this scale.
-
-    The norm's weight, its bias and LayerNorm's centring are all in it.
-    """
+    """`d` and `constant` with `⟨norm(x), direction⟩ = ⟨x, d⟩ + constant` for the x that has this scale. The
+    norm's weight, its bias and LayerNorm's centring are all in it."""
     if norm.kind == "none":
         return direction, torch.zeros_like(direction[..., 0])
     onto = direction * norm.w / scale
@@ -74,17 +70,11 @@ def folded(model: Transformer) -> Transformer:
     if config.norm == "none":
         raise UsageError(f"{model.name} has no norms, so there is nothing to fold")
     weights = {name: weight.detach().clone() for name, weight in model.named_parameters()}
-    biased = config.norm == "layernorm"
-    if biased:
-        config = replace(
-            config, q_bias=True, kv_bias=True, mlp_bias=True, unembed_bias=True, tied=False
-        )
-    else:
-        config = replace(config, tied=False)
+    if config.norm == "layernorm":
+        config = replace(config, q_bias=True, kv_bias=True, mlp_bias=True, unembed_bias=True)
+    config = replace(config, tied=False)
     weights.setdefault("unembed.W_U", model.unembed.matrix.detach().clone())
-    origin = _noted(model, "every norm's weight folded")
-    with torch.device("meta"):
-        target = Transformer(config, origin, _same(model), model.bos_choice)
+    target = _noted(model, config, "every norm's weight folded")
     for name, parameter in target.named_parameters():
         if name not in weights:
             weights[name] = torch.zeros_like(parameter, dtype=model.dtype, device=model.device)
@@ -114,9 +104,7 @@ def centred(model: Transformer) -> Transformer:
     for name, weight in weights.items():
         if name.rpartition(".")[2] in ("W_E", "W_pos", "W_O", "b_O", "W_out", "b_out"):
             weight -= weight.mean(-1, keepdim=True)
-    origin = _noted(model, "writing weights centred")
-    with torch.device("meta"):
-        target = Transformer(replace(config, tied=False), origin, _same(model), model.bos_choice)
+    target = _noted(model, replace(config, tied=False), "writing weights centred")
     target.assign(weights)
     return target
 
@@ -140,9 +128,8 @@ def _fold(weights: dict[str, Tensor], norm: str, readers: list[str]) -> None:
         weights[f"{norm}.b"] = torch.zeros_like(b)
 
 
-def _noted(model: Transformer, note: str) -> Origin:
-    return replace(model.origin, notes=(*model.origin.notes, f"Here with {note}."))
-
-
-def _same(model: Transformer) -> Callable[[], Any]:
-    return lambda: model.tokenizer
+def _noted(model: Transformer, config: Config, note: str) -> Transformer:
+    """The model of this config, that has still to be given its weights."""
+    origin = replace(model.origin, notes=(*model.origin.notes, f"Here with {note}."))
+    with torch.device("meta"):
+        return Transformer(config, origin, lambda: model.tokenizer, model.bos_choice)

@@ -28,8 +28,7 @@ from interp.components import Component, heads, mlps, sites_of
 from interp.edits import Edit
 from interp.errors import UsageError
 from interp.methods.ablate import Kind, Values, edits_of
-from interp.methods.direct import Readout, readout
-from interp.methods.writing import change_written
+from interp.methods.direct import Readout, change_written, readout
 from interp.metrics import logit_difference
 from interp.sites import Site
 from interp.tasks import Task
@@ -45,12 +44,9 @@ TERMS = ("total", "direct", "later_heads", "later_mlps", "rescaling", "offset")
 @dataclass(frozen=True)
 class Offsets:
     """For every ablated component and prompt: the total effect, and the four terms that add up to it.
-
     `before` and `after` are the direct contributions of every head and then every MLP (rows as in
-    `writers`) on the clean and on the ablated run, both read with the
-    scale that the direct change leaves; their differences, without the ablated component's own, add up to
-    `later_heads` and `later_mlps`.
-    """
+    `writers`) on the clean and on the ablated run, both read with the scale that the direct change leaves;
+    their differences, without the ablated component's own, add up to `later_heads` and `later_mlps`."""
 
     components: tuple[Component, ...]
     total: Float[np.ndarray, "component example"]
@@ -74,8 +70,7 @@ class Offsets:
         return float(np.abs(parts - self.total).max())
 
     def frame(self, prompts: Bool[np.ndarray, " example"]) -> pd.DataFrame:
-        """Means over these prompts, one row a component: its columns, total, the terms of it, offset and
-        self_repair."""
+        """One row a component, means over these prompts: columns, total, its terms, offset, self_repair."""
         named = pd.DataFrame([each.columns() for each in self.components])
         terms = {name: getattr(self, name)[:, prompts].mean(-1) for name in TERMS}
         repair = repaired(terms["offset"], terms["direct"])
@@ -168,19 +163,11 @@ def offsets(model: Transformer, task: Task, components: Sequence[Component], kin
                     contributed = [terms, written / scale, rewritten / scale]
                     found[number].append((batch, torch.cat(contributed)))
     measured = np.stack([gathered(task, its) for its in found])
-    total, direct, later_heads, later_mlps, rescaling = measured[:, :5].swapaxes(0, 1)
+    # In the order of the terms above.
+    terms_of = measured[:, :5].swapaxes(0, 1)
     before, after = np.split(measured[:, 5:], 2, axis=1)
-    return Offsets(
-        tuple(components),
-        total,
-        direct,
-        later_heads,
-        later_mlps,
-        rescaling,
-        _writers(model),
-        before,
-        after,
-    )
+    writers = (*heads(model), *(mlps(model) if model.config.d_mlp else ()))
+    return Offsets(tuple(components), *terms_of, writers, before, after)
 
 
 def _ablated(
@@ -222,8 +209,8 @@ def _terms(
 ) -> Float[Tensor, "5 batch"]:
     """Total, direct, later heads, later MLPs and rescaling, from the ablated run and from the change
     in what every head and MLP contributes."""
-    metric, clean = logit_difference(values.batch), read(values.stream)
-    answer, wrong = run.logits[:, 0].gather(-1, metric.columns).unbind(-1)
+    clean = read(values.stream)
+    total = logit_difference(values.batch).of(run.logits[:, 0]) - clean
     directly = values.stream + own
     scale, last = read.scale(directly), run.cache[values.stream_end][:, -1]
     n_heads = model.config.n_layers * model.config.n_heads
@@ -235,13 +222,7 @@ def _terms(
     else:
         others = others - itself
     rescaling = read.along(last) * (1 / read.scale(last) - 1 / scale)
-    return torch.stack(
-        [answer - wrong - clean, read(directly) - clean, of_heads, others, rescaling]
-    )
-
-
-def _writers(model: Transformer) -> tuple[Component, ...]:
-    return (*heads(model), *(mlps(model) if model.config.d_mlp else ()))
+    return torch.stack([total, read(directly) - clean, of_heads, others, rescaling])
 
 
 def _reads(model: Transformer, read: Readout) -> list[Float[Tensor, "batch head d_head"]]:

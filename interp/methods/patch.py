@@ -40,8 +40,7 @@ from interp.transformer.packing import packed
 
 @dataclass(frozen=True, slots=True)
 class At:
-    """A component or a slice of a site, at one position: a named one (`FIRST` is position 0) or one
-    counted from 0."""
+    """A component or a slice of a site, at one position: a named one (`FIRST` is 0) or a number."""
 
     what: Component | Slice
     position: str | int
@@ -231,14 +230,14 @@ def naive_patch(
 
 @torch.no_grad()
 def worst_error(
-    model: Transformer, task: Task, done: Patched, direction: Direction, seed: int, number: int = 3
+    model: Transformer, task: Task, done: Patched, direction: Direction, seed: int
 ) -> float:
     """The largest |sweep − whole forward pass| of some random patches on random prompts."""
     random = np.random.default_rng(seed)
     batches = aligned(task, model.device)
     batch = batches[int(random.integers(len(batches)))]
     worst = 0.0
-    for row in random.integers(len(done.effects), size=number):
+    for row in random.integers(len(done.effects), size=3):
         each = done.effects.components[row]
         naive = naive_patch(model, batch, each, direction, done.metric).cpu().numpy()
         worst = max(worst, float(np.abs(naive - done.effects.values[row, batch.indices]).max()))

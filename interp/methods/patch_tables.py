@@ -31,8 +31,7 @@ def cells(kind: str, n_layers: int, places: Iterable[str | int]) -> list[At]:
 
 
 def cell_table(done: Patched) -> pd.DataFrame:
-    """layer, position, label, effect, recovery; `position` is empty where prompts have the name in
-    several places."""
+    """layer, position (empty where prompts have the label in several places), label, effect, recovery."""
     effects, kept = done.effects, done.effects.task.kept
     where = {FIRST: {0}} | {
         name: {prompt.positions[name] for prompt in kept}
@@ -70,9 +69,10 @@ def of_one_template(model: Transformer, task: Task) -> tuple[list[str], dict[str
 def in_heads(model: Transformer, task: Task, heads: Sequence[Head]) -> dict[str, Patched]:
     """What of each head carries it (`site`: its z, q, k, v and pattern at all positions; k and v are those
     of its key/value head), and where (`label`: its z at each named position)."""
-    columns = {"site": list(OF_A_HEAD), "label": labels(task)}
+    columns, n_heads = {"site": list(OF_A_HEAD), "label": labels(task)}, model.config.n_heads
     inside = [
-        Slice(Site(kind, head.layer), heads=(_index(model, head, kind),))
+        # Keys and values are those of the head's group.
+        Slice(Site(kind, head.layer), heads=(head.index * n_heads_at(model, kind) // n_heads,))
         for head in heads
         for kind in OF_A_HEAD
     ]
@@ -82,7 +82,3 @@ def in_heads(model: Transformer, task: Task, heads: Sequence[Head]) -> dict[str,
         rows = [head.columns() | {axis: name} for head in heads for name in columns[axis]]
         found[axis] = replace(done, effects=replace(done.effects, named=pd.DataFrame(rows)))
     return found
-
-
-def _index(model: Transformer, head: Head, kind: str) -> int:
-    return head.index * n_heads_at(model, kind) // model.config.n_heads

@@ -34,12 +34,14 @@ from interp.methods.moves import WAYS, Bank, Moves, Way
 from interp.methods.propagation import (
     Change,
     Mlps,
+    Receiver,
     mlp_rewritten,
     mlp_written,
     needed,
     propagated,
+    query_heads,
+    read_at,
 )
-from interp.methods.receivers import Receiver, query_heads, read_at
 from interp.metrics import logit_difference
 from interp.tasks import Task
 from interp.tasks.base import task_of
@@ -69,12 +71,8 @@ class Path:
 
     def columns(self) -> dict[str, Any]:
         """What begins its row of a table."""
-        sender = {
-            "sender_kind": self.sender.kind,
-            "layer": self.sender.layer,
-            "head": self.sender.index,
-        }
-        return {"receiver": str(self.receiver), "input": self.receiver.input, **sender}
+        sender, ends = self.sender, {"receiver": str(self.receiver), "input": self.receiver.input}
+        return {**ends, "sender_kind": sender.kind, "layer": sender.layer, "head": sender.index}
 
 
 @dataclass(frozen=True)
@@ -114,14 +112,12 @@ def paths(
     way: Way | None = None,
     seed: int = 0,
 ) -> Paths:
-    """The effect of every path from a sender to a receiver, on every kept prompt.
-
-    The control: with a `way` senders write not what they write on the corrupted prompt, but are moved as
-    far in another direction.
+    """The effect of every path from a sender to a receiver, on every kept prompt; with a `way`, of the
+    control: senders are moved as far as on the corrupted prompt in another direction.
 
     Raises  UsageError for a receiver or a sender that the model or a prompt does not have.
 
-    >>> from interp.methods.receivers import Receiver
+    >>> from interp.methods.propagation import Receiver
     >>> receivers = [Receiver(components.Head(2, 0), "q", "END")]
     >>> paths(model, task, [components.Head(0, 1)], receivers).effects.values.shape
     (1, 8)
@@ -225,10 +221,8 @@ def _inputs(
     assert layer is not None
     if receiver.input == "mlp":
         rows = torch.arange(len(at), device=at.device)[:, None]
-        known, rewritten = (
-            mlp_written(model, base, layer),
-            mlp_rewritten(model, base, layer, change),
-        )
+        known = mlp_written(model, base, layer)
+        rewritten = mlp_rewritten(model, base, layer, change)
         for sender, own in _by_sender(change):
             written = known.flatten(0, 1).clone()
             written[change.place[own]] = rewritten[own]

@@ -1,12 +1,7 @@
 """How a change of what one part writes travels up the stream while every head is held.
 
-Method  With all heads held at the clean run nothing moves between positions, so a change stays at its
-        position. It stays as it is where MLPs are held too; where they are recomputed, each MLP that
-        reads it adds its own response. No attention is computed and nothing is run per receiver: one
-        pass through the MLPs serves every place that reads the stream on the way.
-Source  Wang et al. 2022, Interpretability in the Wild, arXiv:2211.00593, appendix B (heads held, MLPs
-        recomputed); Goldowsky-Dill et al. 2023, Localizing Model Behavior with Path Patching,
-        arXiv:2304.05969.
+Nothing then moves between positions, so that a change stays at its own and each recomputed MLP that reads
+it adds a response: one pass through the MLPs serves every receiver.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,11 +14,68 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from interp import sites
-from interp.components import Component, Slice
+from interp.components import MLP, Component, Head, KVHead, Logits, Slice
 from interp.engine.base import Base
 from interp.errors import UsageError
 from interp.sites import Site
+from interp.tasks.batches import PromptBatch
 from interp.transformer import Transformer
+
+Input = Literal["q", "k", "v", "mlp", "logits"]
+_HAVE: dict[Input, tuple[type[Component], ...]] = {
+    "q": (Head,),
+    "k": (Head, KVHead),
+    "v": (Head, KVHead),
+    "mlp": (MLP,),
+    "logits": (Logits,),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Receiver:
+    """One input of one component. A head reads a private copy of a changed k or v; that of a key/value
+    head all its query heads read. `at` names the position at which the receiver reads the change (as a
+    query, a neuron's input); None is every one.
+
+    Raises  UsageError for an input that the component has not.
+    """
+
+    component: Component
+    input: Input
+    at: str | None = None
+
+    def __post_init__(self) -> None:
+        fits = isinstance(self.component, _HAVE.get(self.input, ()))
+        if not fits or (self.input == "logits" and self.at is not None):
+            raise UsageError(
+                "a receiver is q of a Head, k or v of a Head or a KVHead, mlp of an MLP, or logits of "
+                f"the Logits (which are read at END); got {self!r}"
+            )
+
+    @property
+    def layer(self) -> int | None:
+        return self.component.layer
+
+    def __str__(self) -> str:
+        return str(self.component)
+
+
+def query_heads(model: Transformer, receiver: Receiver) -> list[int]:
+    """The query heads that read what the receiver, a head or key/value head, reads."""
+    (where,) = receiver.component.slices(model)
+    return list(where.heads or ())
+
+
+def read_at(receiver: Receiver, batch: PromptBatch) -> Int[Tensor, "batch label"]:
+    """The positions at which the receiver reads a change."""
+    n_examples, n_pos = batch.clean.shape
+    every = torch.arange(n_pos, device=batch.clean.device).expand(n_examples, -1)
+    if receiver.input == "logits":
+        return every[:, -1:]
+    if receiver.at is None:
+        return every
+    return batch.position(receiver.at)[:, None]
+
 
 Mlps = Literal["recomputed", "frozen"]
 Reader = Literal["attention", "mlp", "logits"]
@@ -50,14 +102,14 @@ def propagated(
     mlps: Mlps,
 ) -> Iterator[tuple[Reader, int, Change]]:
     """What each sender changes in the stream when it writes what `new` says, at every place where the
-    stream is read: by the attention of each layer, by its MLP, and by the logits.
-
-    `seen` are the positions that somebody asks about. Senders are heads and MLPs, one apiece.
+    stream is read: by the attention of each layer, by its MLP, and by the logits. `seen` are the positions
+    that somebody asks about. Senders are heads and MLPs, one apiece.
 
     Raises  UsageError for a sender that is neither.
     """
     config = model.config
-    change = _nothing(base)
+    empty = base.tokens.new_zeros(0)
+    change = Change(empty, empty, base.resid_post.new_zeros(0, base.resid_post.shape[-1]))
     writing: dict[Site, list[tuple[int, Slice]]] = {}
     for number, sender in enumerate(senders):
         written = _written(model, sender)
@@ -72,7 +124,8 @@ def propagated(
         read = read or change
         yield "mlp", layer, read
         if mlps == "recomputed" and len(read.place):
-            response = _response(model, base, layer, read)
+            known = mlp_written(model, base, layer).flatten(0, 1)[read.place]
+            response = mlp_rewritten(model, base, layer, read) - known
             # Those that have joined since are the last rows.
             delta = torch.cat([read.delta + response, change.delta[len(response) :]])
             change = Change(change.sender, change.place, delta)
@@ -96,18 +149,6 @@ def mlp_rewritten(
     stream = read.flatten(0, 1)[change.place] + change.delta
     written = [block.mlp(block.ln2(some[None]))[0] for some in stream.split(_TOKENS)]
     return torch.cat(written)
-
-
-def _response(
-    model: Transformer, base: Base, layer: int, read: Change
-) -> Float[Tensor, "component d_model"]:
-    known = mlp_written(model, base, layer).flatten(0, 1)
-    return mlp_rewritten(model, base, layer, read) - known[read.place]
-
-
-def _nothing(base: Base) -> Change:
-    empty = base.tokens.new_zeros(0)
-    return Change(empty, empty, base.resid_post.new_zeros(0, base.resid_post.shape[-1]))
 
 
 def _joined(

@@ -1,13 +1,12 @@
 """What components write, read along other directions than that of the answer: controls of direct effects.
 
-Method  A direct effect is a dot product with the direction that the logit difference reads. The same
-        writes are read along directions of equal norm: those of two tokens drawn at random for every
-        prompt, and those of the answers of unrelated prompts (of another template where there is one).
+Method  The same writes are read along directions of equal norm: those of two tokens drawn at random for
+        every prompt, and those of the answers of unrelated prompts (of another template if there is one).
 Units   Logits, as far as the answer's own direction would give for the same dot product.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -18,8 +17,8 @@ from interp.components import Component
 from interp.effects import Effects, Selection, Test
 from interp.methods.attribute import reading
 from interp.methods.controls import Fresh
-from interp.methods.directions import seeded
-from interp.methods.positions import at
+from interp.methods.decompose import at
+from interp.methods.moves import seeded
 from interp.sites import Site
 from interp.tasks import Task
 from interp.tasks.base import task_of
@@ -30,19 +29,12 @@ RANDOM = "random pairs of tokens, of equal norm"
 UNRELATED = "answers of unrelated prompts, of equal norm"
 
 
-@dataclass(frozen=True, slots=True)
-class Other:
-    """The same prompts with another pair of tokens each, and what makes up for the direction's norm."""
-
-    prompts: PromptBatch
-    scale: Float[Tensor, " batch"]
-
-
 @torch.no_grad()
 def others(
     model: Transformer, task: Task, run: Run, prompts: PromptBatch, seed: int = 0
-) -> dict[str, Other]:
-    """Other pairs of tokens for every prompt, from a run that kept the final norm's scale."""
+) -> dict[str, tuple[PromptBatch, Float[Tensor, " batch"]]]:
+    """The prompts with other pairs of tokens, and for each prompt what makes up for the direction's norm,
+    from a run that kept the final norm's scale."""
     size = model.config.d_vocab_out
     random, unrelated = [], []
     templates = np.array([prompt.template for prompt in task.kept])
@@ -60,7 +52,7 @@ def others(
         ),
     }
     own = _norm(model, run, prompts)
-    return {name: Other(each, own / _norm(model, run, each)) for name, each in pairs_of.items()}
+    return {name: (each, own / _norm(model, run, each)) for name, each in pairs_of.items()}
 
 
 @torch.no_grad()
@@ -90,7 +82,7 @@ def on_fresh_prompts(
         return Effects(values, components, fresh)
 
     elsewhere = others(model, fresh, run, prompts, seed)
-    controls = {name: effects(each.prompts, each.scale) for name, each in elsewhere.items()}
+    controls = {name: effects(*each) for name, each in elsewhere.items()}
     return Fresh(effects(prompts), controls)
 
 

@@ -1,7 +1,6 @@
 """Random tokens that are repeated, and what a model gains by it.
 
-Method  Random tokens, repeated after the task's BOS, leave nothing to go by but the repetition: the loss on
-        the second copy falls below that on the first only by matching tokens with their earlier copies.
+Method  The loss on the second copy falls below that on the first only by matching earlier tokens.
 Units   Loss in nats per token.
 Source  Olsson et al. 2022, In-context Learning and Induction Heads, arXiv:2209.11895.
 """

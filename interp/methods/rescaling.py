@@ -9,9 +9,8 @@ from jaxtyping import Float
 
 from interp import edits, sites
 from interp.methods.attribute import Attribution, attribute, stream_end
-from interp.methods.decompose import project
+from interp.methods.decompose import at, project
 from interp.methods.direct import readout
-from interp.methods.positions import at
 from interp.metrics import LogitDifference, logit_difference
 from interp.tasks.batches import PromptBatch
 from interp.transformer import Run, Transformer
@@ -40,10 +39,8 @@ def attributions(model: Transformer, run: Run, prompts: PromptBatch) -> dict[str
 
 @torch.no_grad()
 def without(model: Transformer, run: Run, prompts: PromptBatch, left_out: LeftOut) -> Attribution:
-    """Direct effects as they come out if a part of the final norm is forgotten; they do not add up.
-
-    A forgotten centring is LayerNorm's; RMSNorm has none.
-    """
+    """Direct effects as they come out if a part of the final norm is forgotten; they do not add up. A
+    forgotten centring is LayerNorm's; RMSNorm has none."""
     right = attribute(model, run, prompts)
     end = at(run, prompts.end[:, None])
     W_U, norm = model.unembed.matrix, model.ln_final
@@ -63,8 +60,7 @@ def frozen_and_anew(
     model: Transformer, run: Run, prompts: PromptBatch
 ) -> tuple[Float[np.ndarray, "head batch"], Float[np.ndarray, "head batch"]]:
     """Every head's direct effect with the final norm's scale frozen, and what the logit difference loses
-    when the head's write is taken from the last stream and the scale is computed again; heads in
-    order of layers."""
+    without the head's write in the last stream, the scale computed again; layer by layer."""
     end = at(run, prompts.end[:, None])
     read = readout(model, LogitDifference(prompts.answer, prompts.distractor))
     stream = end.cache[stream_end(model)][:, 0]
@@ -91,9 +87,7 @@ def all_frozen(
         "corrupted": prompts.run(model, corrupted=True),
         "corrupted, scales of clean": prompts.run(model, edits=frozen, corrupted=True),
     }
-    columns, found = logit_difference(prompts).columns, {}
-    for name, each in runs.items():
-        answer, wrong = each.logits[:, -1].gather(-1, columns).unbind(-1)
-        found[name] = (answer - wrong).double().cpu().numpy()
+    apart = logit_difference(prompts).of
+    found = {name: apart(run.logits[:, -1]).double().cpu().numpy() for name, run in runs.items()}
     _, own, other = found.values()
     return {**found, "what freezing adds": other - own}

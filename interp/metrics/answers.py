@@ -10,8 +10,7 @@ from jaxtyping import Bool, Int
 from torch import Tensor
 
 from interp.errors import UsageError
-from interp.metrics.metric import Metric
-from interp.metrics.reading import check_answers, one, only
+from interp.metrics.metric import Metric, check_answers, one, only
 from interp.tasks.batches import PromptBatch
 from interp.transformer.run import LogitsAt
 
@@ -51,6 +50,11 @@ class LogitDifference(Metric):
 
     def __call__(self, logits: Tensor, examples: Tensor) -> Tensor:
         return logits[:, 0, 0] - logits[:, 0, 1]
+
+    def of(self, logits: Tensor) -> Tensor:
+        """Of every prompt's logits over the whole vocabulary at the position read."""
+        answer, wrong = logits.gather(-1, self.columns).unbind(-1)
+        return answer - wrong
 
     def only(self, prompts: slice) -> LogitDifference:
         answers = {"answer": self.answer[prompts], "wrong": self.wrong[prompts]}

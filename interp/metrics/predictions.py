@@ -10,8 +10,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from interp.errors import UsageError
-from interp.metrics.metric import Metric
-from interp.metrics.reading import one, only
+from interp.metrics.metric import Metric, one, only
 from interp.transformer.run import LogitsAt
 
 

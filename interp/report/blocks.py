@@ -16,7 +16,7 @@ from interp.report.diagrams import Distribution, Flow, Graph
 from interp.report.frames import Frame, checked_name, tidy
 from interp.report.numbers import Number
 from interp.report.pictures import Attention, Chart, Curve, Heatmap, Maps, TokenStrip
-from interp.report.require import assign, floats, one_of, require, texts
+from interp.report.require import all_are, assign, floats, one_of, require, texts
 
 Verdict = Literal["supported", "not supported", "inconclusive", "not run"]
 
@@ -85,11 +85,8 @@ class Table:
 
 @dataclass(frozen=True)
 class Check:
-    """A measured error beside the most that is allowed.
-
-    With `control=True` the computation was spoilt on purpose: the check passes where the error
-    exceeds the tolerance. A value that is not finite never passes.
-    """
+    """A measured error beside the most that is allowed. With `control=True` the computation was spoilt on
+    purpose: it passes where the error exceeds the tolerance. A value that is not finite never passes."""
 
     name: str
     value: Number
@@ -175,25 +172,16 @@ class Report:
 
     def __post_init__(self) -> None:
         one_of(self.verdict, VERDICTS, "Report verdict")
-        for name in ("sections", "headlines", "checks", "not_run"):
-            assign(self, **{name: tuple(getattr(self, name))})
         for name in ("warnings", "limits"):
             require(
                 not isinstance(getattr(self, name), str),
                 f"Report {name} expected a list of sentences, got one string; put it in a list",
             )
             assign(self, **{name: texts(getattr(self, name))})
-        for name, kind in (
-            ("sections", Section),
-            ("headlines", Headline),
-            ("checks", Check),
-            ("not_run", NotRun),
-        ):
-            for item in getattr(self, name):
-                require(
-                    isinstance(item, kind),
-                    f"Report {name} expected {kind.__name__}, got {type(item).__name__}",
-                )
+        kinds = {"sections": Section, "headlines": Headline, "checks": Check, "not_run": NotRun}
+        for name, kind in kinds.items():
+            assign(self, **{name: tuple(getattr(self, name))})
+            all_are(kind, getattr(self, name), f"Report {name}")
         if self.figure is not None:
             _blocks([self.figure], "Report figure")
         assign(

@@ -48,6 +48,8 @@ def row(result: Result) -> Row:
     checks = report.checks if report else ()
     passed = sum(bool(check.passed) for check in checks)
     heatmap = _first_map(result)
+    # Small and without numbers: weak cells are lifted so that the map's structure is seen.
+    scale = Range.of(heatmap.values, heatmap.scale) if heatmap else None
     return Row(
         experiment=result.experiment,
         question=result.question,
@@ -70,7 +72,7 @@ def row(result: Result) -> Row:
         memory=f"{result.peak_memory_mb:,.0f}" if result.peak_memory_mb else "",
         checks=f"{passed}/{len(checks)}" if checks else "",
         checks_pass=passed == len(checks),
-        thumbnail=_thumbnail(heatmap) if heatmap else "",
+        thumbnail=picture(heatmap.values, scale, power=0.6) if heatmap and scale else "",
         thumbnail_title=heatmap.title if heatmap else "",
         href=_href(result),
     )
@@ -89,11 +91,6 @@ def _first_map(result: Result) -> Heatmap | None:
             if isinstance(heatmap, Heatmap) and heatmap.values.size <= LARGEST_THUMBNAIL:
                 return heatmap
     return None
-
-
-def _thumbnail(heatmap: Heatmap) -> str:
-    # Small and without numbers: weak cells are lifted so that the map's structure is seen.
-    return picture(heatmap.values, Range.of(heatmap.values, heatmap.scale), power=0.6)
 
 
 def _href(result: Result) -> str:

@@ -19,10 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from interp.errors import InterpError
-from interp.report.heads import spelt
 from interp.report.heatmaps import Cell, Range, cells
 from interp.report.pictures import Attention
-from interp.report.visible import token
+from interp.report.visible import spelt, token
 
 # Bytes of packed patterns a page may hold before base64, over all of its viewers.
 MOST_BYTES = 360_000

@@ -12,7 +12,7 @@ from interp.errors import InterpError
 from interp.report import blocks, frames
 from interp.report.diagrams import Edge, Node
 from interp.report.pictures import Heatmap, Series
-from interp.report.schema import checked
+from interp.report.require import checked
 
 Arrays = dict[str, NDArray[Any]]
 Tables = dict[str, frames.Frame]

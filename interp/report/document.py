@@ -10,14 +10,13 @@ from interp.report.charts import island as chart_island
 from interp.report.circuitsvis import MOST_BYTES, AttentionView
 from interp.report.curve import CurveView
 from interp.report.diagrams import Distribution, Flow, Graph
-from interp.report.distribution import DistributionView
+from interp.report.distribution import MOST_BYTES as MOST_SAMPLE_BYTES
+from interp.report.distribution import DistributionView, SamplesView
 from interp.report.flow import FlowView
 from interp.report.graph import GraphView
 from interp.report.heatmaps import MapView, StripView
 from interp.report.pictures import Attention, Chart, Curve, Heatmap, Maps, TokenStrip
 from interp.report.result import Result
-from interp.report.samples import MOST_BYTES as MOST_SAMPLE_BYTES
-from interp.report.samples import SamplesView
 from interp.report.tables import TableView
 
 # Table values a page may hold before further tables show their first rows only.
@@ -162,41 +161,31 @@ def warnings(result: Result) -> list[str]:
 
 def facts(result: Result) -> list[tuple[str, list[tuple[str, str]]]]:
     """Where the numbers come from, grouped as (heading, [(name, value)])."""
-    model = result.model
-    groups = [
-        (
-            "Model",
-            [
-                ("Name", model.name),
-                ("Family", model.family),
-                ("Weights SHA-256", model.weights_sha256),
-                ("Revision", model.revision or ""),
-                ("Number format", f"{model.dtype} on {model.device}"),
-                *[("Note", note) for note in model.notes],
-            ],
-        ),
-        (
-            "Run",
-            [
-                ("Experiment", result.experiment),
-                ("Started", result.started),
-                ("Took", f"{result.seconds:.1f} s, peak {result.peak_memory_mb:,.0f} MB"),
-                ("Seed", str(result.seed)),
-                ("Key", result.key),
-            ],
-        ),
-    ]
-    if result.task:
-        task = result.task
-        kept = [("Name", task.name), ("Prompts", f"{task.n} kept, {task.dropped} dropped")]
-        groups.insert(1, ("Task", kept))
-    if result.settings:
-        groups.append(
-            ("Settings", [(name, setting(value)) for name, value in result.settings.items()])
-        )
-    if result.versions:
-        groups.append(("Versions", list(result.versions.items())))
-    return [(title, [pair for pair in pairs if pair[1]]) for title, pairs in groups]
+    model, task = result.model, result.task
+    of_model = {
+        "Name": model.name,
+        "Family": model.family,
+        "Weights SHA-256": model.weights_sha256,
+        "Revision": model.revision or "",
+        "Number format": f"{model.dtype} on {model.device}",
+    }
+    of_run = {
+        "Experiment": result.experiment,
+        "Started": result.started,
+        "Took": f"{result.seconds:.1f} s, peak {result.peak_memory_mb:,.0f} MB",
+        "Seed": str(result.seed),
+        "Key": result.key,
+    }
+    prompts = f"{task.n} kept, {task.dropped} dropped" if task else ""
+    groups = {
+        "Model": [*of_model.items(), *(("Note", note) for note in model.notes)],
+        "Task": [("Name", task.name), ("Prompts", prompts)] if task else [],
+        "Run": [*of_run.items()],
+        "Settings": [(name, setting(value)) for name, value in result.settings.items()],
+        "Versions": [*result.versions.items()],
+    }
+    shown = {title: [pair for pair in pairs if pair[1]] for title, pairs in groups.items() if pairs}
+    return [*shown.items()]
 
 
 def methods_paragraph(result: Result) -> str:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from interp.report.diagrams import Flow
-from interp.report.heads import head_name
 from interp.report.numbers import Scaled
+from interp.report.visible import head_name
 
 # Parts named beside a step, and the share of the largest part below which one is not named.
 MOST_PARTS = 3

@@ -31,10 +31,9 @@ def checked_name(name: str) -> str:
 
 
 def tidy(frame: Frame, where: str) -> Frame:
-    """A copy of `frame` with only the column types that a CSV file can hold.
-
-    Integers are Int64 (missing allowed), floats float64, truth values boolean, anything else
-    text, where missing is the empty string. The index is dropped.
+    """A copy of `frame` with only the column types that a CSV file can hold. Integers are Int64 (missing
+    allowed), floats float64, truth values boolean, anything else text, where missing is the empty string.
+    The index is dropped.
 
     Raises: InterpError for repeated column names, a column named after an axis that holds
     fractions, and text that UTF-8 cannot hold.
@@ -114,15 +113,12 @@ def from_csv(text: str, kinds: Mapping[str, str], where: str) -> Frame:
     body = rows[1:]
     if any(len(row) != len(names) for row in body):
         raise InterpError(f"{where} has a row whose length is not that of its header")
+    known: dict[str, Any] = {kind: kind for kind in ("Int64", "float64", "boolean")}
     columns = {
-        name: pd.Series([_read(row[place], kind) for row in body], dtype=_dtype(kind))
+        name: pd.Series([_read(row[place], kind) for row in body], dtype=known.get(kind, object))
         for place, (name, kind) in enumerate(kinds.items())
     }
     return pd.DataFrame(columns, columns=pd.Index(list(kinds), dtype=object))
-
-
-def _dtype(kind: str) -> Any:
-    return kind if kind in ("Int64", "float64", "boolean") else object
 
 
 def _read(value: str, kind: str) -> object:

@@ -8,8 +8,8 @@ from itertools import groupby
 
 from interp.report import layered
 from interp.report.diagrams import Edge, Graph, Node
-from interp.report.heads import head_name
 from interp.report.numbers import Scaled
+from interp.report.visible import head_name
 
 # Of a box with its room to the sides, of an edge that passes one, of a rank, and what stands above and left.
 ACROSS, BESIDE, UP = 76, 13, 54

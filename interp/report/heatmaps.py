@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import struct
+import zlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,17 +13,13 @@ from numpy.typing import NDArray
 
 from interp.report.numbers import MINUS, Number, Scaled
 from interp.report.pictures import Heatmap, Scale, TokenStrip
-from interp.report.png import encode_rgba
 from interp.report.visible import token
 
 # Larger maps are one picture and a linked file instead of a table of cells.
 MOST_CELLS = 5_000
 OUTLINED = 3
-PICTURE_POSITIVE, PICTURE_NEGATIVE, PICTURE_SEQUENTIAL = (
-    (31, 99, 190),
-    (200, 62, 45),
-    (107, 58, 168),
-)
+PICTURE_POSITIVE, PICTURE_NEGATIVE = (31, 99, 190), (200, 62, 45)
+PICTURE_SEQUENTIAL = (107, 58, 168)
 
 
 @dataclass(frozen=True)
@@ -196,3 +194,23 @@ class StripView:
         scale = Range.of(block.values, block.scale)
         row = cells(block.values[None, :], scale)[0]
         return cls(block, scale, list(zip(shown, row, strict=True)))
+
+
+def encode_rgba(pixels: NDArray[Any]) -> bytes:
+    """A PNG file of `pixels` [row column 4], 8 bits a channel."""
+    height, width, channels = pixels.shape
+    if channels != 4 or pixels.dtype != np.uint8:
+        raise ValueError(f"expected uint8 pixels [row column 4], got {pixels.dtype} {pixels.shape}")
+    lines = np.zeros((height, 1 + width * 4), dtype=np.uint8)
+    lines[:, 1:] = pixels.reshape(height, width * 4)
+    header = struct.pack(">IIBBBBB", width, height, 8, 6, 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + _chunk(b"IHDR", header)
+        + _chunk(b"IDAT", zlib.compress(lines.tobytes(), 9))
+        + _chunk(b"IEND", b"")
+    )
+
+
+def _chunk(kind: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))

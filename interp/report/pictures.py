@@ -8,7 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from interp.report.numbers import Number
-from interp.report.require import array, assign, floats, one_of, require, same_length, texts
+from interp.report.require import (
+    all_are,
+    array,
+    assign,
+    floats,
+    one_of,
+    require,
+    same_length,
+    texts,
+)
 
 # What authors may pass for a sequence; blocks keep tuples of Python numbers or strings.
 Numbers: TypeAlias = Sequence[Any] | NDArray[Any]
@@ -21,12 +30,9 @@ CHART_KINDS = ("line", "bar", "stacked", "scatter")
 
 @dataclass(frozen=True)
 class Heatmap:
-    """A matrix of numbers as a picture; NaN means that there is no value.
-
-    `samples` [row column example] are the prompts' own values, in the order of the task's kept
-    prompts, where a cell is their mean: they are stored, shown for a chosen cell, and what a later
-    comparison of two runs pairs.
-    """
+    """A matrix of numbers as a picture; NaN means that there is no value. `samples` [row column example]
+    are the prompts' own values, in the order of the task's kept prompts, where a cell is their mean: they
+    are stored, shown for a chosen cell, and what a later comparison of two runs pairs."""
 
     title: str
     values: Any
@@ -94,11 +100,7 @@ class Maps:
     def __post_init__(self) -> None:
         assign(self, heatmaps=tuple(self.heatmaps))
         require(bool(self.heatmaps), f"Maps {self.title!r} has no heat map; leave the block out")
-        for heatmap in self.heatmaps:
-            require(
-                isinstance(heatmap, Heatmap),
-                f"Maps {self.title!r} expected Heatmap blocks, got {type(heatmap).__name__}",
-            )
+        all_are(Heatmap, self.heatmaps, f"Maps {self.title!r}")
 
 
 @dataclass(frozen=True)
@@ -129,11 +131,9 @@ class TokenStrip:
 
 @dataclass(frozen=True)
 class Attention:
-    """Attention patterns of some heads on some prompts.
-
-    `patterns` holds one array [head query key] a prompt; `heads` names its first axis as
-    (layer, head) pairs, the most interesting first: a page that cannot hold all keeps the first.
-    """
+    """Attention patterns of some heads on some prompts. `patterns` holds one array [head query key] a
+    prompt; `heads` names its first axis as (layer, head) pairs, the most interesting first: a page that
+    cannot hold all keeps the first."""
 
     title: str
     tokens: Sequence[Sequence[str]]
@@ -168,10 +168,8 @@ class Attention:
 
 @dataclass(frozen=True)
 class Series:
-    """One line, set of bars or set of points of a chart, with an interval where it has one.
-
-    In a scatter chart, `line` joins the points: a diagonal, a fit.
-    """
+    """One line, set of bars or set of points of a chart, with an interval where it has one. In a scatter
+    chart, `line` joins the points: a diagonal, a fit."""
 
     name: str
     x: Numbers
@@ -195,11 +193,8 @@ class Series:
             f"{where} needs both ends of its interval or neither",
         )
         if self.low is not None and self.high is not None:
-            assign(
-                self,
-                low=floats(self.low, f"{where} low"),
-                high=floats(self.high, f"{where} high"),
-            )
+            for name in ("low", "high"):
+                assign(self, **{name: floats(getattr(self, name), f"{where} {name}")})
             same_length(f"{where} low", len(self.low), "x", len(self.x))
             same_length(f"{where} high", len(self.high), "x", len(self.x))
 
@@ -219,11 +214,7 @@ class Chart:
         one_of(self.kind, CHART_KINDS, f"Chart {self.title!r} kind")
         assign(self, series=tuple(self.series))
         require(bool(self.series), f"Chart {self.title!r} has no series; leave the block out")
-        for series in self.series:
-            require(
-                isinstance(series, Series),
-                f"Chart {self.title!r} expected Series, got {type(series).__name__}",
-            )
+        all_are(Series, self.series, f"Chart {self.title!r}")
 
 
 @dataclass(frozen=True)
@@ -245,11 +236,8 @@ class Curve:
     def __post_init__(self) -> None:
         where = f"Curve {self.title!r}"
         assign(self, series=tuple(self.series))
+        all_are(Series, self.series, where)
         for series in self.series:
-            require(
-                isinstance(series, Series),
-                f"{where} expected Series, got {type(series).__name__}",
-            )
             require(
                 not any(isinstance(x, str) for x in series.x),
                 f"{where} expected numbers on its x axis; a chart takes names",

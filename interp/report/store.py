@@ -18,8 +18,8 @@ from interp.errors import InterpError, UsageError
 from interp.report import frames, render
 from interp.report.blocks import Report
 from interp.report.codec import Arrays, Tables, decode, encode
+from interp.report.require import checked
 from interp.report.result import SCHEMA_VERSION, Failure, ModelFacts, Result, TaskFacts
-from interp.report.schema import checked
 from interp.visible import one_line
 
 PAGE_PARTS = ("inputs", "sections", "controls")
@@ -39,10 +39,8 @@ def save(folder: Path, result: Result) -> None:
         (folder / "documents").mkdir()
         for name, text in result.report.documents.items():
             (folder / data["documents"][name]).write_text(text, encoding="utf-8", newline="\n")
-    save_file(
-        {name: values.copy(order="C") for name, values in arrays.items()},
-        folder / "arrays.safetensors",
-    )
+    whole = {name: values.copy(order="C") for name, values in arrays.items()}
+    save_file(whole, folder / "arrays.safetensors")
     text = json.dumps(data, indent=1, ensure_ascii=True, allow_nan=False)
     (folder / "result.json").write_text(text + "\n", encoding="utf-8")
     (folder / "report.html").write_text(render.page(load(folder)), encoding="utf-8", newline="\n")

@@ -8,8 +8,8 @@ from typing import Any
 import pandas as pd
 
 from interp.report.blocks import Table
-from interp.report.heads import spelt
 from interp.report.numbers import column
+from interp.report.visible import spelt
 
 # A larger table shows its first rows and is otherwise a file.
 MOST_VALUES = 5_000
@@ -44,7 +44,9 @@ class TableView:
         rows = []
         for texts in zip(*columns, strict=True):
             record = dict(zip(names, texts, strict=True))
-            rows.append(Row(list(texts), _head(record)))
+            layer, head = record.get("layer", ""), record.get("head", "")
+            known = layer.isdecimal() and head.isdecimal()
+            rows.append(Row(list(texts), spelt(layer, head) if known else ""))
         return cls(block, numeric, rows, len(frame))
 
     @property
@@ -58,8 +60,3 @@ def _texts(values: list[Any], kind: str) -> list[str]:
     if kind == "boolean":
         return ["" if value is pd.NA else "yes" if value else "no" for value in values]
     return ["" if value is pd.NA else str(value) for value in values]
-
-
-def _head(record: dict[str, str]) -> str:
-    layer, head = record.get("layer", ""), record.get("head", "")
-    return spelt(layer, head) if layer.isdecimal() and head.isdecimal() else ""

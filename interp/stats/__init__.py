@@ -7,7 +7,7 @@ alike, since prompts made from one sentence are no independent evidence.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Shaped
@@ -18,10 +18,10 @@ from interp.stats.agreement import (
     against_controls,
     halves,
     rank_correlation,
+    slope,
 )
-from interp.stats.correction import benjamini_hochberg
-from interp.stats.effects import Clusters, Estimate, cluster_means
-from interp.stats.intervals import SKEWED, mean, mean_of_ratios, ratio_of_means, share
+from interp.stats.effects import Clusters, Estimate, benjamini_hochberg, cluster_means
+from interp.stats.intervals import SKEWED, mean, ratio_of_means, share
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,10 +36,10 @@ __all__ = [
     "cluster_means",
     "halves",
     "mean",
-    "mean_of_ratios",
     "rank_correlation",
     "ratio_of_means",
     "share",
+    "slope",
     "table",
 ]
 
@@ -59,12 +59,7 @@ def table(
 
     estimate = mean(effects, clusters, items, seed=seed)
     p = estimate.p if signed and estimate.p is not None else np.full(len(effects), np.nan)
-    columns: dict[str, Any] = {
-        "effect": estimate.value,
-        "ci_low": estimate.low,
-        "ci_high": estimate.high,
-    }
-    columns |= {"p": p, "p_corrected": benjamini_hochberg(p), "n": estimate.n}
-    return pd.DataFrame(
-        columns if estimate.pooled is None else columns | {"pooled": estimate.pooled}
-    )
+    ends = {"effect": estimate.value, "ci_low": estimate.low, "ci_high": estimate.high}
+    columns = {**ends, "p": p, "p_corrected": benjamini_hochberg(p), "n": estimate.n}
+    pooled = {} if estimate.pooled is None else {"pooled": estimate.pooled}
+    return pd.DataFrame({**columns, **pooled})

@@ -3,20 +3,17 @@
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float, Shaped
+from jaxtyping import Float, Shaped
 
 from interp.errors import UsageError
-from interp.stats.effects import Estimate
+from interp.stats.effects import Estimate, Half, Screen
 
 # The interval of a rank correlation divides by the number of scores less three.
 LEAST_SCORES = 4
 
 
 def rank_correlation(
-    first: Shaped[np.ndarray, " component"],
-    second: Shaped[np.ndarray, " component"],
-    *,
-    level: float = 0.95,
+    first: Shaped[np.ndarray, " component"], second: Shaped[np.ndarray, " component"]
 ) -> Estimate:
     """Spearman's correlation between two scores of the same components.
 
@@ -33,7 +30,7 @@ def rank_correlation(
     if n < LEAST_SCORES or np.ptp(first) == 0 or np.ptp(second) == 0:
         return Estimate(nan, nan, nan, n, n, "no correlation: too few scores, or all the same")
     value = float(stats.spearmanr(first, second).statistic)
-    spread = stats.norm.ppf((1 + level) / 2) * np.sqrt((1 + value**2 / 2) / (n - 3))
+    spread = stats.norm.ppf(0.975) * np.sqrt((1 + value**2 / 2) / (n - 3))
     centre = np.arctanh(np.clip(value, -1 + 1e-12, 1 - 1e-12))
     low, high = np.tanh(centre - spread), np.tanh(centre + spread)
     return Estimate(np.array(value), np.array(low), np.array(high), n, n, "Bonett–Wright")
@@ -41,13 +38,10 @@ def rank_correlation(
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """How far what was found on one half of the prompts holds on the other.
-
-    `top` components were chosen by magnitude on the discovery half: `overlap` is the share of them
-    that the held-out half would choose too, `same_sign` the share with the same sign there, and
-    `slope` how large they are there for each unit in discovery (below 1: the choice flattered
-    them).
-    """
+    """How far what was found on one half of the prompts holds on the other. `top` components were chosen by
+    magnitude on the discovery half: `overlap` is the share of them that the held-out half would choose too,
+    `same_sign` the share with the same sign there, and `slope` how large they are there for each unit in
+    discovery (below 1: the choice flattered them)."""
 
     rank: Estimate
     top: int
@@ -56,11 +50,7 @@ class Agreement:
     slope: float
 
 
-def halves(
-    effects: Shaped[np.ndarray, "component example"],
-    discovery: Bool[np.ndarray, " example"],
-    top: int = 10,
-) -> Agreement:
+def halves(effects: Screen, discovery: Half, top: int = 10) -> Agreement:
     """The agreement of the components' means on the discovery half and on all other prompts.
 
     Raises  UsageError if either half has no prompts.
@@ -71,23 +61,25 @@ def halves(
     top = min(top, len(effects))
     chosen = np.argsort(-np.abs(there), kind="stable")[:top]
     again = np.argsort(-np.abs(here), kind="stable")[:top]
-    square = float((there[chosen] ** 2).sum())
     return Agreement(
         rank=rank_correlation(there, here),
         top=top,
         overlap=len(np.intersect1d(chosen, again)) / top,
         same_sign=float((np.sign(there[chosen]) == np.sign(here[chosen])).mean()),
-        slope=float((there[chosen] * here[chosen]).sum()) / square if square else float("nan"),
+        slope=slope(there[chosen], here[chosen]),
     )
+
+
+def slope(one: Shaped[np.ndarray, " component"], other: Shaped[np.ndarray, " component"]) -> float:
+    """How large the others are for each unit of the ones, by a line through zero; NaN if those are all 0."""
+    square = float((one**2).sum())
+    return float((one * other).sum()) / square if square else float("nan")
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Where effects stand among those of controls, by magnitude.
-
-    `share` of the controls are smaller; `p` is the chance of a control at least as large, the
-    effect itself counted among them.
-    """
+    """Where effects stand among those of controls, by magnitude. `share` of the controls are smaller; `p`
+    is the chance of a control at least as large, the effect itself counted among them."""
 
     share: Float[np.ndarray, " ..."]
     p: Float[np.ndarray, " ..."]

@@ -19,6 +19,7 @@ smaller than the loud ones' noise is not chosen, nor asked for.
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -37,11 +38,8 @@ NOT_RUN = "not run"
 @dataclass(frozen=True)
 class Stored:
     """The effects of all components on the screen and on the fresh prompts, and of their directional
-    controls there.
-
-    `chooser` are what the study chooses by, where that is not what it measures; `upwards` says that
-    effects count in one direction alone. `top` components are chosen.
-    """
+    controls there. `chooser` are what the study chooses by, where that is not what it measures; `upwards`
+    says that effects count in one direction alone. `top` components are chosen."""
 
     screen: Float[np.ndarray, "component example"]
     discovery: Bool[np.ndarray, " example"]
@@ -100,16 +98,6 @@ def permuted_labels(stored: Stored, random: np.random.Generator) -> Outcome:
     return other.verdict(other.choice(), _seed(random))
 
 
-def answers_by_prompt(stored: Stored, random: np.random.Generator) -> Outcome:
-    """Right and wrong answer in either order, prompt by prompt."""
-    return _answers(stored, random, by_template=False)
-
-
-def answers_by_template(stored: Stored, random: np.random.Generator) -> Outcome:
-    """Right and wrong answer in either order, the same for all prompts of a template."""
-    return _answers(stored, random, by_template=True)
-
-
 def planted(size: float) -> Callable[[Stored, np.random.Generator], Outcome]:
     """Noise, and in components picked at random effects of so many of its standard deviations between
     templates (root mean square over the components that would be chosen from it)."""
@@ -131,15 +119,6 @@ def planted(size: float) -> Callable[[Stored, np.random.Generator], Outcome]:
         return other.verdict(other.choice(), _seed(random))
 
     return verdict
-
-
-NULLS: dict[str, Callable[[Stored, np.random.Generator], Outcome]] = {
-    "random choice": random_choice,
-    "permuted labels": permuted_labels,
-    "answers by prompt": answers_by_prompt,
-    "answers by template": answers_by_template,
-}
-PLANTED = {f"planted {size:g} sd": planted(size) for size in (0.5, 1.0, 2.0)}
 
 
 def outcomes(
@@ -211,7 +190,9 @@ def _turns(clusters: Clusters, random: np.random.Generator) -> Float[np.ndarray,
     return drawn
 
 
-def _answers(stored: Stored, random: np.random.Generator, *, by_template: bool) -> Outcome:
+def answers(stored: Stored, random: np.random.Generator, *, by_template: bool) -> Outcome:
+    """Right and wrong answer in either order, prompt by prompt or the same for all of a template."""
+
     def groups(clusters: Clusters) -> Clusters:
         return clusters if by_template else np.arange(len(clusters))
 
@@ -229,6 +210,15 @@ def _answers(stored: Stored, random: np.random.Generator, *, by_template: bool) 
         chooser=None if stored.chooser is None else stored.chooser * here,
     )
     return other.verdict(other.choice(), _seed(random))
+
+
+NULLS: dict[str, Callable[[Stored, np.random.Generator], Outcome]] = {
+    "random choice": random_choice,
+    "permuted labels": permuted_labels,
+    "answers by prompt": partial(answers, by_template=False),
+    "answers by template": partial(answers, by_template=True),
+}
+PLANTED = {f"planted {size:g} sd": planted(size) for size in (0.5, 1.0, 2.0)}
 
 
 def _seed(random: np.random.Generator) -> int:

@@ -4,12 +4,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Int, Shaped
+from jaxtyping import Bool, Float, Int, Shaped
 
 from interp.errors import UsageError
 
 Effects = Shaped[np.ndarray, "... example"]
 Clusters = Int[np.ndarray, " example"]
+# What a choice is made and ranked by: effects, which prompts discover, which rows are chosen and alike.
+Screen, Half = Shaped[np.ndarray, "component example"], Bool[np.ndarray, " example"]
+Rows, Strata = Int[np.ndarray, " label"], Int[np.ndarray, " component"]
 
 # Components worked on at once: some 50 MB with 10,000 draws.
 _CHUNK = 512
@@ -18,12 +21,9 @@ _CHUNK = 512
 @dataclass(frozen=True, slots=True)
 class Estimate:
     """A value with its interval and p-value, all of the shape of the components; NaN where there is none.
-
     `p` is two-sided against zero and inverts the interval: it is below one minus the level just where the
-    interval leaves zero out. `method` says how the interval was made, or why there is none. `pooled` is
-    the mean over prompts where clusters of unequal size make that another number, and `skewness` that of
-    the cluster means.
-    """
+    interval leaves zero out. `method` says how the interval was made, or why there is none. `pooled` is the
+    mean over prompts where clusters of unequal size make another number, `skewness` that of their means."""
 
     value: Float[np.ndarray, " ..."]
     low: Float[np.ndarray, " ..."]
@@ -34,6 +34,11 @@ class Estimate:
     p: Float[np.ndarray, " ..."] | None = None
     pooled: Float[np.ndarray, " ..."] | None = None
     skewness: Float[np.ndarray, " ..."] | None = None
+
+    def __format__(self, spec: str) -> str:
+        """A single estimate in words, its interval after it: `0.52 [0.41, 0.63]`."""
+        value, low, high = (format(float(x), spec) for x in (self.value, self.low, self.high))
+        return f"{value} [{low}, {high}]"
 
 
 def rows(effects: np.ndarray) -> tuple[np.ndarray, tuple[int, ...]]:
@@ -71,3 +76,17 @@ def cluster_means(effects: Effects, clusters: Clusters | None) -> Float[np.ndarr
 def chunks(number: int) -> Iterator[slice]:
     """The components, some at a time, so that memory does not grow with their number."""
     return (slice(start, start + _CHUNK) for start in range(0, number, _CHUNK))
+
+
+def benjamini_hochberg(p: Float[np.ndarray, " ..."]) -> Float[np.ndarray, " ..."]:
+    """p-values corrected for the number of components tested, by false discovery rate; NaN stays.
+
+    Source  Benjamini & Hochberg 1995, as SciPy computes it.
+    """
+    from scipy.stats import false_discovery_control
+
+    corrected = np.full(p.shape, np.nan)
+    tested = ~np.isnan(p)
+    if tested.any():
+        corrected[tested] = false_discovery_control(p[tested])
+    return corrected

@@ -5,6 +5,8 @@ prompts. From `LEAST_CLUSTERS` on, the interval is the union of Student's t and 
 either alone is too narrow for skewed effects of few clusters. The p-value inverts that union.
 """
 
+from dataclasses import replace
+
 import numpy as np
 from jaxtyping import Bool, Shaped
 
@@ -30,10 +32,8 @@ def mean(
     draws: int = 2000,
     seed: int = 0,
 ) -> Estimate:
-    """Each component's mean of cluster means.
-
-    Where prompts also share `items` (names, nouns …), the same value gets the longer of the two
-    intervals: over clusters and over items.
+    """Each component's mean of cluster means. Where prompts also share `items` (names, nouns …), the same
+    value gets the longer of the two intervals: over clusters and over items.
 
     Raises  UsageError for no prompts, for values that are not finite, and for clusters or items of
             another number than the prompts.
@@ -54,10 +54,8 @@ def ratio_of_means(
     draws: int = 2000,
     seed: int = 0,
 ) -> Estimate:
-    """Mean of cluster means of the effects over that of the denominators: clusters with a small
-    denominator weigh little.
-
-    No interval is given if the denominator's own mean may be zero.
+    """Mean of cluster means of the effects over that of the denominators: clusters with a small denominator
+    weigh little. No interval is given if the denominator's own mean may be zero.
 
     Raises  UsageError as `mean` does, and for denominators that sum to zero.
     Source  Efron & Tibshirani 1993, An Introduction to the Bootstrap, ch. 12 (studentised).
@@ -86,25 +84,6 @@ def ratio_of_means(
         (values.sum(-1) / below.sum()).reshape(shape) if uneven else None,
         _skewness(means - value[:, None] * weights).reshape(shape),
     )
-
-
-def mean_of_ratios(
-    effects: Effects,
-    denominators: Shaped[np.ndarray, " example"],
-    clusters: Clusters | None = None,
-    *,
-    level: float = 0.95,
-    draws: int = 2000,
-    seed: int = 0,
-) -> Estimate:
-    """The mean of effect over denominator: one with a small denominator can outweigh all others.
-
-    Raises  UsageError as `mean` does, and for a denominator of zero.
-    """
-    if not np.all(denominators):
-        raise UsageError("a mean of ratios needs denominators other than zero; use ratio_of_means")
-    ratios = np.asarray(effects, dtype=float) / denominators
-    return mean(ratios, clusters, level=level, draws=draws, seed=seed)
 
 
 def share(
@@ -248,16 +227,13 @@ def _longer(
     if found.p is None or np.isnan(found.low).all() or len(sizes) < 2 or not longer.any():
         return found
     said = f"; the longer of {found.clusters} clusters and {len(sizes)} items"
-    return Estimate(
-        found.value,
-        np.where(longer, low, found.low),
-        np.where(longer, high, found.high),
-        found.n,
-        min(found.clusters, len(sizes)),
-        found.method + said,
-        np.where(longer, p, found.p),
-        found.pooled,
-        found.skewness,
+    return replace(
+        found,
+        low=np.where(longer, low, found.low),
+        high=np.where(longer, high, found.high),
+        clusters=min(found.clusters, len(sizes)),
+        method=found.method + said,
+        p=np.where(longer, p, found.p),
     )
 
 

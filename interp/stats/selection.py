@@ -14,10 +14,10 @@ from itertools import combinations, product
 from math import comb, prod
 
 import numpy as np
-from jaxtyping import Bool, Float, Int, Shaped
+from jaxtyping import Float, Int
 
 from interp.errors import UsageError
-from interp.stats.effects import Clusters, Estimate, cluster_means
+from interp.stats.effects import Clusters, Estimate, Half, Rows, Screen, Strata, cluster_means
 from interp.stats.intervals import mean
 
 # Fewer sets than this cannot put any set among the first 2.5 %.
@@ -29,13 +29,11 @@ DRAWS = 999
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
-    """Where the chosen set's held-out mean stands among those of random sets.
-
-    `p` is the less favourable of two, (1 + the random sets at least as large) / (1 + draws): among random
-    sets in their own directions, whose means are `null`, and among random sets in the directions of the
-    chosen. It is NaN with fewer than `LEAST_SETS` different sets; `sets` says how many there are.
-    `held_out` is the chosen set's mean with its interval over held-out clusters.
-    """
+    """Where the chosen set's held-out mean stands among those of random sets. `p` is the less favourable of
+    two, (1 + the random sets at least as large) / (1 + draws): among random sets in their own directions,
+    whose means are `null`, and among random sets in the directions of the chosen. It is NaN with fewer than
+    `LEAST_SETS` different sets; `sets` says how many there are. `held_out` is the chosen set's mean with
+    its interval over held-out clusters."""
 
     value: float
     p: float
@@ -67,10 +65,10 @@ class Ranking:
 
 
 def rank_among_random(
-    effects: Shaped[np.ndarray, "component example"],
-    discovery: Bool[np.ndarray, " example"],
-    chosen: Int[np.ndarray, " label"],
-    strata: Int[np.ndarray, " component"],
+    effects: Screen,
+    discovery: Half,
+    chosen: Rows,
+    strata: Strata,
     clusters: Clusters,
     *,
     draws: int = DRAWS,
@@ -112,9 +110,7 @@ def _above(null: np.ndarray, value: float) -> float:
 
 
 def signed_means(
-    effects: Shaped[np.ndarray, "component example"],
-    discovery: Bool[np.ndarray, " example"],
-    clusters: Clusters,
+    effects: Screen, discovery: Half, clusters: Clusters
 ) -> Float[np.ndarray, " component"]:
     """Every component's held-out mean of cluster means, in the direction of its discovery mean."""
     signs = directions(effects, discovery, clusters)
@@ -123,24 +119,19 @@ def signed_means(
 
 
 def directions(
-    effects: Shaped[np.ndarray, "component example"],
-    discovery: Bool[np.ndarray, " example"],
-    clusters: Clusters,
+    effects: Screen, discovery: Half, clusters: Clusters
 ) -> Float[np.ndarray, " component"]:
     """The sign of every component's mean of cluster means on the discovery prompts."""
     return np.sign(cluster_means(effects[:, discovery], clusters[discovery]).mean(-1))
 
 
-def count_sets(chosen: Int[np.ndarray, " label"], strata: Int[np.ndarray, " component"]) -> int:
+def count_sets(chosen: Rows, strata: Strata) -> int:
     """How many different sets have as many components of each stratum as the chosen one."""
     return prod(comb(len(members), k) for members, k in _strata(chosen, strata))
 
 
-def matched(
-    chosen: Int[np.ndarray, " label"], strata: Int[np.ndarray, " component"], seed: int = 0
-) -> Int[np.ndarray, " draw"]:
-    """For every chosen component a random one of its stratum that was not chosen; fewer where a stratum
-    has no more."""
+def matched(chosen: Rows, strata: Strata, seed: int = 0) -> Int[np.ndarray, " draw"]:
+    """For every chosen component a random one of its stratum that was not, as far as there are more."""
     random = np.random.default_rng(seed)
     found: list[int] = []
     for row in chosen:
@@ -151,7 +142,7 @@ def matched(
 
 
 def random_sets(
-    chosen: Int[np.ndarray, " label"], strata: Int[np.ndarray, " component"], draws: int, seed: int
+    chosen: Rows, strata: Strata, draws: int, seed: int
 ) -> Int[np.ndarray, "draw label"]:
     """Sets drawn from all components, as many of each stratum as are chosen, the chosen among them."""
     random = np.random.default_rng(seed)

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Bool, Float, Int, Shaped
+from jaxtyping import Float, Shaped
 
-from interp.stats.effects import Clusters, Estimate
+from interp.stats.effects import Clusters, Estimate, Half, Rows, Screen, Strata
 from interp.stats.intervals import mean
 from interp.stats.selection import EXTREME, Ranking, directions, random_sets, signed_means
 
@@ -23,10 +23,8 @@ RECHOICES = 1000
 @dataclass(frozen=True)
 class Confirmation:
     """The chosen components on fresh prompts, in the direction that they had on the discovery prompts.
-
     `chosen` is their mean effect; `controls` that of each directional control on the same prompts, and
-    `differences` the paired difference from each.
-    """
+    `differences` the paired difference from each."""
 
     chosen: Estimate
     controls: Mapping[str, Estimate]
@@ -47,10 +45,8 @@ def confirm(
     *,
     seed: int = 0,
 ) -> Confirmation:
-    """The chosen components' effects on fresh prompts, beside those of directional controls.
-
-    `signs` are those of the discovery prompts.
-    """
+    """The chosen components' effects on fresh prompts, beside those of directional controls. `signs` are
+    those of the discovery prompts."""
     ours = (signs[:, None] * effects).mean(0)
     theirs = {name: (signs[:, None] * each).mean(0) for name, each in controls.items()}
     return Confirmation(
@@ -89,10 +85,10 @@ def together(verdicts: Iterable[Verdict]) -> Verdict:
 
 
 def picked_at_random(
-    effects: Shaped[np.ndarray, "component example"],
-    discovery: Bool[np.ndarray, " example"],
-    chosen: Int[np.ndarray, " label"],
-    strata: Int[np.ndarray, " component"],
+    effects: Screen,
+    discovery: Half,
+    chosen: Rows,
+    strata: Strata,
     clusters: Clusters,
     ranking: Ranking,
     *,
@@ -100,11 +96,9 @@ def picked_at_random(
     seed: int = 0,
 ) -> float:
     """How often components picked at random would have passed: among the first 2.5 % of random sets, with
-    an interval beyond zero on the held-out prompts of the screen. NaN if the ranking was not run.
-
-    What only fresh forward passes tell (the confirmation, the directional controls) is left out, so the
-    whole study says *supported* no more often than this.
-    """
+    an interval beyond zero on the held-out prompts of the screen. NaN if the ranking was not run. What only
+    fresh forward passes tell (the confirmation, the directional controls) is left out, so the whole study
+    says *supported* no more often than this."""
     if not ranking.ran:
         return float("nan")
     # Another seed than the ranking's, so that no set is compared with itself.

@@ -49,23 +49,18 @@ def between(
     spread = pictures.array(attention.between(even[:, None], named)[1].mean(-1)[:, 0])
     estimate = bounded(stats.mean(pictures.array(found), task.clusters, seed=seed))
     rows = [
-        {
-            **head.columns(),
-            "query": query,
-            "key": key,
-            "attention": estimate.value[pair, number],
-            "ci_low": estimate.low[pair, number],
-            "ci_high": estimate.high[pair, number],
-            "even": spread[pair],
-            "n": estimate.n,
-            "from_end": query == "END",
-        }
-        for pair, (query, key) in enumerate(pairs)
-        for number, head in enumerate(heads)
+        {**head.columns(), "query": query, "key": key} for query, key in pairs for head in heads
     ]
-    frame = pd.DataFrame(rows)
-    ranked = frame.sort_values(["from_end", "attention"], ascending=False, kind="stable")
-    return ranked.drop(columns="from_end")
+    frame = pd.DataFrame(rows).assign(
+        attention=estimate.value.ravel(),
+        ci_low=estimate.low.ravel(),
+        ci_high=estimate.high.ravel(),
+        even=spread.repeat(len(heads)),
+        n=estimate.n,
+    )
+    frame = frame.sort_values("attention", ascending=False, kind="stable")
+    from_end = frame["query"] == "END"
+    return pd.concat([frame[from_end], frame[~from_end]])
 
 
 def strongest(table: pd.DataFrame) -> str:

@@ -7,7 +7,7 @@ import pandas as pd
 
 from interp import stats
 from interp.effects import Effects
-from interp.methods.upstream import Preferred
+from interp.methods.attention import Preferred
 from interp.report import Flow, Heatmap, Maps, Table, Text
 from interp.tasks import Task
 from interp.views import effects

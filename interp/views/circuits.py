@@ -10,7 +10,7 @@ from interp.components import Head
 from interp.methods.composition import Compositions
 from interp.report import Edge, Graph, Maps, Node, Section, Table, Text
 from interp.transformer import Config
-from interp.views.pictures import array, heatmap
+from interp.views.pictures import array, heatmap, maps
 
 _TITLES = {
     "copying_embedding": "Copying, tokens as embedded",
@@ -64,25 +64,23 @@ def composition(
     if not composed or config.n_layers < 2:
         return []
     labels = [str(each) for each in range(config.n_layers)]
-    maps = []
-    for kind, found in composed.items():
-        best = array(found.scores.nan_to_num(nan=-1).amax((1, 3)))
-        maps.append(
-            heatmap(
-                f"{kind}-composition",
-                np.where(best < 0, np.nan, best)[:-1, 1:],
-                ("from layer", "to layer"),
-                scale="sequential",
-                rows=labels[:-1],
-                columns=labels[1:],
-            )
-        )
+    best = {
+        f"{kind}-composition": array(found.scores.nan_to_num(nan=-1).amax((1, 3)))[:-1, 1:]
+        for kind, found in composed.items()
+    }
     strongest = pairs.groupby("kind", sort=False).head(20)
     return [
         Section(
             "Which head feeds which",
             [
-                Maps(maps, note="The strongest pair of heads of each two layers."),
+                maps(
+                    {kind: np.where(each < 0, np.nan, each) for kind, each in best.items()},
+                    ("from layer", "to layer"),
+                    note="The strongest pair of heads of each two layers.",
+                    scale="sequential",
+                    rows=labels[:-1],
+                    columns=labels[1:],
+                ),
                 *graph(pairs),
                 Table("pairs", strongest, title="The strongest pairs"),
             ],

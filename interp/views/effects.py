@@ -1,4 +1,5 @@
-"""Effects as a page shows them: tables of every component, maps of layer by head, how far halves agree."""
+"""Effects as a page shows them: tables of every component, maps of layer by head and bars of the MLPs, how
+far halves agree."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -7,14 +8,17 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Float
+from numpy import ndarray
 
 from interp import stats
+from interp.components import Component
 from interp.effects import Effects, Selection
-from interp.report import Chart, Check, Heatmap, Maps, Table
+from interp.report import Chart, Check, Heatmap, Maps, Series, Table
 from interp.stats.intervals import LEAST_CLUSTERS
 from interp.tasks import Task
 from interp.tasks.examples import Examples
-from interp.views import charts
+from interp.views import pictures
 
 # What a scoring of components is called: a kind of ablation, a site, the state of the MLPs.
 Kinds = Mapping[Any, Effects]
@@ -32,10 +36,10 @@ def every(
 
 
 def by_variant(
-    effects: Effects | Pairs, name: str, title: str = "", *, column: str = "ablation", seed: int = 0
+    effects: Effects | Pairs, name: str, *, column: str = "ablation", seed: int = 0
 ) -> Table:
     """names, order, effect, ci_low, ci_high, n: the prompts of every variant by themselves."""
-    return Table(name, stacked(effects, column, lambda each: _by_variant(each, seed)), title=title)
+    return Table(name, stacked(effects, column, lambda each: _by_variant(each, seed)))
 
 
 def stacked(
@@ -121,7 +125,7 @@ def cells_note(task: Examples[Any]) -> str:
 
 def by_layer(frame: pd.DataFrame, series: str, title: str) -> Chart:
     """One line for each value of a column, layer by layer, with intervals."""
-    return charts.grouped(title, frame, series, ("layer", "effect"), ("layer", "effect, logits"))
+    return pictures.grouped(title, frame, series, ("layer", "effect"), ("layer", "effect, logits"))
 
 
 def held_out(selection: Selection, name: str, title: str, seed: int = 0) -> Table:
@@ -193,3 +197,33 @@ def p_note(task: Examples[Any], *rows: int) -> str:
     if clusters < LEAST_CLUSTERS:
         return f"{said}. So few templates make long intervals: more prompts (--n) help."
     return f"{said}."
+
+
+def of_writers(
+    writers: Sequence[Component],
+    values: Mapping[str, Float[ndarray, " component"] | Float[ndarray, "component example"]],
+    title: str,
+    *,
+    note: str = "",
+) -> list[Maps | Chart]:
+    """A map of the heads and bars of the MLPs, of one number a writer, or one for each prompt, under each
+    name; the `title` says what they are of a `{}`."""
+    heads, mlps = (
+        [row for row, each in enumerate(writers) if each.kind == kind] for kind in ("head", "mlp")
+    )
+    layers = sorted({each.layer for each in writers if each.layer is not None})
+
+    def shown(name: str, each: ndarray) -> Heatmap:
+        if each.ndim == 1:
+            return head_map(name, each[heads], len(layers), "logits")
+        samples = each[heads].reshape(len(layers), -1, each.shape[-1])
+        plain = head_map(name, each[heads].mean(-1), len(layers), "logits")
+        return replace(plain, samples=samples)
+
+    maps = [shown(name, each) for name, each in values.items()]
+    found: list[Maps | Chart] = [Maps(maps, title=title.format("head"), note=note)]
+    if mlps:
+        means = {name: each if each.ndim == 1 else each.mean(-1) for name, each in values.items()}
+        series = [Series(name, layers, each[mlps]) for name, each in means.items()]
+        found.append(Chart(title.format("MLP"), "bar", series, "layer", "logits"))
+    return found

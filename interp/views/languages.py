@@ -10,7 +10,7 @@ from interp.stats import Estimate
 from interp.training import ways
 from interp.training.languages import LANGUAGES
 from interp.training.ways import BASE, GIVEN, OWN, TUNED, Compared
-from interp.views import charts, estimates, figures
+from interp.views import estimates, pictures
 
 Languages = Mapping[str, Compared]
 # A language, and two ways to a model of it.
@@ -29,7 +29,7 @@ def apart(found: Languages, between: Sequence[tuple[str, str]], seed: int = 0) -
 def headlines(found: Apart, between: tuple[str, str], label: str) -> list[Headline]:
     """One difference between two ways, for each language."""
     return [
-        figures.headline(f"{name}, {label}", each, "bits/byte", note="blocks of ten lines")
+        estimates.headline(f"{name}, {label}", each, "bits/byte", note="blocks of ten lines")
         for (name, *ways_), each in found.items()
         if tuple(ways_) == between
     ]
@@ -75,13 +75,12 @@ def learning(found: Languages) -> list[Chart]:
         given = Series(GIVEN, ends, [float(one.bits[GIVEN].mean())] * 2)
         title = f"{_title(name)}, while they learn"
         axes, words = ("passes", "bits_per_byte"), ("passes through the text", "bits per byte")
-        shown.append(charts.grouped(title, one.curve, "model", axes, words, [given]))
+        shown.append(pictures.grouped(title, one.curve, "model", axes, words, [given]))
     return shown
 
 
 def sentence(name: str, one: Compared) -> str:
-    """Which way needs the fewest bits, and from which step on one's own model needs fewer than a fine-tuned
-    one."""
+    """Which way needs the fewest bits, and from which step on one's own model beats a fine-tuned one."""
     means = {way: float(values.mean()) for way, values in one.bits.items() if way != BASE}
     best = min(means, key=means.__getitem__)
     others = ", ".join(f"{way} {value:.2f}" for way, value in means.items() if way != best)

@@ -5,12 +5,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from interp.methods.lens import Lens
-from interp.methods.lens_tables import Gains
+from interp.methods.lens import Gains, Lens
 from interp.report import Chart, Headline, Maps, Series, Table, Text
 from interp.tasks import Task
 from interp.transformer import Run, Transformer
-from interp.views import figures, pictures, rules
+from interp.views import estimates, pictures, rules
 
 
 def overall(table: pd.DataFrame) -> list[Chart | Table]:
@@ -87,8 +86,8 @@ def few_layers(model: Transformer) -> str:
 def headlines(found: Gains) -> list[Headline]:
     """What answer − wrong gains in the end, and before."""
     return [
-        figures.headline("answer − wrong, gained over the last third", found.late, "logits"),
-        figures.headline("gained over the first two thirds", found.early, "logits"),
+        estimates.headline("answer − wrong, gained over the last third", found.late, "logits"),
+        estimates.headline("gained over the first two thirds", found.early, "logits"),
     ]
 
 

@@ -18,10 +18,8 @@ def pushes(effect: Effects, n_layers: int) -> Chart:
     means = effect.mean().reshape(n_layers, -1)
     up = np.where(means > 0, means, 0).sum(-1)
     depth = [f"L{layer}" for layer in range(n_layers)]
-    series = [
-        Series("those that push up", depth, up),
-        Series("those that push down", depth, means.sum(-1) - up),
-    ]
+    sides = {"those that push up": up, "those that push down": means.sum(-1) - up}
+    series = [Series(name, depth, each) for name, each in sides.items()]
     title = "Neurons of each layer, mean over prompts"
     return Chart(title, "stacked", series, "layer", effect.unit)
 

@@ -96,8 +96,7 @@ def frozen_and_anew(
             [Series("heads", one, other)],
             "scale frozen",
             "scale computed anew",
-            note=f"Slope {slope(one, other):.3f}, rank correlation {float(rank.value):.3f} "
-            f"[{float(rank.low):.3f}, {float(rank.high):.3f}].",
+            note=f"Slope {stats.slope(one, other):.3f}, rank correlation {rank:.3f}.",
         ),
         Table("anew", frame, title="The largest heads", first_rows=10),
     ]
@@ -133,12 +132,5 @@ def ranks(frozen: Float[np.ndarray, "head batch"], anew: Float[np.ndarray, "head
         return "There are too few heads to rank their direct effects with the scale frozen and anew"
     return (
         "Between the scale frozen and computed anew the rank correlation of heads' direct effects is "
-        f"{float(rank.value):.2f} [{float(rank.low):.2f}, {float(rank.high):.2f}], their slope "
-        f"{slope(one, other):.2f}"
+        f"{rank:.2f}, their slope {stats.slope(one, other):.2f}"
     )
-
-
-def slope(one: np.ndarray, other: np.ndarray) -> float:
-    """How large the others are for each unit of the ones, by a line through zero; NaN if those are all 0."""
-    square = float((one**2).sum())
-    return float((one * other).sum()) / square if square else float("nan")

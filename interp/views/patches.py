@@ -1,20 +1,34 @@
-"""Patches of cells, layers by positions, as a report shows them."""
+"""Patches of cells, layers by positions, from one corruption of the prompts or several, as a report shows
+them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
+import torch
 
 from interp import stats
 from interp.components import Head
 from interp.effects import Test
 from interp.methods.patch import Patched, worst_error
 from interp.methods.patch_tables import cell_table
-from interp.report import Block, Chart, Check, Headline, Heatmap, Maps, Series, Table
+from interp.report import (
+    Block,
+    Chart,
+    Check,
+    Headline,
+    Heatmap,
+    Maps,
+    Series,
+    Table,
+    Text,
+    TokenStrip,
+)
+from interp.tasks import Task
 from interp.tasks.base import task_of
 from interp.transformer import Transformer
-from interp.views import chosen, effects, figures, tolerance
+from interp.views import chosen, effects, estimates, pictures, tolerance
 
 RECOVERY = "recovery: 1 means that this one activation brings all of the gap back."
 INSIDE = (
@@ -43,8 +57,7 @@ def positions(done: Mapping[str, Patched], seed: int = 0) -> Table:
 
 
 def noising(restored: Mapping[str, Patched], removed: Mapping[str, Patched]) -> list[Maps | Table]:
-    """The same cells with the corrupted activation in the clean run, how alike they rank, and a table of
-    each kind."""
+    """The same cells, corrupted activations in the clean run: how alike they rank, and a table a kind."""
     shown = {kind: each for kind, each in removed.items() if kind in restored}
     note = (
         "Share of the gap that one corrupted activation removes from the clean run. Rank correlation "
@@ -81,8 +94,7 @@ def heads(test: Test, restored: Patched, removed: Patched | None = None) -> list
 def checks(
     model: Transformer, done: Mapping[str, Patched], whole: Patched, seed: int
 ) -> list[Check]:
-    """That sweeps of random cells and heads equal whole forward passes, and that all of the stream restored
-    recovers everything."""
+    """That sweeps equal whole forward passes, and that all of the stream restored recovers everything."""
     task = task_of(whole.effects.task)
     worst = max(worst_error(model, task, each, "denoise", seed) for each in done.values())
     left = float(np.abs(whole.effects.values[0] - whole.gap).max())
@@ -105,12 +117,11 @@ def gap(done: Patched, seed: int = 0) -> Headline:
     """What there is to recover."""
     task = done.effects.task
     found = stats.mean(done.gap, task.clusters, task.items, seed=seed)
-    return figures.headline("clean − corrupted", found, done.effects.unit)
+    return estimates.headline("clean − corrupted", found, done.effects.unit)
 
 
 def in_heads(done: Mapping[str, Patched], group: int) -> list[Maps | Table]:
-    """What of the chosen heads carries it and where, as `interp.methods.patch_tables.in_heads` has it; k and
-    v are those of so many heads."""
+    """What of the chosen heads carries it and where (`patch_tables.in_heads`); k, v are of so many heads."""
     titles = {"site": "by site, all positions", "label": "z by named position"}
     files = {"site": "heads_by_site", "label": "heads_by_position"}
     shown, tables = [], []
@@ -137,13 +148,60 @@ def at_last(done: Mapping[str, Patched], title: str) -> Chart:
 
 def agreement(done: Mapping[str, Patched], others: Mapping[str, Patched]) -> str:
     """How alike the cells of each name rank in both, in words."""
-    said = []
-    for name, each in others.items():
-        rank = stats.rank_correlation(done[name].recovery, each.recovery)
-        low, high = float(rank.low), float(rank.high)
-        said.append(f"{float(rank.value):.2f} [{low:.2f}, {high:.2f}] at {name}")
-    return ", ".join(said)
+    return ", ".join(
+        f"{stats.rank_correlation(done[name].recovery, each.recovery):.2f} at {name}"
+        for name, each in others.items()
+    )
 
 
 def _positions(done: Patched) -> list[str]:
     return list(dict.fromkeys(map(str, done.effects.names["label"])))
+
+
+_WORDS = {2: "two", 3: "three", 4: "four"}
+
+
+def forms(model: Transformer, tasks: Mapping[str, Task]) -> list[Text | TokenStrip]:
+    """One prompt as it is, and as each corruption makes it."""
+    last = list(tasks.values())[-1]
+    first = last.kept[0]
+    words = {"clean": first.clean_tokens}
+    words |= {f"{name} turned round": each.kept[0].corrupted_tokens for name, each in tasks.items()}
+    strips = [
+        TokenStrip(model.to_str_tokens(torch.tensor(tokens)), title=title.capitalize())
+        for title, tokens in words.items()
+    ]
+    said = (
+        f"**{last.n} prompts**, each in {_WORDS[len(words)]} forms. The answer here is {first.answer!r}, "
+        f"not {first.wrong!r}."
+    )
+    return [Text(said), *strips]
+
+
+def whole_prompts(done: Mapping[str, Patched], seed: int = 0) -> Table:
+    """What the model says to the clean prompts, and to those of each corruption."""
+    last = list(done.values())[-1]
+    runs = {"clean": last.base, **{name: each.source for name, each in done.items()}}
+    clusters = last.effects.task.clusters
+    found = {name: stats.mean(each, clusters, seed=seed) for name, each in runs.items()}
+    frame = estimates.frame(found, ["turned round"], "logit_difference")
+    return Table("prompts_whole", frame, title="What the model says")
+
+
+def stream(done: Mapping[str, Mapping[str, Patched]]) -> list[Chart | Table]:
+    """label, signal, layer and effect of the residual stream at each position (label), patched layer by
+    layer from each corruption (signal)."""
+    rows = [
+        (label, name, layer, effect)
+        for label in next(iter(done.values()))
+        for name, places in done.items()
+        for layer, effect in enumerate(places[label].effects.mean())
+    ]
+    frame = pd.DataFrame(rows, columns=["label", "signal", "layer", "effect"])
+    shown = [
+        pictures.grouped(
+            f"The stream at {label}", some, "signal", ("layer", "effect"), ("layer", "logits")
+        )
+        for label, some in frame.groupby("label", sort=False)
+    ]
+    return [*shown, Table("stream", frame)]

@@ -32,10 +32,9 @@ class Report(report.Report):
         warnings: Sequence[str] = (),
         files: Mapping[str, pd.DataFrame] | None = None,
     ) -> Report:
-        """The report of one test, or of several that have to hold together: verdict, controls, the
-        prompts that confirmed and what was not run are the tests' own. `headlines` stand before the
-        figures of a single test, which several tests do not show, and `figures` after them.
-        """
+        """The report of one test, or of several that have to hold together: verdict, controls, the prompts
+        that confirmed and what was not run are the tests' own. `headlines` stand before the figures of a
+        single test, which several tests do not show, and `figures` after them."""
         several = [tests] if isinstance(tests, Test) else list(tests)
         own = shown.headlines(several[0]) if isinstance(tests, Test) else []
         return cls(

@@ -18,8 +18,7 @@ def rule(null: str, population: str, power: str) -> Text:
 
 
 def identities(checks: Iterable[Check]) -> Verdict:
-    """Supported if all hold, controls included, else not supported: for a study whose question is whether
-    they do."""
+    """Supported if all hold, controls included, else not supported: where that is the question."""
     return "supported" if all(check.passed for check in checks) else "not supported"
 
 
@@ -50,13 +49,9 @@ def least(estimate: Estimate) -> str:
 
 def said(estimates: Mapping[str, Estimate]) -> str:
     """Every estimate with its interval, in words."""
-    return ", ".join(
-        f"{name} {float(each.value):.2f} [{float(each.low):.2f}, {float(each.high):.2f}]"
-        for name, each in estimates.items()
-    )
+    return ", ".join(f"{name} {each:.2f}" for name, each in estimates.items())
 
 
 def longest(*estimates: Estimate) -> float:
-    """The length of the longest interval, which is how far beyond a threshold a value is sure to be told from
-    it."""
+    """The length of the longest interval: how far beyond a threshold a value is sure to be told from it."""
     return max(float(each.high - each.low) for each in estimates)

@@ -208,22 +208,13 @@ def _rows(each: Test, before: str) -> list[Mapping[str, object]]:
 
 def _words(each: Test, several: bool) -> str:
     title = f"**{each.what.capitalize()}: {each.verdict}.** " if several else ""
-    return title + "\n".join(
-        ["What the verdict rests on.", "", *(f"- {line}" for line in _lines(each))]
-    )
-
-
-def _lines(each: Test) -> list[str]:
-    unsigned = (
-        f"**Zero** is no null: effects in {each.fresh.unit} are never negative, so that the verdict rests "
-        "on the rank and on the directional controls."
-    )
-    return [
-        _null(each),
-        _population(each),
-        _power(each),
-        *([] if each.fresh.signed else [unsigned]),
-    ]
+    lines = [_null(each), _population(each), _power(each)]
+    if not each.fresh.signed:
+        lines.append(
+            f"**Zero** is no null: effects in {each.fresh.unit} are never negative, so that the verdict "
+            "rests on the rank and on the directional controls."
+        )
+    return title + "\n".join(["What the verdict rests on.", "", *(f"- {line}" for line in lines)])
 
 
 def _null(each: Test) -> str:

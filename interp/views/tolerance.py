@@ -28,10 +28,8 @@ _ROOM = 4
 def rounding(
     dtype: torch.dtype, scale: float = 1.0, n_terms: int = 1, depth: int = 1, room: float = _ROOM
 ) -> float:
-    """The most that a sum of `n_terms` may miss by. `scale` is how large it is, or its terms are
-    together where they cancel: 1 for what is told relative to that. `depth` is how many roundings
-    come one after the other.
-    """
+    """The most that a sum of `n_terms` may miss by. `scale` is how large it is, or its terms are together
+    where they cancel (1: relative to that); `depth` is how many roundings come one after the other."""
     import torch
 
     kept = torch.finfo(dtype).eps

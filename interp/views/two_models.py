@@ -14,7 +14,7 @@ from interp.report import Chart, Check, Headline, Maps, Series, Table
 from interp.tasks import Task
 from interp.tasks.validity import LEAST_ACCURACY
 from interp.transformer import Transformer
-from interp.views import ablations, effects, estimates, figures, tolerance
+from interp.views import ablations, effects, estimates, tolerance
 
 Models = Mapping[str, Transformer]
 Moved = Mapping[Component, float]
@@ -59,8 +59,7 @@ def beside(sides: Sides, name: str, title: str, seed: int = 0) -> Table:
 
 
 def weights(moved: Moved, model: Transformer) -> list[Maps | Chart | Table]:
-    """How far the weights of every head, of each layer's other parts, and of what is outside the blocks
-    moved."""
+    """How far the weights of every head, of each layer's other parts, and of all outside the blocks moved."""
     frame = weights_frame(moved)
     heads = frame[frame["part"] == "head"]["distance"].to_numpy()
     layered = frame[frame["part"].isin(["mlp", "norms and output bias"])]
@@ -94,14 +93,13 @@ def moved_most(moved: Moved) -> str:
 
 
 def together(moved: Moved, change: Effects) -> list[Headline]:
-    """Whether the parts whose weights moved most are those whose effects changed most; nothing where all
-    moved alike."""
+    """Whether parts whose weights moved most changed most in effect; nothing where all moved alike."""
     distance = np.array([moved[each] for each in change.components])
     rank = stats.rank_correlation(distance, np.abs(change.mean()))
     if np.isnan(rank.value):
         return []
     label = "weights moved and effects changed, rank correlation"
-    return [figures.headline(label, rank, note="n counts heads and MLPs")]
+    return [estimates.headline(label, rank, note="n counts heads and MLPs")]
 
 
 def checks(

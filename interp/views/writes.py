@@ -55,23 +55,17 @@ def heads(sums: Sequence[HeadSum], layer: int) -> list[Maps]:
     shares = head_shares(sums)
     norms = _later(np.stack([array(each.head_out[0].norm(dim=-1)) for each in sums])).mean(1)
     cosines = _later(array(sums[layer].cosines)).mean(1)[0]
-    after, n_layers = "after the first", len(sums)
+    share, at_first = (
+        shares[each].to_numpy().reshape(len(sums), -1) for each in ("share", "share_first_position")
+    )
+    after = "after the first"
+    length = f"Length of what the head writes, mean {after} position"
     return [
         Maps(
             [
-                heatmap(
-                    f"Share of attn_out, mean over positions {after}",
-                    shares.share.to_numpy().reshape(n_layers, -1),
-                ),
-                heatmap(
-                    "Share of attn_out at the first position",
-                    shares.share_first_position.to_numpy().reshape(n_layers, -1),
-                ),
-                heatmap(
-                    f"Length of what the head writes, mean {after} position",
-                    norms,
-                    scale="sequential",
-                ),
+                heatmap(f"Share of attn_out, mean over positions {after}", share),
+                heatmap("Share of attn_out at the first position", at_first),
+                heatmap(length, norms, scale="sequential"),
             ]
         ),
         maps(

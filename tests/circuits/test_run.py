@@ -12,7 +12,7 @@ from interp.components import KVHead
 from interp.errors import UsageError
 from interp.methods.ablate import KINDS
 from interp.methods.naive_path import naive_path
-from interp.methods.receivers import Receiver
+from interp.methods.propagation import Receiver
 
 NEAR = 1e-9
 

@@ -9,7 +9,7 @@ from interp import tasks
 from interp.components import Head
 from interp.errors import UsageError
 from interp.methods.ablate import ablate
-from interp.methods.weight_distance import distances
+from interp.methods.two_models import distances
 from interp.stats import cluster_means
 from interp.study.registry import discover
 

@@ -17,7 +17,7 @@ from interp.methods.ablate import (
     naive_effect,
     worst_error,
 )
-from interp.methods.first_order import neuron_effects
+from interp.methods.neurons import neuron_effects
 from interp.metrics import KLToBase, Loss, measured
 from interp.tasks.batches import aligned, by_length
 

@@ -8,7 +8,7 @@ from torch.overrides import TorchFunctionMode
 import interp
 from interp import sites, tasks
 from interp.methods import attribute, lens, neurons
-from interp.methods.positions import at
+from interp.methods.decompose import at
 from interp.methods.rescaling import frozen_and_anew, without
 from interp.tasks.batches import PromptBatch, places, whole
 from interp.weights.comparison import reference_in

@@ -8,7 +8,7 @@ from interp import sites
 from interp.components import Neuron
 from interp.errors import UsageError
 from interp.methods import neurons
-from interp.methods.texts import natural_texts
+from interp.methods.neurons import natural_texts
 
 
 @pytest.fixture(scope="module")

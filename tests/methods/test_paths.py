@@ -13,7 +13,7 @@ from interp.errors import UsageError
 from interp.methods.moves import WAYS
 from interp.methods.naive_path import worst_error
 from interp.methods.paths import Path, all_senders, batch_paths, confirm, paths
-from interp.methods.receivers import Receiver
+from interp.methods.propagation import Receiver
 from interp.metrics import logit_difference
 from interp.tasks import batches
 from interp.tasks.batches import by_length

@@ -7,7 +7,7 @@ import torch
 import interp
 from interp import tasks
 from interp.methods import attribute, readings
-from interp.methods.positions import at
+from interp.methods.decompose import at
 from interp.tasks.batches import whole
 
 
@@ -27,9 +27,9 @@ def test_other_pairs_of_tokens_are_read_at_equal_norm(model):
         read = attribute.reading(model, end, given.answer[:, None], given.distractor[:, None])
         return read.direction[:, 0].norm(dim=-1)
 
-    for each in others.values():
-        torch.testing.assert_close(norm(each.prompts) * each.scale, norm(prompts))
-    random, unrelated = others[readings.RANDOM].prompts, others[readings.UNRELATED].prompts
+    for given, scale in others.values():
+        torch.testing.assert_close(norm(given) * scale, norm(prompts))
+    random, unrelated = others[readings.RANDOM][0], others[readings.UNRELATED][0]
     assert (random.answer != random.distractor).all()
     pairs = {(a, w): p.template for a, w, p in zip(
         prompts.answer.tolist(), prompts.distractor.tolist(), task.kept, strict=True)}  # fmt: skip
@@ -38,9 +38,9 @@ def test_other_pairs_of_tokens_are_read_at_equal_norm(model):
         assert taken in pairs
         assert pairs[taken] != prompt.template
     again = readings.others(model, task, run, prompts, seed=3)
-    assert torch.equal(again[readings.RANDOM].prompts.answer, random.answer)
+    assert torch.equal(again[readings.RANDOM][0].answer, random.answer)
     assert not torch.equal(
-        readings.others(model, task, run, prompts, seed=4)[readings.RANDOM].prompts.answer,
+        readings.others(model, task, run, prompts, seed=4)[readings.RANDOM][0].answer,
         random.answer,
     )
 

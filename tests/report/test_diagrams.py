@@ -27,11 +27,10 @@ from interp.report import (
 )
 from interp.report.axis import Axis, LogAxis
 from interp.report.curve import CurveView
-from interp.report.distribution import LANES, NEAR, DistributionView
+from interp.report.distribution import LANES, NEAR, DistributionView, SamplesView
 from interp.report.flow import FlowView
 from interp.report.graph import BOX, GraphView
-from interp.report.heads import head_name
-from interp.report.samples import SamplesView
+from interp.report.visible import head_name
 
 
 def page(*blocks):

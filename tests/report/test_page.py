@@ -13,7 +13,7 @@ import synthetic
 
 from interp.report import Check, Heatmap, Report, Section, Table, Text, render, visible
 from interp.report.markup import labelled, prose
-from interp.report.scripts import digest, island
+from interp.report.render import digest, island
 
 
 class Skeleton(HTMLParser):

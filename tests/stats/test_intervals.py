@@ -197,10 +197,10 @@ def test_maps_keep_their_shape():
     assert stats.mean(effects).p.shape == (3, 5)
 
 
-def test_ratio_of_means_and_mean_of_ratios_differ_as_worked_out_by_hand():
+def test_a_ratio_of_means_is_no_mean_of_ratios_as_worked_out_by_hand():
     effects, denominators = np.array([1.0, 1.0, 1.0]), np.array([1.0, 2.0, 4.0])
     assert stats.ratio_of_means(effects, denominators).value == pytest.approx(3 / 7)
-    assert stats.mean_of_ratios(effects, denominators).value == pytest.approx(1.75 / 3)
+    assert stats.mean(effects / denominators).value == pytest.approx(1.75 / 3)
 
 
 def test_a_denominator_that_may_be_zero_gets_no_interval():
@@ -208,8 +208,6 @@ def test_a_denominator_that_may_be_zero_gets_no_interval():
     found = stats.ratio_of_means(random.normal(size=20), random.normal(0.1, 1, size=20))
     assert np.isnan(found.low)
     assert "denominators" in found.method
-    with pytest.raises(UsageError, match="other than zero"):
-        stats.mean_of_ratios(np.ones(2), np.array([1.0, 0.0]))
 
 
 def _wilson(hits, n):

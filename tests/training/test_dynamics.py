@@ -8,7 +8,7 @@ from interp.components import Head
 from interp.methods.induction import Scores
 from interp.training import dynamics
 from interp.training.dynamics import Circuit, Moment
-from interp.views import dynamics as views
+from interp.views import induction as views
 
 CIRCUIT = Circuit(Head(1, 2), Head(0, 1))
 

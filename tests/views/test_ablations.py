@@ -11,7 +11,7 @@ from interp.components import KVHead
 from interp.effects import Effects
 from interp.methods.ablate import Ablation
 from interp.stats import benjamini_hochberg
-from interp.views import ablations, charts, effects
+from interp.views import ablations, effects, pictures
 
 
 @pytest.fixture
@@ -72,7 +72,7 @@ def test_groups_of_heads_are_mapped_under_their_own_name(task):
 def test_an_estimate_beside_what_was_measured_has_one_slope_for_all_groups(screen):
     half, rest = screen.only(slice(6)), screen.only(slice(6, 12))
     doubled = [replace(each, values=2 * each.values) for each in (half, rest)]
-    chart = charts.first_order(
+    chart = pictures.first_order(
         {"picked": (half, doubled[0]), "random": (rest, doubled[1])}, "Here."
     )
     assert [series.name for series in chart.series] == ["picked", "random"]

@@ -9,7 +9,7 @@ import interp
 from interp import sites, tasks
 from interp.components import Head
 from interp.methods import attribute
-from interp.methods.upstream import preferred
+from interp.methods.attention import preferred
 from interp.tasks.batches import places, whole
 from interp.views import attributions, effects
 

@@ -6,8 +6,7 @@ import torch
 
 import interp
 from interp import stats, tasks
-from interp.methods.lens import entries, lens
-from interp.methods.lens_tables import Gains, by_layer, first_kept, gains, of_prompt
+from interp.methods.lens import Gains, by_layer, entries, first_kept, gains, lens, of_prompt
 from interp.tasks.batches import whole
 from interp.views import lens as shown
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 import interp
-from interp import sites, tasks
+from interp import sites, stats, tasks
 from interp.methods.attribute import wanted
 from interp.methods.norms import scales
 from interp.methods.rescaling import all_frozen, attributions
@@ -50,8 +50,8 @@ def test_direct_effects_add_up_with_nothing_of_the_norm_left_out_and_with_no_par
 
 def test_the_slope_is_that_of_a_line_through_zero():
     one = np.array([1.0, -2.0, 3.0])
-    assert norms.slope(one, 0.5 * one) == pytest.approx(0.5)
-    assert np.isnan(norms.slope(0 * one, one))
+    assert stats.slope(one, 0.5 * one) == pytest.approx(0.5)
+    assert np.isnan(stats.slope(0 * one, one))
 
 
 def test_scales_frozen_to_their_own_run_change_nothing_and_those_of_another_do():

@@ -1,10 +1,8 @@
 """Concatenating heads and projecting, beside adding up what each head writes.
 
-Method  W_O, flattened to `[(head d_head) d_model]`, is a stack of blocks of rows, one a head.
-        Multiplying the concatenated z by the whole is therefore the same as multiplying each head's
-        z by its own block and adding up.
-Source  Elhage et al. 2021, A Mathematical Framework for Transformer Circuits, section "Attention
-        heads are independent and additive".
+Method  W_O, flattened to `[(head d_head) d_model]`, is a stack of blocks of rows, one a head, so that the
+        concatenated z times the whole is the sum of each head's z times its own block.
+Source  Elhage et al. 2021, A Mathematical Framework for Transformer Circuits.
 """
 
 from dataclasses import dataclass
@@ -21,12 +19,10 @@ from interp.transformer import Run, Transformer
 
 @dataclass(frozen=True, slots=True)
 class HeadSum:
-    """One attention layer's output computed in different ways, and each head's part in it.
-
-    `concatenated` and `summed` ought to agree with each other and with `attn_out`, what the model
-    itself wrote. In `permuted` every head meets the next head's rows of W_O, and it ought to differ.
-    `head_out` is what each head writes.
-    """
+    """One attention layer's output computed in different ways, and each head's part in it. `concatenated`
+    and `summed` ought to agree with each other and with `attn_out`, what the model itself wrote. In
+    `permuted` every head meets the next head's rows of W_O, and it ought to differ. `head_out` is what each
+    head writes."""
 
     attn_out: Float[Tensor, "batch pos d_model"]
     concatenated: Float[Tensor, "batch pos d_model"]
@@ -85,11 +81,8 @@ def head_sum(model: Transformer, run: Run, layer: int) -> HeadSum:
 
     Raises  UsageError if the run did not keep them.
     """
-    attn, z, attn_out = (
-        model.block(layer).attn,
-        run.cache[sites.z(layer)],
-        run.cache[sites.attn_out(layer)],
-    )
+    attn, z = model.block(layer).attn, run.cache[sites.z(layer)]
+    attn_out = run.cache[sites.attn_out(layer)]
     bias = torch.zeros_like(attn_out[0, 0]) if attn.b_O is None else attn.b_O.detach()
     stacked = rearrange(attn.W_O, "head d_head d_model -> (head d_head) d_model")
     each = "batch pos head d_head, head d_head d_model -> batch pos head d_model"

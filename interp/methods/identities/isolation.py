@@ -37,29 +37,22 @@ class Isolation:
         return float(_without(self.free, self.position).max())
 
 
-def isolation(
-    model: Transformer,
-    tokens: Int[Tensor, "batch pos"],
-    position: int,
-    replacement: int | None = None,
-) -> Isolation:
-    """What changes in the residual stream of one prompt when the token at `position` is replaced: by this
-    one, or else by the nearest other token of the prompt before it, or after, or by the next of the
-    vocabulary.
+def isolation(model: Transformer, tokens: Int[Tensor, "batch pos"], position: int) -> Isolation:
+    """What changes in the residual stream of one prompt when the token at `position` is replaced by the
+    nearest other token of the prompt before it, or after, or by the next of the vocabulary.
 
     >>> changed = isolation(model, torch.tensor([[3, 1, 4, 1]]), position=1)
     >>> changed.leak < 1e-5 < changed.moved
     True
 
-    Raises  UsageError if there is more than one prompt, or the replacement is the token itself.
+    Raises  UsageError if there is more than one prompt, or one token alone.
     """
     if len(tokens) != 1 or tokens.shape[1] < 2:
         raise UsageError(f"expected one prompt of at least two tokens, got {list(tokens.shape)}")
     position %= tokens.shape[1]
-    if replacement is None:
-        replacement = _another(tokens[0].tolist(), position, model.config.d_vocab)
-    if int(tokens[0, position]) == replacement:
-        raise UsageError(f"position {position} already holds token {replacement}; name another")
+    ids = tokens[0].tolist()
+    others = [each for each in [*ids[:position][::-1], *ids[position:]] if each != ids[position]]
+    replacement = others[0] if others else (ids[position] + 1) % model.config.d_vocab
     layers = range(model.config.n_layers)
     changed = tokens.clone()
     changed[0, position] = replacement
@@ -79,12 +72,6 @@ def isolation(
         position=position,
         replacement=replacement,
     )
-
-
-def _another(tokens: list[int], position: int, d_vocab: int) -> int:
-    before, after = tokens[:position][::-1], tokens[position + 1 :]
-    others = [each for each in [*before, *after] if each != tokens[position]]
-    return others[0] if others else (tokens[position] + 1) % d_vocab
 
 
 def _without(change: Float[Tensor, "layer pos"], position: int) -> Tensor:

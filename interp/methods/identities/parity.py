@@ -14,7 +14,6 @@ import torch
 from torch import Tensor
 
 from interp import sites
-from interp.sites import Site
 from interp.transformer import Run, Transformer
 
 Places = tuple[dict[str, Tensor], dict[str, Tensor]]
@@ -36,10 +35,8 @@ def huggingface_places(model: Transformer, theirs: Any, run: Run) -> Places:
 
 
 def transformerlens_places(model: Transformer, theirs: Any, run: Run) -> Places:
-    """What TransformerLens caches on the run's tokens and the run kept too, and the run's own.
-
-    `theirs` is Hugging Face's model of the same weights, which TransformerLens wraps.
-    """
+    """What TransformerLens caches on the run's tokens and the run kept too, and the run's own. `theirs` is
+    Hugging Face's model of the same weights, which TransformerLens wraps."""
     import warnings
 
     with warnings.catch_warnings():
@@ -62,7 +59,8 @@ def differences(shown: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> pd.Da
     """One row a place: its kind and layer, the largest absolute and the relative difference."""
     rows = []
     for name, reference in shown.items():
-        kind, layer = _place(name)
+        site = None if name in ("logits", "final norm") else sites.parse(name)
+        kind, layer = (site.kind, site.layer) if site else (name, None)
         seen = reference.isfinite() & own[name].isfinite()
         if kind == "scores":
             # Where later keys are masked one side writes −inf and the other its lowest number.
@@ -72,10 +70,3 @@ def differences(shown: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> pd.Da
         rows.append([kind, layer, name, largest, largest / size if size else largest])
     frame = pd.DataFrame(rows, columns=["kind", "layer", "place", "largest", "relative"])
     return frame.astype({"layer": "Int64"})
-
-
-def _place(name: str) -> tuple[str, int | None]:
-    if name in ("logits", "final norm"):
-        return name, None
-    site: Site = sites.parse(name)
-    return site.kind, site.layer

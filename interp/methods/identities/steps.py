@@ -28,14 +28,10 @@ def recomputed(model: Transformer, run: Run) -> dict[str, float]:
             worst[name] = max(worst.get(name, 0.0), _error(again, shown))
     end = run.cache[sites.resid_post(model.config.n_layers - 1)]
     normed = _normed(model.ln_final, end)
-    logits = einsum(
-        "batch pos d_model, d_model d_vocab -> batch pos d_vocab", normed, model.unembed.matrix
-    )
-    bias = model.unembed.bias
-    worst["logits = norm(stream) · W_U"] = _error(
-        logits if bias is None else logits + bias, run.logits
-    )
-    return worst
+    spelt, bias = "batch pos d_model, d_model d_vocab -> batch pos d_vocab", model.unembed.bias
+    logits = einsum(spelt, normed, model.unembed.matrix)
+    logits = logits if bias is None else logits + bias
+    return {**worst, "logits = norm(stream) · W_U": _error(logits, run.logits)}
 
 
 def _steps(model: Transformer, cache: Cache, layer: int) -> dict[str, tuple[Tensor, Tensor]]:
@@ -45,13 +41,8 @@ def _steps(model: Transformer, cache: Cache, layer: int) -> dict[str, tuple[Tens
     k = cache[(sites.rot_k if rotary else sites.k)(layer)]
     if config.qk_norm and not rotary:
         q, k = _normed(attn.q_norm, q), _normed(attn.k_norm, k)
-    every = {"group": config.group}
-    k = repeat(k, "batch key kv_head d_head -> batch key (kv_head group) d_head", **every)
-    v = repeat(
-        cache[sites.v(layer)],
-        "batch key kv_head d_head -> batch key (kv_head group) d_head",
-        **every,
-    )
+    shared, group = "batch key kv_head d_head -> batch key (kv_head group) d_head", config.group
+    k, v = (repeat(each, shared, group=group) for each in (k, cache[sites.v(layer)]))
     scores, pattern = cache[sites.scores(layer)], cache[sites.pattern(layer)]
     similarity = einsum(
         "batch query head d_head, batch key head d_head -> batch head query key", q, k
@@ -77,10 +68,8 @@ def _steps(model: Transformer, cache: Cache, layer: int) -> dict[str, tuple[Tens
             post = post * cache[sites.mlp_pre_linear(layer)]
         steps["mlp_post = act(mlp_pre)"] = (post, cache[sites.mlp_post(layer)])
         out = cache[sites.mlp_post(layer)] @ mlp.W_out
-        steps["mlp_out = mlp_post · W_out"] = (
-            out if mlp.b_out is None else out + mlp.b_out,
-            mlp_out,
-        )
+        out = out if mlp.b_out is None else out + mlp.b_out
+        steps["mlp_out = mlp_post · W_out"] = (out, mlp_out)
         stream = stream + mlp_out
     steps["stream = stream + attn_out + mlp_out"] = (stream, cache[sites.resid_post(layer)])
     return steps

@@ -6,8 +6,7 @@ from interp.components import Head
 from interp.report import Attention, Maps, Section, Text
 from interp.sites import Site
 from interp.transformer import Config, Run, Transformer
-from interp.views.anatomy.statistics import statistics
-from interp.views.pictures import array, heatmap
+from interp.views.pictures import array, heatmap, statistics
 
 
 def attention(model: Transformer, run: Run, shown: Head, why: str) -> Section:

@@ -9,8 +9,7 @@ from interp.components import Head
 from interp.methods.identities.isolation import Isolation
 from interp.report import Section, Table, Text
 from interp.transformer import Run, Transformer
-from interp.views.anatomy.statistics import statistics
-from interp.views.pictures import maps
+from interp.views.pictures import maps, statistics
 
 _SHOWN = 10
 _DOES = {

@@ -5,7 +5,7 @@ import pandas as pd
 from interp import sites
 from interp.report import Chart, Section, Series, Table, Text, TokenStrip
 from interp.transformer import Run, Transformer
-from interp.views.anatomy.statistics import statistics
+from interp.views.pictures import statistics
 
 _SHOWN = 10
 

@@ -2,13 +2,17 @@
 
 from collections.abc import Callable
 
+from jaxtyping import Float
+from numpy import ndarray
+
+from interp.classifiers.classifier import Classifier
 from interp.classifiers.opened import Opened, isolated
+from interp.classifiers.pairs import Pairs
 from interp.errors import NotApplicable
-from interp.report import NotRun
+from interp.report import NotRun, Table
 from interp.views.pairs.evidence import Evidence
 from interp.views.pairs.heads import heads, held_out
 from interp.views.pairs.inside import across, parts, terms
-from interp.views.pairs.scores import scored
 from interp.views.pairs.tokens import tokens
 
 __all__ = ["KINDS", "Evidence", "every", "scored"]
@@ -36,3 +40,20 @@ def every(opened: Opened, top: int) -> tuple[list[Evidence], list[NotRun]]:
         except NotApplicable as reason:
             not_run.append(NotRun(name, str(reason)))
     return found, not_run + [each for one in found for each in one.not_run]
+
+
+def scored(model: Classifier, pairs: Pairs, decisions: Float[ndarray, " example"]) -> Table:
+    """Every pair with its log-odds, its score, and the score that somebody published where there is one."""
+    frame = pairs.frame()
+    note = f"score: of {model.labels[model.label]!r}; labels: {', '.join(model.labels)}."
+    if model.link == "number":
+        note += (
+            " log_odds and score: the number that the model gives; a regression has no probability."
+        )
+    if "published" in frame:
+        note += (
+            " published: what HHEM 1.0 gives, high where the hypothesis follows from the premise."
+        )
+    frame.insert(3, "log_odds", decisions)
+    frame.insert(4, "score", model.scores(decisions))
+    return Table("pairs", frame, title="The pairs and their scores", note=note)

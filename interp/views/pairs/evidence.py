@@ -14,8 +14,7 @@ SHOWN = 8
 
 @dataclass(frozen=True)
 class Evidence:
-    """A section, the sentence that says what it found, and what goes elsewhere on the page; `verdict` is None
-    where it decides nothing."""
+    """A section, what it found in a sentence, and what goes elsewhere on the page; a verdict if any."""
 
     section: Section
     said: str

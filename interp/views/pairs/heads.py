@@ -13,7 +13,7 @@ from interp.stats import Estimate
 from interp.stats.verdict import LEAST_CONFIRMING
 from interp.views import effects
 from interp.views import tests as shown
-from interp.views.figures import headline
+from interp.views.estimates import headline
 from interp.views.pairs.evidence import SHOWN, Evidence, allowed
 
 
@@ -42,8 +42,7 @@ def heads(opened: Opened, top: int) -> Evidence:
 
 
 def held_out(opened: Opened, top: int) -> Evidence:
-    """Heads chosen on every other premise, measured on the premises between; without interval and verdict
-    where those are too few."""
+    """Heads chosen on every other premise, measured on those between; no verdict from too few."""
     test = opened.test(top)
     found, screen, n = test.confirmation, test.selection.screen, len(test.labels)
     clusters = len(np.unique(screen.task.clusters))

@@ -133,10 +133,7 @@ def _strongest(opened: Opened, shares: Effects) -> tuple[Sequence[int], str, str
         beside = "what these heads do is not known, since they were not removed"
     else:
         rank, which = stats.rank_correlation(shares.mean(), sizes), "count most"
-        beside = (
-            f"the rank correlation with the size of its effect is {float(rank.value):.2f} "
-            f"[{float(rank.low):.2f}, {float(rank.high):.2f}]"
-        )
+        beside = f"the rank correlation with the size of its effect is {rank:.2f}"
     return np.argsort(-sizes, kind="stable")[:_HEADS].tolist(), which, beside
 
 

@@ -7,7 +7,7 @@ import interp
 from interp import sites, tasks
 from interp.components import Slice
 from interp.methods.patch import At, patch_groups
-from interp.views import corruptions
+from interp.views import patches
 
 NAMES = {"position": "swap", "both": "flip"}
 
@@ -27,7 +27,7 @@ def made():
 
 def test_whole_prompts_are_the_clean_run_and_that_of_each_corruption(made):
     _, _, done = made
-    frame = corruptions.whole_prompts({name: each["END"] for name, each in done.items()}).frame
+    frame = patches.whole_prompts({name: each["END"] for name, each in done.items()}).frame
     assert frame["turned round"].tolist() == ["clean", "position", "both"]
     assert frame.logit_difference.tolist() == pytest.approx(
         [
@@ -39,7 +39,7 @@ def test_whole_prompts_are_the_clean_run_and_that_of_each_corruption(made):
 
 
 def test_each_position_has_a_line_a_corruption_and_the_table_their_points(made):
-    *shown, table = corruptions.stream(made[2])
+    *shown, table = patches.stream(made[2])
     assert [chart.title for chart in shown] == ["The stream at S2", "The stream at END"]
     frame = table.frame
     for chart, place in zip(shown, ("S2", "END"), strict=True):
@@ -52,7 +52,7 @@ def test_each_position_has_a_line_a_corruption_and_the_table_their_points(made):
 
 def test_the_first_prompt_is_shown_in_every_form(made):
     model, each, _ = made
-    text, *strips = corruptions.forms(model, each)
+    text, *strips = patches.forms(model, each)
     assert "each in three forms" in text.text
     assert [strip.title for strip in strips] == [
         "Clean",

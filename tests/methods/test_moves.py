@@ -5,7 +5,7 @@ import torch
 
 from interp import sites
 from interp.errors import UsageError
-from interp.methods.directions import noise
+from interp.methods.moves import noise
 
 TOKENS = torch.tensor([[5, 6, 7], [5, 6, 8], [9, 6, 7], [5, 7, 6]])
 SHAPE = (3, 4, 8)

@@ -6,8 +6,8 @@ import torch
 
 import interp
 from interp.components import Head
+from interp.methods.circuits import copying, matching
 from interp.methods.composition import Compositions, compositions
-from interp.methods.copying import copying, matching
 from interp.views import circuits as shown
 
 

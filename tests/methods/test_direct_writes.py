@@ -15,7 +15,7 @@ from interp.components import (
     PosEmbedding,
     together,
 )
-from interp.methods.writing import change_written, written
+from interp.methods.direct import change_written, written
 
 
 @pytest.fixture(scope="module", params=["tiny-gpt2", "tiny-llama", "tiny-attn-only"])

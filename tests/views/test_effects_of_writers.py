@@ -8,14 +8,14 @@ import pytest
 from interp.components import MLP, Head
 from interp.methods.offsets import Offsets
 from interp.report import Chart
-from interp.views import effects, offsets, tests, writers
+from interp.views import ablations, effects, tests
 
 HEADS = [Head(layer, head) for layer in range(2) for head in range(2)]
 
 
 def test_heads_are_a_map_and_mlps_bars_of_the_same_values():
     values = {"q": np.arange(6.0), "k": np.arange(12.0).reshape(6, 2)}
-    maps, chart = writers.blocks([*HEADS, MLP(0), MLP(1)], values, "Every {}'s path")
+    maps, chart = effects.of_writers([*HEADS, MLP(0), MLP(1)], values, "Every {}'s path")
     assert (maps.title, chart.title) == ("Every head's path", "Every MLP's path")
     plain, sampled = maps.heatmaps
     np.testing.assert_array_equal(plain.values, [[0, 1], [2, 3]])
@@ -29,7 +29,7 @@ def test_heads_are_a_map_and_mlps_bars_of_the_same_values():
 
 
 def test_without_mlps_there_are_no_bars():
-    (only,) = writers.blocks(HEADS, {"q": np.arange(4.0)}, "Every {}")
+    (only,) = effects.of_writers(HEADS, {"q": np.arange(4.0)}, "Every {}")
     assert not isinstance(only, Chart)
 
 
@@ -62,24 +62,24 @@ def test_those_who_respond_come_after_the_ablated_and_the_strongest_first(split,
     responses = split.responses(some)
     own = [split.writers.index(each) for each in split.components]
     assert not responses[[0, 1], own].any()
-    maps, _, table = offsets.responses(split, some, 2)
+    maps, _, table = ablations.responses(split, some, 2)
     assert maps.heatmaps[0].values[2, 3] == pytest.approx(-0.375)
     assert (table.name, len(table.frame)) == ("responders", 3)
 
 
 def test_a_repair_is_an_offset_where_a_loss_was_made_up_for(split, confirmed):
-    found = offsets.repair(split, confirmed).frame
+    found = ablations.repair(split, confirmed).frame
     np.testing.assert_allclose(found["offset"], 3.0)
     assert found["self_repair"].isna().all()
     lost = Offsets(
         *(split.components, split.total, -split.direct, split.later_heads, split.later_mlps),
         *(split.rescaling, split.writers, split.before, split.after),
     )
-    found = offsets.repair(lost, confirmed).frame
+    found = ablations.repair(lost, confirmed).frame
     np.testing.assert_allclose(found["offset"], 5.0)
     np.testing.assert_allclose(found["share_repaired"], 5.0)
     assert (found["n"] == confirmed.selection.held_out.sum()).all()
-    chart = offsets.terms(found, ["a", "b"])
+    chart = ablations.terms(found, ["a", "b"])
     assert [each.name for each in chart.series] == ["later heads", "later mlps", "rescaling"]
 
 
@@ -97,7 +97,7 @@ def test_scores_of_one_name_may_come_again_in_a_table(screen):
 def test_direct_effects_stand_beside_total_ones_and_the_split_of_the_chosen(split, confirmed):
     chosen, screen = confirmed.selection, confirmed.selection.screen
     half = replace(screen, values=screen.values / 2)
-    formula, maps, chart, table = offsets.directly(screen, half, split, chosen)
+    formula, maps, chart, table = ablations.directly(screen, half, split, chosen)
     assert "later MLPs" in formula.text
     assert [each.title for each in maps.heatmaps] == ["direct", "total − direct"]
     np.testing.assert_allclose(np.ravel(maps.heatmaps[1].values), screen.mean() / 2)
