@@ -163,11 +163,12 @@ def offsets(model: Transformer, task: Task, components: Sequence[Component], kin
                     contributed = [terms, written / scale, rewritten / scale]
                     found[number].append((batch, torch.cat(contributed)))
     measured = np.stack([gathered(task, its) for its in found])
-    # In the order of the terms above.
-    terms_of = measured[:, :5].swapaxes(0, 1)
+    total, direct, later_heads, later_mlps, rescaling = measured[:, :5].swapaxes(0, 1)
     before, after = np.split(measured[:, 5:], 2, axis=1)
     writers = (*heads(model), *(mlps(model) if model.config.d_mlp else ()))
-    return Offsets(tuple(components), *terms_of, writers, before, after)
+    return Offsets(
+        tuple(components), total, direct, later_heads, later_mlps, rescaling, writers, before, after
+    )
 
 
 def _ablated(

@@ -11,8 +11,10 @@ from interp.errors import UsageError
 Effects = Shaped[np.ndarray, "... example"]
 Clusters = Int[np.ndarray, " example"]
 # What a choice is made and ranked by: effects, which prompts discover, which rows are chosen and alike.
-Screen, Half = Shaped[np.ndarray, "component example"], Bool[np.ndarray, " example"]
-Rows, Strata = Int[np.ndarray, " label"], Int[np.ndarray, " component"]
+Screen = Shaped[np.ndarray, "component example"]
+Half = Bool[np.ndarray, " example"]
+Rows = Int[np.ndarray, " label"]
+Strata = Int[np.ndarray, " component"]
 
 # Components worked on at once: some 50 MB with 10,000 draws.
 _CHUNK = 512
