@@ -22,6 +22,7 @@ from typing import Annotated, Literal
 
 from interp.circuits import Circuit, Graph
 from interp.circuits.audit import audit_scores
+from interp.circuits.choice import choose, metrics
 from interp.circuits.circuit import exchanged
 from interp.circuits.completeness import completeness
 from interp.circuits.elsewhere import beside, chosen_again
@@ -34,10 +35,7 @@ from interp.circuits.search import (
     FEW,
     FRACTIONS,
     edge_scores,
-    first_order,
     mean_scores,
-    of_size,
-    smallest,
 )
 from interp.circuits.stability import resampled
 from interp.circuits.sums import sum_rules
@@ -62,10 +60,11 @@ def circuit(
     task,
     *,
     method: Literal[
-        "eap-ig", "eap", "eap-ig-activations", "clean-corrupted", "relp", "gim", "average"
+        "eap-ig", "eap", "eap-ig-activations", "clean-corrupted", "relp", "gim", "average", "acdc"
     ] = "eap-ig",
     metric: Literal["logit_difference", "answer_log_prob", "kl"] = "logit_difference",
     edges: Annotated[int, Range(1, 10_000_000)] | None = None,
+    tau: Annotated[float, Range(1e-9, 1000)] | None = None,
     full: bool = False,
     ablation: Literal["resample", "zero"] = "resample",
     steps: Annotated[int, Range(1, 100)] = 5,
@@ -74,14 +73,13 @@ def circuit(
     floor: Annotated[float, Range(0.1, 0.99)] = 0.8,
     seed: int = 0,
 ) -> Report:
-    half, graph, by = task.only(on_discovery(task)), Graph.of(model), first_order(metric)
-    given = {"metric": by, "steps": steps, "method": METHODS[method]}
+    half, graph, asks = task.only(on_discovery(task)), Graph.of(model), method == "acdc"
+    by, way = metrics(metric, asks=asks)[0], METHODS["eap-ig" if asks else method]
+    given = {"metric": by, "steps": steps, "method": way}
     scores = edge_scores(model, graph, half, ablation, **given)
-    means, sizes = mean_scores(graph, scores), FRACTIONS if full else FEW
-    if edges is None:
-        found = smallest(model, graph, half, means, floor, ablation, fractions=sizes, metric=by)
-    else:
-        found = of_size(graph, means, edges, fractions=sizes)
+    means, many = mean_scores(graph, scores), FRACTIONS if full else FEW
+    how = {"edges": edges, "asks": asks, "tau": tau, "metric": metric, "fractions": many}
+    found = choose(model, graph, half, means, floor, ablation, **how)
     kept, run = found.kept, {"metric": by, "seed": seed}
     fresh = task.confirmation if full else task.confirmation.evenly(64)
     others, again, missing, without = {}, {}, [], []
@@ -114,9 +112,8 @@ def circuit(
     share = judged.share
     sure = stability.stable if stability.templates > 1 else None
     named = (model.name, model.origin.weights_sha256, task.name)
-    value = Circuit(
-        graph, kept, *named, ablation, found=f"strongest edges by {METHODS[method].title}"
-    )
+    by_what = f"each edge asked by acdc, {metric}" if asks else f"strongest edges by {way.title}"
+    value = Circuit(graph, kept, *named, ablation, found=by_what)
     columns = {
         "score": means,
         "exact": sample.on(graph),

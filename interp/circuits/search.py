@@ -162,11 +162,11 @@ def of_size(
         raise NotApplicable(
             f"the {n_edges} strongest edges leave no path from the embedding to the logits; keep more edges"
         )
-    sizes, by_magnitude = _cut(graph, means, fractions)
+    sizes, by_magnitude = sizes_of(graph, means, fractions)
     return Found(kept, n_edges / graph.n_edges, sizes, None, by_magnitude)
 
 
-def _cut(
+def sizes_of(
     graph: Graph, means: Float[np.ndarray, "reader writer *place"], fractions: Sequence[float]
 ) -> tuple[dict[float, Mask], dict[float, Mask]]:
     """The circuits of these sizes below the whole, by either ranking."""
@@ -193,7 +193,7 @@ def smallest(
     Raises  NotApplicable where the whole model does no more than the empty circuit, and where no size leaves
             a path from the embedding to the logits; UsageError for fractions that are none.
     """
-    sizes, by_magnitude = _cut(graph, means, fractions)
+    sizes, by_magnitude = sizes_of(graph, means, fractions)
     done = evaluate(model, graph, task, [*sizes.values()], ablation, metric=metric, memory=memory)
     found = done.with_a_gap()
     values = dict(zip(sizes, found.faithfulness().value, strict=True))
