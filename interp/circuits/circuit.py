@@ -178,7 +178,7 @@ def importances(
             that of its scores (corrupted minus clean, times the slope) of the metric with `loss=True`, as
             MIB's `run_attribution.py` has it; both then keep the largest.
     """
-    edges = {}
+    edges: dict[str, dict[str, Any]] = {}
     for cell in graph.cells():
         names = _spelt(graph, cell)
         score = -float(np.nan_to_num(scores[cell])) / len(names)

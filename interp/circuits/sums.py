@@ -79,9 +79,13 @@ def sum_rules(
     True
     """
     if method.parts:
-        own = {"metric": metric, "steps": steps, "prompts": prompts}
-        each = [sum_rules(model, graph, task, part, ablation, **own) for part in method.parts]
-        return [rule for rules in each for rule in rules]
+        found_by_part = [
+            sum_rules(
+                *(model, graph, task, part, ablation), metric=metric, steps=steps, prompts=prompts
+            )
+            for part in method.parts
+        ]
+        return [rule for rules in found_by_part for rule in rules]
     graph, batch = graph.at_places(None), by_length(task, model.device)[0].only(slice(prompts))
     scores = method(model, graph, task, batch, ablation, metric=metric, steps=steps).each
     other = ablation_values(model, graph, task, batch, ablation)
@@ -105,9 +109,16 @@ def sum_rules(
             found = torch.stack([scores[:, :, columns].nansum((1, 2)) for columns in together])
             expected = _exact(model, graph, batch, other, together, metric)
             terms = scores.abs().nansum((1, 2))
-    sums = [each.double().cpu().numpy() for each in (found, expected)]
-    steps = steps if method.integrates else 0
-    return [SumRule(method.name, what, *sums, terms=float(terms.max()), steps=steps)]
+    return [
+        SumRule(
+            method=method.name,
+            what=what,
+            found=found.double().cpu().numpy(),
+            expected=expected.double().cpu().numpy(),
+            terms=float(terms.max()),
+            steps=steps if method.integrates else 0,
+        )
+    ]
 
 
 @torch.no_grad()
