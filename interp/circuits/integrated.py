@@ -54,7 +54,7 @@ def eap_ig_activations(
     total, flat = empty_scores(graph, delta, rules), clean.flat
     within = places_of(graph, batch, delta)
     # Every group's last step is the clean run.
-    add_scores(total, graph, clean, delta, 1 / steps, within=within)
+    add_scores(total, graph, clean.at_readers(), delta, 1 / steps, within=within)
     for columns in groups(graph, apart):
         site = written_at(graph, columns)
         change: Float[torch.Tensor, "batch pos d_model"] = delta[columns].sum(0)
@@ -64,7 +64,8 @@ def eap_ig_activations(
             moved = edits.add(site, change, 1 - step / steps)
             run = slopes(model, batch.clean, measure, clean.logits, [moved], rules, start=start)
             flat &= run.flat
-            add_scores(total, graph, run, delta, 1 / steps, columns, layer, within=within)
+            readers = run.at_readers(layer)
+            add_scores(total, graph, readers, delta, 1 / steps, columns, within=within)
     if flat:
         raise no_slope(measure.name)
     return Scores(total, clean.metric)

@@ -58,7 +58,7 @@ class Method:
             return sum(part.forwards(config, steps) for part in self.parts)
         if self.path == "activations":
             return 4 + (2 * config.n_layers + 1) * (steps - 1)
-        return 1 + 3 * {"clean": 1, "ends": 2, "inputs": steps}[self.path]
+        return 2 + 2.3 * {"clean": 1, "ends": 2, "inputs": steps}[self.path]
 
     def __call__(
         self,
@@ -131,10 +131,12 @@ class Method:
 
 
 def _each(config: Config, graph: Graph, batch: PromptBatch) -> int:
-    """Bytes a prompt: what writers write and its change, what a backward pass keeps, and its scores."""
-    n_pos, d_model, writers = batch.clean.shape[1], config.d_model, len(graph.writers)
+    """Bytes a prompt: what writers write and its change, slopes at readers, what a backward pass keeps, and
+    scores."""
+    n_pos, d_model, held = batch.clean.shape[1], config.d_model, len(graph.readers)
+    held += 2 * len(graph.writers)
     of_layer = 14 * d_model + 5 * config.d_mlp + 4 * config.n_heads * n_pos
-    floats = n_pos * (2 * writers * d_model + config.n_layers * of_layer)
+    floats = n_pos * (held * d_model + config.n_layers * of_layer)
     return 4 * (floats + 2 * graph.allowed.size)
 
 

@@ -15,7 +15,7 @@ Source  Nanda 2023, Attribution Patching; Syed et al. 2023, Attribution Patching
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -28,7 +28,7 @@ from interp.circuits.graph import Graph, readers_of
 from interp.circuits.places import Places
 from interp.circuits.written import Written, kept_for, written
 from interp.errors import UsageError
-from interp.linear import TRUE, Rules, Slopes, slopes
+from interp.linear import TRUE, AtReaders, Input, Rules, slopes
 from interp.methods.measured import Measure
 from interp.metrics import logit_difference
 from interp.tasks.batches import PromptBatch
@@ -128,18 +128,22 @@ def scored_at(
     measure = metric(batch)
     run = slopes(model, batch.clean, measure, rules=rules, keep=kept_for(model))
     base, delta = run.logits, ablated - written(model, graph, run.kept)
-    total, values, flat = empty_scores(graph, delta, rules), torch.zeros_like(run.metric), True
-    within = places_of(graph, batch, delta)
-    for number, point in enumerate(points):
-        if number:
+    values, flat, readers = run.metric, run.flat, run.at_readers()
+    if points[1:]:
+        # What is added up is multiplied once.
+        sums = {(kind, layer): slope for kind, layer, slope in readers}
+        for point in points[1:]:
             moved = edits.put(sites.embed(), between(model, batch, point))
             run = slopes(model, batch.clean, measure, base, [moved], rules)
-        flat &= run.flat
-        values += run.metric / len(points)
-        add_scores(total, graph, run, delta, 1 / len(points), within=within)
+            values, flat = values + run.metric, flat and run.flat
+            for kind, layer, slope in run.at_readers():
+                sums[kind, layer] += slope
+        readers = ((*reader, slope) for reader, slope in sums.items())
     if flat:
         raise no_slope(measure.name)
-    return Scores(total, values)
+    total, within = empty_scores(graph, delta, rules), places_of(graph, batch, delta)
+    add_scores(total, graph, readers, delta, 1 / len(points), within=within)
+    return Scores(total, values / len(points))
 
 
 def places_of(graph: Graph, batch: PromptBatch, like: Tensor) -> Within | None:
@@ -176,24 +180,35 @@ def empty_scores(graph: Graph, delta: Written, rules: Rules) -> PerPrompt:
 def add_scores(
     total: PerPrompt,
     graph: Graph,
-    run: Slopes,
+    readers: Iterable[tuple[Input, int | None, AtReaders]],
     delta: Written,
     weight: float,
-    writers: Iterable[int] | None = None,
-    first: int = 0,
+    writers: Sequence[int] | None = None,
     *,
     within: Within | None = None,
 ) -> None:
     """Adds to `total`, times `weight`, the changes of some writers (by default of all) times the slopes at
-    the readers of every layer from the `first` on; with `within`, which is 1 at the positions of a place, in
-    each place."""
+    these readers; with `within`, which is 1 at the positions of a place, in each place."""
     allowed = torch.from_numpy(graph.pairs).to(delta.device)
-    last = "q" if run.rules.scores_queries else "v"
-    columns = torch.arange(len(graph.writers)) if writers is None else torch.tensor([*writers])
+    columns = torch.tensor(range(len(graph.writers)) if writers is None else [*writers])
     changes = delta if writers is None else delta[columns]
+    for rows, at in _together(graph, readers):
+        edges = allowed[rows][:, columns]
+        # Writers are in the order in which they are computed: the last feed none of these readers.
+        before = int(edges.any(0).sum())
+        found = _products(at, changes[:before], within)
+        each = weight * edges[:, :before].to(found)
+        found *= each.view(*each.shape, *[1] * (found.ndim - 3))
+        total[:, torch.tensor(rows)[:, None], columns[:before]] += found
+
+
+def _together(
+    graph: Graph, readers: Iterable[tuple[Input, int | None, AtReaders]]
+) -> Iterator[tuple[list[int], AtReaders]]:
+    """The rows of as many readers as are multiplied at once, and the slopes there."""
     rows: list[int] = []
     held: list[Tensor] = []
-    for kind, layer, slope in run.at_readers(first):
+    for kind, layer, slope in readers:
         rows += readers_of(graph, layer, [kind])
         held.append(slope)
         if len(rows) != sum(map(len, held)):
@@ -201,15 +216,11 @@ def add_scores(
                 "scores are of keys and values as they are computed, once a key/value head; a graph with "
                 "private copies for every query head has exact effects alone"
             )
-        if len(rows) >= _READERS or (layer == first and kind == last):
-            edges = allowed[rows][:, columns]
-            # Writers are in the order in which they are computed: the last feed none of these readers.
-            before = int(edges.any(0).sum())
-            found = _products(torch.cat(held), changes[:before], within)
-            each = weight * edges[:, :before].to(found)
-            found *= each.view(*each.shape, *[1] * (found.ndim - 3))
-            total[:, torch.tensor(rows)[:, None], columns[:before]] += found
+        if len(rows) >= _READERS:
+            yield rows, torch.cat(held)
             rows, held = [], []
+    if rows:
+        yield rows, torch.cat(held)
 
 
 def _products(
