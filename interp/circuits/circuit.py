@@ -13,6 +13,7 @@ from jaxtyping import Float
 
 from interp import files, ordinary
 from interp.circuits.graph import Edge, Graph, Mask
+from interp.circuits.nodes import Part
 from interp.circuits.places import Places
 from interp.components import Component, Head, KVHead, parse
 from interp.errors import UsageError, brief, named
@@ -99,11 +100,21 @@ class Circuit:
         return int((self.kept & other.kept).sum()) / either if either else 1.0
 
     def save(self, path: Path) -> None:
-        """Writes the circuit as JSON."""
+        """Writes the circuit as JSON.
+
+        Raises  UsageError as `text` does.
+        """
         files.write_text(path, self.text())
 
     def text(self) -> str:
-        """The circuit as JSON."""
+        """The circuit as JSON.
+
+        Raises  UsageError for a graph with parts of MLPs, which have no spelling that could be read again.
+        """
+        if parts := [each for each in self.graph.writers if isinstance(each, Part)]:
+            raise UsageError(
+                f"parts of MLPs are not stored: {brief(str(parts[0]))} has no name to read"
+            )
         data = {name: getattr(self, name) for name in _PLAIN}
         data["private"] = any(
             each.input == "k" and each.component.kind == "head" for each in self.graph.readers

@@ -153,7 +153,10 @@ def evaluate(
         other = ablation_values(model, graph, task, batch, ablation)
         # The whole model is run as it is, so that what runs circuits can be held against it.
         whole = model.run(batch.clean, logits_at=-1).logits
-        circuits = run_circuits(model, graph, batch.clean, other, every, memory=memory)
+        places = graph.places.of(batch) if graph.places else None
+        circuits = run_circuits(
+            model, graph, batch.clean, other, every, memory=memory, places=places
+        )
         logits = torch.cat([whole[None], circuits]).double()
         measure = metric(batch).bound(logits[0])
         rows = torch.arange(len(batch), device=logits.device)

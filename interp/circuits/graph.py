@@ -64,9 +64,24 @@ class Graph:
     places: Places | None = None
 
     @classmethod
-    def of(cls, of: Of, *, private: bool = False) -> Graph:
+    def of(
+        cls,
+        of: Of,
+        *,
+        private: bool = False,
+        parts: Mapping[MLP, Sequence[Component]] | None = None,
+    ) -> Graph:
         """The graph of a model, or of a config. Keys and values are read once a key/value head, or with
-        `private` copies once a query head; where every head has its own they are the head's."""
+        `private` copies once a query head; where every head has its own they are the head's. `parts` stand
+        in the place of an MLP, each with an input of its own (`interp.circuits.nodes`).
+
+        Raises  UsageError for parts of an MLP that the model has not, or of another layer.
+        """
+        parts = parts or {}
+        for mlp, some in parts.items():
+            mlp.check(of)
+            if not some or any(each.layer != mlp.layer for each in some):
+                raise UsageError(f"the parts of {mlp} are one or more components of its layer")
         config = named(of)[1]
         writers: list[Component] = [Embedding()]
         readers: list[Receiver] = []
@@ -83,9 +98,11 @@ class Graph:
             reads = len(writers)
             writers += heads
             if config.d_mlp:
-                readers.append(Receiver(MLP(layer), "mlp"))
-                before.append(reads if getattr(config, "parallel", False) else len(writers))
-                writers.append(MLP(layer))
+                nodes = parts.get(MLP(layer), (MLP(layer),))
+                reads = reads if getattr(config, "parallel", False) else len(writers)
+                readers += [Receiver(each, "mlp") for each in nodes]
+                before += [reads] * len(nodes)
+                writers += nodes
         readers.append(Receiver(Logits(), "logits"))
         before.append(len(writers))
         return cls(

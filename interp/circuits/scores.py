@@ -126,7 +126,7 @@ def scored_at(
             f"{list(batch.corrupted.shape)}"
         )
     measure = metric(batch)
-    run = slopes(model, batch.clean, measure, rules=rules, keep=kept_for(model))
+    run = slopes(model, batch.clean, measure, rules=rules, keep=kept_for(model, graph))
     base, delta = run.logits, ablated - written(model, graph, run.kept)
     values, flat, readers = run.metric, run.flat, run.at_readers()
     if points[1:]:
@@ -213,8 +213,9 @@ def _together(
         held.append(slope)
         if len(rows) != sum(map(len, held)):
             raise UsageError(
-                "scores are of keys and values as they are computed, once a key/value head; a graph with "
-                "private copies for every query head has exact effects alone"
+                "scores are of keys and values as they are computed, once a key/value head, and of whole "
+                "MLPs; a graph with private copies for every query head, or with parts of MLPs, has exact "
+                "effects alone"
             )
         if len(rows) >= _READERS:
             yield rows, torch.cat(held)

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from interp import sites
 from interp.circuits.graph import Graph
+from interp.circuits.nodes import Part
 from interp.components import MLP, Component, Head
 from interp.errors import UsageError
 from interp.methods.ablate import KINDS, Named
@@ -27,14 +28,20 @@ from interp.transformer.contract import einsum
 Written = Float[Tensor, "writer batch pos d_model"]
 
 
-def kept_for(model: Transformer) -> list[Site]:
-    """The sites that what writers write is made of."""
+def kept_for(model: Transformer, graph: Graph | None = None) -> list[Site]:
+    """The sites that what writers write is made of; with a graph those of parts of MLPs too."""
     config = model.config
     found = [sites.embed()]
     found += [sites.pos_embed()] if config.positions == "learned" else []
     for layer in range(config.n_layers):
         found += [sites.z(layer), sites.mlp_out(layer)] if config.d_mlp else [sites.z(layer)]
-    return found
+    parts = [each.layer for each in graph.writers if isinstance(each, Part)] if graph else []
+    return found + [_read(model, layer) for layer in {*parts} if layer is not None]
+
+
+def _read(model: Transformer, layer: int) -> Site:
+    """What the MLP of a layer reads."""
+    return sites.resid_pre(layer) if model.config.parallel else sites.resid_mid(layer)
 
 
 def written(model: Transformer, graph: Graph, held: Mapping[Any, Tensor]) -> Written:
@@ -62,6 +69,8 @@ def _one(
         return of_heads[writer.layer][writer.index]
     if isinstance(writer, MLP):
         return held[sites.mlp_out(writer.layer)]
+    if isinstance(writer, Part) and writer.layer is not None:
+        return writer.writes(model, held[_read(model, writer.layer)])
     embed = held[sites.embed()]
     return embed + held[sites.pos_embed()] if sites.pos_embed() in held else embed
 
@@ -80,11 +89,12 @@ def ablation_values(
     an MLP are 0, biases of values and of MLPs with them; b_O stays, so that this depends on where biases
     are kept).
 
-    Raises  UsageError for another kind, and where the task has too few corrupted prompts for means.
+    Raises  UsageError for another kind, and where the task has too few corrupted prompts for means, or
+            the graph parts of MLPs.
     """
     if kind not in KINDS:
         raise UsageError(f"an ablation of edges is {', '.join(KINDS)}, got {kind!r:.60}")
-    wanted = kept_for(model)
+    wanted = kept_for(model, graph)
     held = model.run(batch.corrupted, keep=wanted, logits_at=-1).cache
     if kind == "resample":
         return written(model, graph, held)
@@ -92,5 +102,10 @@ def ablation_values(
         return torch.zeros_like(written(model, graph, held))
     if reason := no_means(task):
         raise UsageError(f"edges cannot be ablated by means: {reason}")
+    if parts := [each for each in graph.writers if isinstance(each, Part)]:
+        raise UsageError(
+            f"there is no mean of what a part of an MLP writes, such as {parts[0]}: ablate edges by resample "
+            "or zero"
+        )
     means = {site: template_means(model, task, batch.prompts, site, held[site]) for site in wanted}
     return written(model, graph, means)

@@ -46,6 +46,8 @@ class Receiver:
 
     def __post_init__(self) -> None:
         fits = isinstance(self.component, _HAVE.get(self.input, ()))
+        # A part of an MLP says what it writes of the residual stream that it reads.
+        fits |= self.input == "mlp" and hasattr(self.component, "writes")
         if not fits or (self.input == "logits" and self.at is not None):
             raise UsageError(
                 "a receiver is q of a Head, k or v of a Head or a KVHead, mlp of an MLP, or logits of "

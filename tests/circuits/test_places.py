@@ -4,14 +4,17 @@ import numpy as np
 import pytest
 import torch
 
+from interp import edits, sites
 from interp.circuits import Circuit, Edge
 from interp.circuits.graph import top
 from interp.circuits.places import ELSEWHERE, Places
+from interp.circuits.run import run_circuits
 from interp.circuits.scores import eap
 from interp.circuits.written import ablation_values
 from interp.components import MLP, Embedding, Head, KVHead, Logits
 from interp.errors import UsageError
 from interp.linear import TRUE, frozen
+from interp.sites import Site
 from interp.tasks.batches import PromptBatch
 
 SPANS = {"names": ("first", "S1"), "S2": "S2", "end": "END"}
@@ -207,3 +210,91 @@ def test_a_circuit_with_places_is_stored_and_compared(model, graph, places, tmp_
     whole = Circuit(graph, graph.allowed, model.name, digest, "ioi")
     with pytest.raises(UsageError, match="other places"):
         whole.overlap(circuit)
+
+
+def end_logits(model, tokens, changed=()):
+    return model.run(tokens, changed, logits_at=-1).logits
+
+
+def same(found, expected):
+    assert float((found - expected).abs().max()) <= 1e-9 * float(expected.abs().max())
+
+
+@pytest.mark.parametrize("kind", ["resample", "zero"])
+def test_masks_of_all_places_are_masks_without(model, graph, task, batch, places, kind):
+    apart, of = graph.at_places(places), places.of(batch)
+    other = ablation_values(model, graph, task, batch, kind)
+    random = np.random.default_rng(4)
+    masks = [
+        graph.allowed & (random.random(graph.allowed.shape) < p) for p in (0, 0.03, 0.5, 0.97, 1)
+    ]
+    one = run_circuits(model, graph, batch.clean, other, masks)
+    two = run_circuits(
+        model,
+        apart,
+        batch.clean,
+        other,
+        [apart.allowed & mask[..., None] for mask in masks],
+        places=of,
+    )
+    same(two, one)
+    same(run_circuits(model, apart, batch.clean, other, masks, places=of), one)
+    alone = [
+        run_circuits(model, apart, batch.clean, other, [mask], memory=1, places=of)
+        for mask in masks
+    ]
+    same(torch.cat(alone), one)
+
+
+def test_edges_removed_at_one_place_are_the_writer_ablated_there(model, graph, task, batch, places):
+    apart, of = graph.at_places(places), places.of(batch)
+    other = ablation_values(model, graph, task, batch, "resample")
+    for number, column in enumerate({0, 1, len(graph.writers) // 2, len(graph.writers) - 1}):
+        mask = apart.allowed.copy()
+        mask[:, column, number % len(places)] = False
+        (found,) = run_circuits(model, apart, batch.clean, other, [mask], places=of)
+        (where,) = graph.writers[column].slices(model)
+        site = sites.head_out(where.site.layer) if where.heads else where.site
+        keep = model.run(batch.clean, keep=[site]).cache[site].clone()
+        at = of == number % len(places)
+        new = other[column]
+        if column == 0 and model.config.positions == "learned":
+            new = new - model.run(batch.clean, keep=[sites.pos_embed()]).cache[sites.pos_embed()]
+        if where.heads:
+            keep[:, :, where.heads[0]][at] = new[at]
+        else:
+            keep[at] = new[at]
+        same(found, end_logits(model, batch.clean, [edits.put(site, keep)]))
+
+
+@torch.no_grad()
+def test_an_edge_missing_at_one_place_changes_its_reader_there_alone(
+    model, graph, task, batch, places
+):
+    """By hand: the values of the last layer's first key/value head read another stream at S2."""
+    layer = model.config.n_layers - 1
+    other = ablation_values(model, graph, task, batch, "resample")
+    apart, of, at = graph.at_places(places), places.of(batch), places.names.index("S2")
+    for kind in ("v", "k"):
+        mask, edge = apart.allowed.copy(), Edge(Head(0, 1), keys(graph, layer, kind), kind, "S2")
+        mask[apart.at(edge)] = False
+        (found,) = run_circuits(model, apart, batch.clean, other, [mask], places=of)
+        wanted = [sites.resid_pre(layer), sites.head_out(0), Site(kind, layer)]
+        held = model.run(batch.clean, keep=wanted).cache
+        moved = other[graph.writers.index(Head(0, 1))] - held[sites.head_out(0)][:, :, 1]
+        stream = held[sites.resid_pre(layer)] + moved * (of == at)[..., None]
+        block = model.block(layer)
+        read = getattr(block.attn, {"k": "W_K", "v": "W_V"}[kind])[0]
+        bias = getattr(block.attn, {"k": "b_K", "v": "b_V"}[kind])
+        new = held[Site(kind, layer)].clone()
+        new[:, :, 0] = block.ln1(stream) @ read + (0 if bias is None else bias[0])
+        same(found, end_logits(model, batch.clean, [edits.put(Site(kind, layer), new)]))
+
+
+def test_places_that_a_graph_has_not_are_refused(model, graph, task, batch, places):
+    apart, other = graph.at_places(places), ablation_values(model, graph, task, batch, "resample")
+    for of in (None, places.of(batch) + 1):
+        with pytest.raises(UsageError, match="expected the place of every position"):
+            run_circuits(model, apart, batch.clean, other, [apart.allowed], places=of)
+    with pytest.raises(UsageError, match="expected masks"):
+        run_circuits(model, graph, batch.clean, other, [apart.allowed])

@@ -1,14 +1,16 @@
 """A model run as circuits: identities that hold for every kind of model."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
 
 from interp import edits, sites
-from interp.circuits import Graph
+from interp.circuits import Graph, run
 from interp.circuits.run import run_circuits
 from interp.circuits.written import ablation_values, bias
-from interp.components import KVHead
+from interp.components import Head, KVHead
 from interp.errors import UsageError
 from interp.methods.ablate import KINDS
 from interp.methods.naive_path import naive_path
@@ -182,3 +184,78 @@ def test_what_is_of_another_graph_is_refused(model, graph, task, batch):
 
 def test_the_receivers_of_paths_are_the_readers_of_graphs(graph):
     assert all(isinstance(each, Receiver) for each in graph.readers)
+
+
+def test_what_leads_nowhere_is_not_computed(model, graph, task, batch):
+    """All heads and MLPs that a path does not pass are broken."""
+    other = ablation_values(model, graph, task, batch, "zero")
+    first, last = graph.writers.index(Head(0, 1)), graph.writers.index(Head(1, 0))
+    values = [each.input == "v" for each in graph.readers]
+    start, value = (np.flatnonzero(graph.feeds[:, head] & values)[0] for head in (first, last))
+    mask = np.zeros_like(graph.allowed)
+    mask[start, 0] = mask[value, first] = mask[-1, last] = True
+    mask[graph.feeds[:, -1], 0] = True  # leads into what nothing reads
+    (whole,) = run_circuits(model, graph, batch.clean, other, [mask])
+    broken = copy.deepcopy(model)
+    with torch.no_grad():
+        for layer in range(model.config.n_layers):
+            kept = {0: 1, 1: 0}.get(layer)
+            attn = broken.block(layer).attn
+            for name, parameter in attn.named_parameters():
+                if name[2:] in ("Q", "O") and name[0] == "W":
+                    parameter[[each for each in range(len(parameter)) if each != kept]] = torch.nan
+            if model.config.d_mlp:
+                broken.block(layer).mlp.W_out.fill_(torch.nan)
+    same(run_circuits(broken, graph, batch.clean, other, [mask])[0], whole)
+    assert (whole != run_circuits(model, graph, batch.clean, other, [mask & False])[0]).any()
+
+
+@pytest.mark.parametrize("kind", ["mean", "zero"])
+def test_what_no_kept_edge_leads_into_writes_what_it_makes_of_the_ablated_stream(
+    model, graph, task, batch, kind
+):
+    """A kept edge from a head into the logits alone, beside the obvious: the head on the empty circuit's
+    residual stream."""
+    other = ablation_values(model, graph, task, batch, kind)
+    layer = model.config.n_layers - 1
+    empty = other[0] * 0
+    for column, writer in enumerate(graph.writers):
+        if writer.layer is None or writer.layer < layer:
+            empty = empty + other[column]
+    for each in range(layer):
+        empty = empty if bias(model, each) is None else empty + bias(model, each)
+    column = graph.writers.index(Head(layer, 1))
+    mask = np.zeros_like(graph.allowed)
+    mask[-1, column] = True
+    with torch.no_grad():
+        attn, around = (
+            model.block(layer).attn,
+            model.surroundings(torch.ones_like(batch.clean, dtype=torch.bool), empty),
+        )
+        read = model.block(layer).ln1(empty)
+        q, k = attn.queries(read, around.rotary), attn.keys(read, around.rotary)
+        z = attn.mix(q, k, attn.values(read), around.mask(layer))
+        stream = other.sum(0) + z[:, :, 1] @ attn.W_O[1] - other[column]
+        for each in range(layer + 1):
+            stream = stream if bias(model, each) is None else stream + bias(model, each)
+        expected = model.read_out(stream)[:, -1:]
+    found = run_circuits(model, graph, batch.clean, other, [mask, mask & False, mask])
+    same(found[0], expected)
+    same(found[2], expected)
+    same(run_circuits(model, graph, batch.clean, other, [mask], memory=1)[0], expected)
+
+
+def test_prompts_in_slices_are_those_together(model, graph, task, batch, monkeypatch):
+    other = ablation_values(model, graph, task, batch, "resample")
+    masks = [graph.allowed & (np.random.default_rng(5).random(graph.allowed.shape) < 0.3)] * 2
+    one = run_circuits(model, graph, batch.clean, other, masks)
+    monkeypatch.setattr(run, "_SLICE", 1)
+    same(run_circuits(model, graph, batch.clean, other, masks, memory=1), one)
+
+
+def test_reading_through_norms_is_norming_and_reading(model):
+    norm, W = model.block(0).ln1, model.block(0).attn.W_Q
+    streams = torch.randn(len(W), 2, 5, model.config.d_model, dtype=torch.float64)
+    with torch.no_grad():
+        expected = torch.einsum("rctd,rdh->rcth", norm(streams), W)
+        torch.testing.assert_close(run.read_normed(norm, streams, W), expected)
