@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from interp import edits, sites
-from interp.circuits import Graph, run
+from interp.circuits import Graph, prompts, run
 from interp.circuits.run import run_circuits
 from interp.circuits.written import ablation_values, bias
 from interp.components import Head, KVHead
@@ -258,4 +258,4 @@ def test_reading_through_norms_is_norming_and_reading(model):
     streams = torch.randn(len(W), 2, 5, model.config.d_model, dtype=torch.float64)
     with torch.no_grad():
         expected = torch.einsum("rctd,rdh->rcth", norm(streams), W)
-        torch.testing.assert_close(run.read_normed(norm, streams, W), expected)
+        torch.testing.assert_close(prompts.read_normed(norm, streams, W), expected)
