@@ -2,8 +2,8 @@
 
 The nulls: models of random weights, as they are before training and with attention weights ten times as
 large, so that heads attend to something; each of the three things that a rule asks for given to heads at
-random; tasks in which nothing is moved, since no prompt has its answer in it; and prompts of which right and
-wrong answer are exchanged at random.
+random; tasks that ask for no name to be moved; and prompts of which right and wrong answer are exchanged at
+random.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import pandas as pd
 from interp import components, stats, tasks
 from interp.circuits.heads import heads
 from interp.circuits.roles import attends, named, roles
+from interp.components import Head
 from interp.errors import NotApplicable, UsageError
 from interp.study.progress import progress
 from interp.tasks import Task
@@ -63,23 +64,33 @@ def row(null: str, names: list[str]) -> dict[str, Any]:
 def called(model: Transformer, task: Task, fresh: Task, seed: int = 0) -> list[str]:
     """What every head of the model is called for what it does on a task and on fresh prompts."""
     screen, few = task.evenly(_SCREEN), fresh.evenly(_FRESH)
-    every, where = components.heads(model), attends(heads(model, screen, seed).scores)
     # No other head can have a name.
-    asked = [head for head, *any_ in zip(every, *where.values(), strict=True) if any(any_)]
+    asked = attending(model, screen, seed)
     names = dict(zip(asked, roles(model, screen, asked, fresh=few, seed=seed).names, strict=True))
-    return [names.get(head, "") for head in every]
+    return [names.get(head, "") for head in components.heads(model)]
+
+
+def attending(model: Transformer, task: Task, seed: int = 0) -> list[Head]:
+    """The heads that attend as some rule asks."""
+    where = np.stack([*attends(heads(model, task, seed).scores).values()]).any(0)
+    every = components.heads(model)
+    return [head for head, attending in zip(every, where, strict=True) if attending]
 
 
 def permuted(model: Transformer, task: Task, repeats: int, seed: int = 0) -> list[str]:
-    """The same with where heads attend, what they write and what they do each given to other heads."""
+    """The same with where heads attend, what they write and what they do each given to other heads: of
+    those that attend as some rule asks and as many others, which are named more often than all heads."""
     screen, fresh = task.evenly(_SCREEN), task.confirmation.evenly(_FRESH)
-    every = components.heads(model)
-    found = roles(model, screen, every, fresh=fresh, every=True, seed=seed).found
-    random, names = np.random.default_rng(seed), list[str]()
+    random, asked = np.random.default_rng(seed), attending(model, screen, seed)
+    others = [head for head in components.heads(model) if head not in asked]
+    picked = random.permutation(len(others))[: max(len(asked), 1)]
+    asked += [others[at] for at in picked]
+    found = roles(model, screen, asked, fresh=fresh, every=True, seed=seed).found
+    names = list[str]()
     for _ in range(repeats):
-        order = np.stack([random.permutation(len(every)) for _ in range(3)])
+        order = np.stack([random.permutation(len(asked)) for _ in range(3)])
         mixed = {name: np.take_along_axis(each, order, 1) for name, each in found.items()}
-        names += named(mixed, len(every))
+        names += named(mixed, len(asked))
     return names
 
 
@@ -102,7 +113,7 @@ def of_random_models(
 
 
 def on_unrelated_tasks(model: Transformer, seed: int = 0) -> list[str]:
-    """The same of the model on tasks whose prompts do not have their answer."""
+    """The same of the model on tasks that ask for no name to be moved."""
     found = _unrelated(model, seed)
     return [name for task in found for name in called(model, task, task.confirmation, seed)]
 
