@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import contextlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
+from interp import tasks
 from interp.errors import UsageError
 from interp.runs.folders import file_mark, folder_name, named_apart
+from interp.tasks import Task
 from interp.visible import one_line
 
 if TYPE_CHECKING:
     from interp.runs.order import Order, Request
     from interp.study.registry import Study
-    from interp.tasks import Gate, Task
+    from interp.tasks import Gate
     from interp.transformer import Transformer
 
 
@@ -33,7 +36,7 @@ class TaskChoice:
             return self.without.get(order.study.name, "")
         if order.task is None or not order.study.gated or order.ungated:
             return ""
-        return _refused(order.task, cast("Transformer", order.model), self.gates) or ""
+        return self.gate(order.task, order.model).refused or ""
 
     def left(self, study: Study, task: Task | None) -> str:
         """Why this task, which nobody asked for, is not the study's usual one; empty where it is."""
@@ -45,7 +48,13 @@ class TaskChoice:
         no prompts to judge."""
         if task is None or not study.gated or not task.n:
             return ""
-        return _gate(task, model, self.gates).refused or ""
+        return self.gate(task, model).refused or ""
+
+    def gate(self, task: Task, model: Any) -> Gate:
+        """What the gate says of this task, asked once."""
+        if task.name not in self.gates:
+            self.gates[task.name] = tasks.gate(model, task)
+        return self.gates[task.name]
 
 
 def choose(
@@ -69,7 +78,7 @@ def choose(
         else:
             gated = not request.ungated and any(study.gated for study in those)
             try:
-                task, why = _within_reach(usual, gated, model, request, found.gates)
+                task, why = _within_reach(usual, gated, model, request, found)
             except UsageError as error:
                 if not whole or request.n is not None:
                     raise
@@ -79,48 +88,47 @@ def choose(
         found.tasks |= {study.name: [task] for study in those}
     if whole and request.task is None:
         for second in dict.fromkeys(study.also for study in studies if study.also):
-            those = [
-                study for study in studies if study.also == second and study.name in found.tasks
-            ]
-            _add(second, [found.tasks[study.name] for study in those], model, request, found.gates)
+            with_it = [study for study in studies if study.also == second]
+            those = [study for study in with_it if study.name in found.tasks]
+            _add(second, those, model, request, found)
     return found
 
 
 def _add(
-    second: str,
-    tasks: Sequence[list[Task]],
-    model: Transformer,
-    request: Request,
-    gates: dict[str, Gate],
+    second: str, those: Sequence[Study], model: Transformer, request: Request, choice: TaskChoice
 ) -> None:
-    """Puts this task after the others of each list that does not hold it, if the model can do it."""
+    """Puts this task after the others of each study that does not have it, if the model can do it."""
     try:
         task = _build(second, model, request)
     except UsageError as error:
         print(f"{second}: {one_line(error)}; left out", flush=True)
         return
-    if not request.ungated and (reason := _refused(task, model, gates)):
+    if not request.ungated and (reason := choice.gate(task, model).refused):
         print(f"{second}: {reason}; left out", flush=True)
         return
-    for each in tasks:
-        if task.name not in {known.name for known in each}:
-            each.append(task)
+    for study in those:
+        if task.name not in {known.name for known in choice.tasks[study.name]}:
+            choice.tasks[study.name].append(task)
 
 
 def _within_reach(
-    usual: str, gated: bool, model: Transformer, request: Request, gates: dict[str, Gate]
+    usual: str, gated: bool, model: Transformer, request: Request, choice: TaskChoice
 ) -> tuple[Task, str]:
     """The usual task or another in its place, and why it is another."""
     built: Task | UsageError
     try:
         built = _build(usual, model, request)
-        reason = _refused(built, model, gates) if gated else ""
+        reason = choice.gate(built, model).refused if gated else ""
     except UsageError as error:
         built, reason = error, str(error)
     if not reason:
         return cast("Task", built), ""
-    others = list(_others(usual, model, request))
-    able = next((each for each in others if not _refused(each, model, gates)), None)
+    others = []
+    for name in tasks.names():
+        # Of another one's words the vocabulary may lack some.
+        with contextlib.suppress(UsageError):
+            others += [_build(name, model, request)] if name != usual else []
+    able = next((each for each in others if not choice.gate(each, model).refused), None)
     if able is None and not isinstance(built, UsageError):
         return built, ""
     if able is None and not others:
@@ -131,33 +139,7 @@ def _within_reach(
     return found, f"{usual}, the usual task, is left for {found.name}: {reason}"
 
 
-def _others(usual: str, model: Transformer, request: Request) -> Iterator[Task]:
-    from interp.tasks import names
-
-    for name in names():
-        if name != usual:
-            try:
-                yield _build(name, model, request)
-            except UsageError:
-                # Its vocabulary lacks the task's words.
-                continue
-
-
-def _refused(task: Task, model: Transformer, gates: dict[str, Gate]) -> str | None:
-    return _gate(task, model, gates).refused
-
-
-def _gate(task: Task, model: Transformer, gates: dict[str, Gate]) -> Gate:
-    from interp.tasks import gate
-
-    if task.name not in gates:
-        gates[task.name] = gate(model, task)
-    return gates[task.name]
-
-
 def _build(name: str, model: Transformer, request: Request) -> Task:
-    from interp import tasks
-
     task = tasks.build(
         name,
         model.tokenizer,
