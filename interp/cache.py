@@ -31,9 +31,10 @@ class Cache(Mapping[Key, Tensor]):
         try:
             return self._kept[site]
         except KeyError:
+            spelt = f"sites.{site.kind}({'' if site.layer is None else site.layer})"
             kept = ", ".join(each.name for each in list(self._kept)[:6]) or "nothing"
             raise UsageError(
-                f"{site.name!r} was not kept by this run; ask for it with keep=[{_spelling(site)}]. "
+                f"{site.name!r} was not kept by this run; ask for it with keep=[{spelt}]. "
                 f"Kept: {kept}{' …' if len(self._kept) > 6 else ''}"
             ) from None
 
@@ -69,7 +70,3 @@ class Cache(Mapping[Key, Tensor]):
         return (
             f"Cache({len(self._kept)} activations: {', '.join(site.name for site in self._kept)})"
         )
-
-
-def _spelling(site: Site) -> str:
-    return f"sites.{site.kind}({'' if site.layer is None else site.layer})"

@@ -114,7 +114,9 @@ def _begin(
 def main(words: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit code; what goes wrong is said in one sentence."""
     streams.open_all()
-    _quiet()
+    # The bars of other libraries would come between our own; they are read when these are imported.
+    for name in ("TQDM_DISABLE", "HF_HUB_DISABLE_PROGRESS_BARS"):
+        os.environ.setdefault(name, "1")
     with interruptible() as interruption:
         try:
             with streams.guarded() as (out, _):
@@ -127,12 +129,6 @@ def main(words: Sequence[str] | None = None) -> int:
                 return code
         except KeyboardInterrupt:
             return interruption.code
-
-
-def _quiet() -> None:
-    """The bars of other libraries would come between our own; they are read when these are imported."""
-    for name in ("TQDM_DISABLE", "HF_HUB_DISABLE_PROGRESS_BARS"):
-        os.environ.setdefault(name, "1")
 
 
 def _run(words: Sequence[str] | None, interruption: Interruption) -> int:

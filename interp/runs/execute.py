@@ -6,7 +6,6 @@ import random
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -173,7 +172,8 @@ def _report(order: Order, why_not: str, watch: Watch) -> Report:
     _seed(order.request.seed)
     notes: list[str] = []
     with (
-        _staying_here(),
+        # A study that changes the working folder does not take the reports along.
+        contextlib.chdir("."),
         engine.options(
             memory=order.request.memory,
             checkpoints=_checkpoints(order),
@@ -222,16 +222,6 @@ def _checkpoints(order: Order) -> Path:
     """Where the sweeps of this run keep what is done, until the run is written."""
     place = order.request.out.absolute() / ".sweeps"
     return place / f"{order.study.name}-{order.key.digest[:16]}"
-
-
-@contextlib.contextmanager
-def _staying_here() -> Iterator[None]:
-    """A study that changes the working folder does not take the reports along."""
-    here = os.getcwd()
-    try:
-        yield
-    finally:
-        os.chdir(here)
 
 
 def _complete(order: Order, report: Report) -> Report:

@@ -6,6 +6,7 @@ prompts, with the directional controls of each: all that its choice and its verd
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -76,15 +77,10 @@ def _heads_restored(model: Transformer, task: Task, top: int) -> Stored:
     return _stored(screen, fresh, top)
 
 
-def _mlps_ablated(model: Transformer, task: Task, top: int) -> Stored:
-    return _any_layer(model, task, top, components.mlps(model))
-
-
-def _attention_ablated(model: Transformer, task: Task, top: int) -> Stored:
-    return _any_layer(model, task, top, components.attention_layers(model))
-
-
-def _any_layer(model: Transformer, task: Task, top: int, every: Sequence[Component]) -> Stored:
+def _any_layer(
+    parts: Callable[[Transformer], Sequence[Component]], model: Transformer, task: Task, top: int
+) -> Stored:
+    every = parts(model)
     screen = ablate(model, task, every, ("resample",)).effects["resample"].of_any_layer()
     return _stored(screen, controls.on_fresh_prompts(model, task.confirmation, every), top)
 
@@ -133,8 +129,10 @@ SELECTIONS: dict[str, Infers] = {
     "head_ablation": Infers(_heads_ablated, 10, _WRITES),
     "activation_patching": Infers(_heads_restored, 10, _WRITES),
     "self_repair": Infers(_offsets, 10, "positive offsets in random heads, which are then chosen"),
-    "mlp_ablation": Infers(_mlps_ablated, 5, "effects in random MLPs"),
-    "layer_ablation": Infers(_attention_ablated, 5, "effects in random attention layers"),
+    "mlp_ablation": Infers(partial(_any_layer, components.mlps), 5, "effects in random MLPs"),
+    "layer_ablation": Infers(
+        partial(_any_layer, components.attention_layers), 5, "effects in random attention layers"
+    ),
     "logit_attribution": Infers(_heads_attributed, 10, _WRITES),
     "mlp_neurons": Infers(_neurons_attributed, 10, "effects in random neurons"),
 }

@@ -163,14 +163,11 @@ class Kept:
             key = f"{study} {what} {digest} {seed} {first} {last}"
             if key not in self._found:
                 self._found[key] = dict(outcomes(make, stored, first, last, seed))
-                self._save()
+                if self._file is not None:
+                    self._file.parent.mkdir(parents=True, exist_ok=True)
+                    files.write_text(self._file, json.dumps(self._found))
             total.update(self._found[key])
         return total
-
-    def _save(self) -> None:
-        if self._file is not None:
-            self._file.parent.mkdir(parents=True, exist_ok=True)
-            files.write_text(self._file, json.dumps(self._found))
 
 
 def _digest(stored: Stored | StoredCircuit) -> str:

@@ -156,18 +156,15 @@ def _prompt(reader: Reader, row: Row, cells: Cells, n_ctx: int | None) -> Prompt
         tokens=None if ids is None else ids.tokens(reader, texts),
     )
     places = positions.placed(named_at, reader, made, ids, row.place)
+    longest = max(len(made.clean_tokens), len(made.corrupted_tokens))
+    too_long = n_ctx is not None and longest > n_ctx
+    reason = f"longer than the {n_ctx} tokens that the model reads" if too_long else ""
     return replace(
         made,
         positions={**made.positions, **places},
-        reason=_too_long(made, n_ctx) or _reason(made, texts, row),
+        reason=reason or _reason(made, texts, row),
         place=row.place.rpartition(", ")[2],
     )
-
-
-def _too_long(made: Prompt, n_ctx: int | None) -> str:
-    if n_ctx is None or max(len(made.clean_tokens), len(made.corrupted_tokens)) <= n_ctx:
-        return ""
-    return f"longer than the {n_ctx} tokens that the model reads"
 
 
 def _reason(made: Prompt, texts: Mapping[str, str], row: Row) -> str:

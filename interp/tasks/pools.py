@@ -18,16 +18,11 @@ Rows = dict[Hashable, dict[tuple[int, ...], None]]
 
 def pool(task: Task) -> Pool:
     """By `pool_key` the different corrupted prompts, as tokens, of which a mean is made."""
-    rows = _of_file(task) if task.source is None else _drawn(task, task.source)
-    return {key: tuple(each) for key, each in rows.items()}
-
-
-def _of_file(task: Task) -> Rows:
-    rows: Rows = {}
-    for prompt in task.whole or task.prompts:
+    rows: Rows = {} if task.source is None else _drawn(task, task.source)
+    for prompt in (task.whole or task.prompts) if task.source is None else ():
         if prompt.kept:
             rows.setdefault(prompt.pool_key, {})[prompt.corrupted_tokens] = None
-    return rows
+    return {key: tuple(each) for key, each in rows.items()}
 
 
 def _drawn(task: Task, source: BuiltIn) -> Rows:
