@@ -7,6 +7,7 @@ be dimensions of the stream, which all heads write.
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -29,7 +30,7 @@ class Prefix:
         self._given: list[Any] = [None] * len(self._layers)
         with ExitStack() as stack:
             for number, layer in enumerate(self._layers):
-                stack.callback(layer.register_forward_hook(self._noting(number)).remove)
+                stack.callback(layer.register_forward_hook(partial(self._note, number)).remove)
             classifier.logits(reading.inputs)
 
     @contextmanager
@@ -39,23 +40,17 @@ class Prefix:
         try:
             for number, module in enumerate(skipped):
                 # An instance's own forward goes before that of its class.
-                object.__setattr__(module, "forward", self._again(number, n))
+                object.__setattr__(module, "forward", partial(self._again, number, n))
             yield
         finally:
             for module in skipped:
                 module.__dict__.pop("forward", None)
 
-    def _noting(self, number: int) -> Any:
-        def note(module: nn.Module, given: Any, result: Any) -> None:
-            self._given[number] = result
+    def _note(self, number: int, module: nn.Module, given: Any, result: Any) -> None:
+        self._given[number] = result
 
-        return note
-
-    def _again(self, number: int, n: int) -> Any:
-        def forward(*given: Any, **named: Any) -> Any:
-            return _repeated(self._given[number], n)
-
-        return forward
+    def _again(self, number: int, n: int, /, *given: Any, **named: Any) -> Any:
+        return _repeated(self._given[number], n)
 
 
 def _layers(model: nn.Module, names: Sequence[str]) -> list[nn.Module]:

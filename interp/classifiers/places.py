@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import product
 from typing import Any
 
@@ -65,23 +66,20 @@ def find(classifier: Classifier, reading: Reading) -> Places:
     n_layers, n_heads = _shape(classifier)
     calls: list[tuple[str, Place, tuple[int, ...]]] = []
 
-    def noting(kind: str, name: str) -> Callable[..., None]:
-        def note(module: nn.Module, given: tuple[Any, ...], result: Any) -> None:
-            number = sum(place.module is module for _, place, _ in calls)
-            shown = result if kind == "embedding" else given[0]
-            if not isinstance(shown, Tensor) or not isinstance(result, Tensor):
-                raise NotApplicable(
-                    f"{name} of {classifier.name} is a {type(module).__name__}, which does not make "
-                    "a tensor of a tensor"
-                )
-            calls.append((kind, Place(name, module, number), tuple(shown.shape)))
-
-        return note
+    def note(kind: str, name: str, module: nn.Module, given: tuple[Any, ...], result: Any) -> None:
+        number = sum(place.module is module for _, place, _ in calls)
+        shown = result if kind == "embedding" else given[0]
+        if not isinstance(shown, Tensor) or not isinstance(result, Tensor):
+            raise NotApplicable(
+                f"{name} of {classifier.name} is a {type(module).__name__}, which does not make "
+                "a tensor of a tensor"
+            )
+        calls.append((kind, Place(name, module, number), tuple(shown.shape)))
 
     with ExitStack() as stack:
         for name, module in classifier.model.named_modules():
             if kind := _kind(name, module):
-                stack.callback(module.register_forward_hook(noting(kind, name)).remove)
+                stack.callback(module.register_forward_hook(partial(note, kind, name)).remove)
         classifier.logits(reading.inputs)
     pos = reading.tokens.shape[1]
     # Norms of queries, keys and relative positions are not on the stream, nor is a table of biases

@@ -82,9 +82,13 @@ def bos_of(tokenizer: Any, choice: Choice = "auto") -> Bos:
     own = _own(tokenizer)
     if checked(choice) == "no":
         return Bos("no", None, "", "as asked for", own)
-    token: int | None
     if choice == "yes":
-        token, why = _any(tokenizer, own), "as asked for"
+        token, why = _first(tokenizer, own), "as asked for"
+        if token is None:
+            raise UsageError(
+                f"the tokenizer has no BOS, no EOS and no {END} to put before a text; "
+                "choose `auto` or `no` for the BOS"
+            )
     else:
         token, why = _trained_with(tokenizer, own)
     text = "" if token is None else str(tokenizer.convert_ids_to_tokens(token))
@@ -131,16 +135,6 @@ def _said(tokenizer: Any, name: str) -> Any:
     except ValueError:
         return None
     return said.get(name) if isinstance(said, dict) else None
-
-
-def _any(tokenizer: Any, own: tuple[int, ...]) -> int:
-    found = _first(tokenizer, own)
-    if found is None:
-        raise UsageError(
-            f"the tokenizer has no BOS, no EOS and no {END} to put before a text; "
-            "choose `auto` or `no` for the BOS"
-        )
-    return found
 
 
 def _first(tokenizer: Any, own: tuple[int, ...]) -> int | None:

@@ -34,7 +34,9 @@ def of_file(path: Path) -> str:
     coarse = all(when % _SECOND == 0 for when in state["times"])
     settled = not coarse or began - max(state["times"]) > _TICK
     if settled and _state(path) == state:
-        _note(note, {"state": state, "sha256": digest})
+        # Where nothing can be written it is worked out again next time.
+        with contextlib.suppress(OSError):
+            files.write_text(note, json.dumps({"state": state, "sha256": digest}))
     return digest
 
 
@@ -78,9 +80,3 @@ def _noted(note: Path) -> dict[str, object] | None:
     except (OSError, ValueError, RecursionError):
         return None
     return known if isinstance(known, dict) and isinstance(known.get("sha256"), str) else None
-
-
-def _note(note: Path, known: Mapping[str, object]) -> None:
-    """Remembers a checksum; where nothing can be written it is worked out again next time."""
-    with contextlib.suppress(OSError):
-        files.write_text(note, json.dumps(known))
