@@ -14,6 +14,9 @@ Units   Faithfulness: the share of what the model does more than the empty circu
         minus wrong, removed minus clean, mean of templates' means; negative: the edge helps.
 Source  Hanna et al. 2024, Have Faith in Faithfulness, arXiv:2403.17806; Wang et al. 2022, Interpretability in
         the Wild, arXiv:2211.00593; Mueller et al. 2025, MIB, arXiv:2504.13151.
+See     `path_patching` follows paths back from the strongest heads, `position_signal` tells what they read by
+        the token from what they read by its position, `head_circuits` what heads could pass on by their
+        weights alone.
 Limits  A circuit is one for these prompts and this corruption; another corruption gives another. Scores are
         of the first order, and miss what is saturated: the audit says by how much.
 """

@@ -11,6 +11,7 @@ Method  A head's OV circuit says what reading a token does to the logits, its QK
         tokens, and the residual stream between two heads is rotated at random.
 Units   Scores from −1 to 1; shares of tokens; composition from 0 to 1.
 Source  Elhage et al. 2021, A Mathematical Framework for Transformer Circuits.
+See     `circuit` says which of these pairs a task uses.
 Limits  Norms' weights are included, their scales and all biases are not. Weights say what a head could
         do with what it may never be given.
 """

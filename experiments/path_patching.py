@@ -13,6 +13,7 @@ Units   Logits of answer minus wrong, patched minus clean, mean of templates' me
         those into all chosen heads.
 Source  Wang et al. 2022, Interpretability in the Wild, arXiv:2211.00593; Goldowsky-Dill et al. 2023,
         Localizing Model Behavior with Path Patching, arXiv:2304.05969.
+See     `circuit` asks the same of every edge at once, and whether the ones it keeps suffice.
 Limits  One sender at a time: senders that stand in for each other look unimportant. Two levels: who
         feeds the senders is not asked. What both prompts of a pair share cannot show.
 """

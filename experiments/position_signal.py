@@ -13,6 +13,7 @@ Units   Logits of answer minus wrong, patched minus clean. Negative: the head sa
         are never shares here.
 Source  Wang et al. 2022, Interpretability in the Wild, arXiv:2211.00593 (token and position signal of
         S-inhibition heads).
+See     `circuit` says which heads and MLPs a signal comes from and goes to, position by position.
 Limits  What one head changes by itself. A head that copies the answer's name turns with the token whatever
         made it look there. That the effects of the two add up to that of both is reported, not assumed.
 """

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from interp import stats
+from interp.compare import circuits
 from interp.compare.matching import Left, Matched, matched_charts, matched_figures, matched_maps
 from interp.compare.pairing import Pairing, pair
 from interp.components import Head
@@ -25,7 +26,9 @@ METHOD = """Method  Maps, headline figures and line charts of the same name, axe
 each other; differences are B minus A. Where both runs kept the same prompts and stored a value a
 prompt, each cell's difference is taken prompt by prompt and averaged, with an interval that resamples
 whole clusters of prompts and a p-value that flips their signs, corrected for all cells of the map
-(Benjamini–Hochberg). Rankings are compared by Spearman's correlation over cells.
+(Benjamini–Hochberg). Rankings are compared by Spearman's correlation over cells. Circuits are compared
+by the edges that they keep (Jaccard, beside that of two random circuits of their sizes) and by their
+scores.
 Units   Those of the runs, B minus A.
 Source  Bonett & Wright 2000, Psychometrika 65 (rank correlation); Zou & Donner 2008, Statistics in
 Medicine 27 (independent figures)."""
@@ -60,7 +63,8 @@ def compare(one: Result, other: Result) -> Report:
     maps = matched_maps(one, other, (a, b), prompts, left)
     figures = matched_figures(one, other, left)
     charts = matched_charts(one, other, (a, b), left)
-    if not maps and figures.empty and not charts:
+    edges = circuits.matched_circuits(one, other, left)
+    if not maps and figures.empty and not charts and edges is None:
         raise UsageError(
             f"these two runs of {one.experiment} have nothing in common that could be compared: "
             + "; ".join(left.reasons[:4])
@@ -70,6 +74,8 @@ def compare(one: Result, other: Result) -> Report:
     ]
     if maps:
         sections.insert(0, Section("Do the two runs rank alike?", _agreement(maps, (a, b))))
+    if edges is not None:
+        sections.insert(0, circuits.section(edges))
     if not figures.empty:
         table = Table(
             "figures",
@@ -88,9 +94,12 @@ def compare(one: Result, other: Result) -> Report:
     frame = pd.DataFrame(differ, columns=["what differs", "A", "B"])
     sides = Table("sides", frame, title="The two runs", first_rows=len(frame))
     return Report(
-        answer=_answer(one, maps, figures, (a, b)),
+        answer=_answer(one, maps, figures, edges, (a, b)),
         verdict="not run",
-        headlines=_headlines(maps, figures, prompts),
+        headlines=[
+            *(circuits.headlines(edges) if edges else ()),
+            *_headlines(maps, figures, prompts),
+        ],
         sections=sections,
         inputs=[sides, Text(_pairing_words(prompts))],
         limits=[
@@ -240,8 +249,16 @@ def _cell(each: Matched) -> str:
     return ", ".join(f"{name} {row[name]}" for name in names)
 
 
-def _answer(one: Result, maps: list[Matched], figures: pd.DataFrame, names: tuple[str, str]) -> str:
+def _answer(
+    one: Result,
+    maps: list[Matched],
+    figures: pd.DataFrame,
+    edges: circuits.Circuits | None,
+    names: tuple[str, str],
+) -> str:
     words = f"{one.experiment}, {names[1]} (B) beside {names[0]} (A): "
+    if edges is not None:
+        return words + circuits.answer(edges)
     if maps and len(maps[0].cells):
         first, row = maps[0], maps[0].largest
         rank = first.rank

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 import pandas as pd
 
 from interp import stats
 from interp.compare.pairing import Pairing, between, differences
-from interp.report import Chart, Heatmap, Maps, Series
+from interp.report import Chart, Curve, Heatmap, Maps, Series
 from interp.report.blocks import Block
 from interp.report.result import Result
 
@@ -59,6 +59,8 @@ def _all_maps(result: Result) -> dict[str, Heatmap]:
 def _each(result: Result) -> Iterator[Block]:
     report = result.report
     assert report is not None
+    if report.figure is not None:
+        yield report.figure
     yield from report.inputs
     for section in report.sections:
         yield from section.blocks
@@ -196,16 +198,17 @@ def matched_figures(one: Result, other: Result, left: Left) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
-def matched_charts(one: Result, other: Result, names: tuple[str, str], left: Left) -> list[Chart]:
-    """Line charts of one title and axes, the runs' series in pairs."""
+def matched_charts(
+    one: Result, other: Result, names: tuple[str, str], left: Left
+) -> list[Chart | Curve]:
+    """Line charts and curves of one title and axes, the runs' series in pairs."""
     charts = [
-        {block.title: block for block in _each(run) if isinstance(block, Chart)}
-        for run in (one, other)
+        {block.title: block for block in _each(run) if _is_line(block)} for run in (one, other)
     ]
-    found = []
+    found: list[Chart | Curve] = []
     for title, first in charts[0].items():
         second = charts[1].get(title)
-        if second is None or first.kind != "line" or second.kind != "line":
+        if second is None or type(first) is not type(second):
             continue
         if (first.x_label, first.y_label) != (second.x_label, second.y_label):
             left.add(f"chart {title!r}", "the axes differ")
@@ -217,6 +220,12 @@ def matched_charts(one: Result, other: Result, names: tuple[str, str], left: Lef
             for mine in shared
             for letter, name, series in zip("AB", names, (mine, theirs[mine.name]), strict=True)
         ]
-        if pairs:
+        if pairs and isinstance(first, Chart):
             found.append(Chart(title, "line", pairs, first.x_label, first.y_label))
+        elif pairs:
+            found.append(Curve(title, pairs, first.x_label, first.y_label, first.levels))
     return found
+
+
+def _is_line(block: Block) -> TypeGuard[Chart | Curve]:
+    return isinstance(block, Curve) or (isinstance(block, Chart) and block.kind == "line")

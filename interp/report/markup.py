@@ -7,7 +7,9 @@ from markupsafe import Markup, escape
 from interp.visible import reveal
 
 INLINE = re.compile(r"`([^`\n]+)`|\*\*([^*\n]+)\*\*")
-LABEL = re.compile(r"(Method|Data|Metric|Units|Source|Sources|Limits|Control|Controls)\s{1,}(?=\S)")
+LABEL = re.compile(
+    r"(Method|Data|Metric|Units|Source|Sources|See|Limits|Control|Controls)\s{1,}(?=\S)"
+)
 
 
 def inline(text: str) -> Markup:
@@ -25,6 +27,16 @@ def inline(text: str) -> Markup:
         )
         end = found.end()
     return Markup("").join([*parts, escape(text[end:])])
+
+
+# A study that is named under See is looked for in the index: it is there whether it was run or not.
+STUDY = re.compile(r"<code>([a-z][a-z0-9_]*)</code>")
+FOUND = r'<a href="../../../index.html#find=\1"><code>\1</code></a>'
+
+
+def see(text: str) -> Markup:
+    """Prose in which the `names` of other studies lead to their runs."""
+    return Markup(STUDY.sub(FOUND, str(prose(text))))
 
 
 def prose(text: str) -> Markup:
@@ -63,5 +75,7 @@ def labelled(text: str) -> list[tuple[str, Markup]]:
         else:
             parts[-1][1].append(line.strip())
     return [
-        (label, prose("\n".join(lines))) for label, lines in parts if any(x.strip() for x in lines)
+        (label, (see if label == "See" else prose)("\n".join(lines)))
+        for label, lines in parts
+        if any(x.strip() for x in lines)
     ]

@@ -16,7 +16,7 @@ from interp.compare.comparison import compare
 from interp.compare.page import write_comparison
 from interp.compare.pairing import between, pair
 from interp.errors import UsageError
-from interp.report import Headline, Heatmap, Report, Section, Table, store
+from interp.report import Curve, Headline, Heatmap, Report, Section, Series, Table, store
 from interp.report.result import ModelFacts, TaskFacts
 from interp.runs import site
 
@@ -159,6 +159,53 @@ def test_a_map_that_does_not_match_is_left_out_with_the_reason(block, words):
     report = compare(run(), run(seed=1, block=block))
     assert report.sections[-1].title == "Not compared"
     assert words in report.sections[-1].blocks[0].text
+
+
+def circuit(kept, scores, **changes):
+    """A run whose circuit keeps some of four edges."""
+    frame = pd.DataFrame(
+        {
+            "writer": ["embed", "embed", "L0H1", "L0 MLP"],
+            "reader": ["L0H1", "L0 MLP", "logits", "logits"],
+            "input": ["v", "mlp", "logits", "logits"],
+            "score": scores,
+            "kept": kept,
+        }
+    )
+    line = Series("circuit", [1, 100], [0.5, 1.0], [0.4, 0.9], [0.6, 1.1])
+    curve = Curve("Sizes", [line], "edges kept", "faithfulness", [("floor", 0.8)])
+    report = Report("a", "supported", [Section("s", [Table("edges", frame), curve])])
+    return synthetic.result(report=report, experiment="circuit", **changes)
+
+
+def test_two_circuits_have_edges_in_both_and_in_one_and_their_differences():
+    first = circuit([True, True, True, False], [-1.0, -0.5, -0.25, 0.0])
+    second = circuit([True, False, True, True], [-3.0, -0.5, -0.5, np.nan], seed=1)
+    report = compare(first, second)
+    counts, edges = report.sections[0].blocks
+    assert counts.frame["edges"].tolist() == [2, 1, 1]
+    assert edges.frame["kept_in"].tolist() == ["both", "both", "A alone", "B alone"]
+    assert edges.frame["difference"].tolist()[:3] == [-2.0, -0.25, 0.0]
+    alike = report.headlines[0]
+    assert alike.value == 0.5
+    # Of four edges two draws of three share two and a quarter on average.
+    assert "0.6 by chance" in alike.note
+    assert "embed → L0H1.v, from -1 to -3" in report.answer
+    (overlaid,) = [block for s in report.sections for block in s.blocks if isinstance(block, Curve)]
+    assert [series.name[:12] for series in overlaid.series] == ["circuit, A: ", "circuit, B: "]
+    assert overlaid.levels == (("floor", 0.8),)
+    same = compare(first, replace(first, seed=2))
+    assert same.headlines[0].value == 1
+    assert "Jaccard 1.00" in same.answer
+
+
+def test_circuits_with_and_without_positions_are_not_compared_edge_by_edge():
+    first = circuit([True] * 4, [1.0] * 4)
+    (table, curve) = circuit([True] * 4, [1.0] * 4).report.sections[0].blocks
+    placed = Table("edges", table.frame.assign(position="END"))
+    report = replace(first.report, sections=[Section("s", [placed, curve])])
+    found = compare(first, replace(first, report=report))
+    assert "by position" in found.sections[-1].blocks[0].text
 
 
 def test_nothing_in_common_is_refused():

@@ -252,6 +252,15 @@ def test_a_docstring_is_read_by_its_labels():
     ]  # fmt: skip
 
 
+def test_studies_named_under_see_lead_to_their_runs_and_nothing_else_does():
+    (method, see) = labelled("Method  As `circuit`.\nSee     `circuit`, `a b`, `<s>`.")
+    assert "href" not in method[1]
+    assert see[0] == "See"
+    assert see[1].count("<a ") == 1
+    assert '<a href="../../../index.html#find=circuit"><code>circuit</code></a>' in see[1]
+    assert "&lt;s&gt;" in see[1]
+
+
 def test_tokens_show_their_spaces_and_hidden_characters():
     assert visible.token(" the") == "·the"
     assert visible.token("\n\n") == "↵↵"

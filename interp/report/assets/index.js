@@ -48,4 +48,8 @@
   }
   for (const control of [filter, sort, group]) control.addEventListener("input", show);
   show();
+  page.on("find", (name) => {
+    filter.value = name || "";
+    show();
+  });
 })();
