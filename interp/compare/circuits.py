@@ -1,4 +1,4 @@
-"""Two circuits beside each other: edges that both keep, that one keeps alone, and how their effects differ."""
+"""Two circuits beside each other: edges that both keep or one alone, and how their effects differ."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

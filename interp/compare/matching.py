@@ -220,10 +220,10 @@ def matched_charts(
             for mine in shared
             for letter, name, series in zip("AB", names, (mine, theirs[mine.name]), strict=True)
         ]
-        if pairs and isinstance(first, Chart):
-            found.append(Chart(title, "line", pairs, first.x_label, first.y_label))
-        elif pairs:
+        if pairs and isinstance(first, Curve):
             found.append(Curve(title, pairs, first.x_label, first.y_label, first.levels))
+        elif pairs:
+            found.append(Chart(title, "line", pairs, first.x_label, first.y_label))
     return found
 
 
