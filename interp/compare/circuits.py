@@ -10,7 +10,7 @@ from interp import stats
 from interp.compare.matching import Left
 from interp.report import Headline, Section, Table
 from interp.report.result import Result
-from interp.views.figures import headline as figure
+from interp.views.estimates import headline as figure
 
 TABLE = "edges"
 NAMES, NEEDED = (
