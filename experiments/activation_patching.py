@@ -62,6 +62,7 @@ def activation_patching(
     held_out = task.only(strongest.held_out)
     inside = patch_tables.in_heads(model, held_out, strongest.components)
     arrives, swept = patches.arrives(stream["resid_pre"]), ("z", "resid_pre")
+    half = Headline("END carries half", arrives, note="recovery at resid_pre")
     return Report.of(
         test,
         f"In {model.name} the residual stream at END holds more than half of what {task.name} needs "
@@ -105,10 +106,7 @@ def activation_patching(
                 ],
             ),
         ],
-        headlines=[
-            patches.gap(restored, seed),
-            Headline("END carries half", arrives, note="recovery at resid_pre"),
-        ],
+        headlines=[patches.gap(restored, seed), half],
         checks=patches.checks(model, {each: done[each] for each in swept}, done["halfway"], seed),
         files={kind: patch_tables.cell_table(each) for kind, each in stream.items()},
     )

@@ -44,6 +44,7 @@ def mlp_ablation(
     strongest = done.effects["resample"].of_any_layer().select(top)
     test = controls.confirm(model, strongest, draws=draws, seed=seed)
     every = ablations.every(done, "mlps", "Every MLP", seed=seed)
+    by_order = effects.by_variant(done.effects, "mlps_by_order", seed=seed)
     return Report.of(
         test,
         ablations.answer(model, test, done, f"that of layer {strongest.components[0].layer}"),
@@ -59,9 +60,7 @@ def mlp_ablation(
             ),
             Section("The strongest MLPs", chosen.blocks(test, "top_mlps", done.effects)),
             neuron_section(model, task, neurons, seed),
-            Section(
-                "Order by order", [effects.by_variant(done.effects, "mlps_by_order", seed=seed)]
-            ),
+            Section("Order by order", [by_order]),
         ],
         headlines=[ablations.clean(done)],
         checks=ablations.checks(model, task, done, seed),

@@ -47,14 +47,11 @@ def value(
     if metric.divisible:
         size = max(1, _AT_ONCE * rows // max(1, logits.numel()))
     pieces = [slice(first, first + size) for first in range(0, rows, size)]
-    return torch.cat(
-        [
-            _of_logits(
-                metric.only(some) if metric.divisible else metric, before[some], logits[some]
-            )
-            for some in pieces
-        ]
-    )
+    found = []
+    for some in pieces:
+        part = metric.only(some) if metric.divisible else metric
+        found.append(_of_logits(part, before[some], logits[some]))
+    return torch.cat(found)
 
 
 def _of_logits(metric: Metric, before: Tensor, logits: Tensor) -> Float[Tensor, " batch"]:

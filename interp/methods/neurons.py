@@ -93,9 +93,8 @@ def peaks(
     columns: list[Tensor] = []
     where: list[tuple[int, int]] = []
     for start in range(0, len(texts), 8):
-        run = model.run(
-            [list(text) for text in texts[start : start + 8]], keep=layers, logits_at=-1
-        )
+        some = [list(text) for text in texts[start : start + 8]]
+        run = model.run(some, keep=layers, logits_at=-1)
         found = [run.cache[sites.mlp_post(each.layer)][..., each.index] for each in neurons]
         columns.append(torch.stack(found, -1)[run.real])
         rows, positions = run.real.nonzero(as_tuple=True)

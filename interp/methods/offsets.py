@@ -142,12 +142,11 @@ def offsets(model: Transformer, task: Task, components: Sequence[Component], kin
     kept = [sites.z(layer) for layer in layers]
     if model.config.d_mlp:
         kept += [sites.mlp_out(layer) for layer in layers]
+    wanted = list(dict.fromkeys([*sites_of(components, model), *kept]))
     found: list[list[tuple[PromptBatch, Tensor]]] = [[] for _ in components]
     with packed(model, unembedding=False):
         for batch in by_length(task, model.device):
-            values = Values(
-                model, task, batch, list(dict.fromkeys([*sites_of(components, model), *kept]))
-            )
+            values = Values(model, task, batch, wanted)
             read = readout(model, logit_difference(batch))
             reads = _reads(model, read)
             written = _contributions(values.clean, read, reads)

@@ -45,11 +45,10 @@ def others(
         far = far if len(far) else np.setdiff1d(np.arange(task.n), [row])
         unrelated.append(int(drawn.choice(far)) if len(far) else row)
     pairs = torch.tensor(np.array(random), device=prompts.answer.device)
+    answers, distractors = prompts.answer, prompts.distractor
     pairs_of = {
         RANDOM: replace(prompts, answer=pairs[:, 0], distractor=pairs[:, 1]),
-        UNRELATED: replace(
-            prompts, answer=prompts.answer[unrelated], distractor=prompts.distractor[unrelated]
-        ),
+        UNRELATED: replace(prompts, answer=answers[unrelated], distractor=distractors[unrelated]),
     }
     own = _norm(model, run, prompts)
     return {name: (each, own / _norm(model, run, each)) for name, each in pairs_of.items()}

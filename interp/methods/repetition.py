@@ -99,10 +99,8 @@ def as_task(model: Transformer, of: Repetition, other: Repetition) -> Task:
     """The sequences as a task's prompts; in the corrupted one the first copy is of the `other`'s tokens, so
     that nothing says how the second goes on. The answer is the last token, after the one before it."""
     reader, last = Reader(model.tokenizer, model.bos_choice), of.begin + of.length
-    prompts = []
-    for row, (clean, first) in enumerate(
-        zip(of.tokens.tolist(), other.tokens.tolist(), strict=True)
-    ):
+    prompts, both = [], zip(of.tokens.tolist(), other.tokens.tolist(), strict=True)
+    for row, (clean, first) in enumerate(both):
         corrupted = [*first[:last], *clean[last:]]
         prompts.append(
             Prompt(

@@ -130,6 +130,7 @@ class MapView:
         upright = max(len(label) for label in columns) > 3
         longest = max((len(cell.text) for line in body for cell in line), default=0) if body else 0
         aside = 76 if upright else 34
+        cell, wide = 28 if n_columns < 24 else 14, 6 * longest + 6
         return cls(
             block=block,
             scale=scale,
@@ -140,10 +141,7 @@ class MapView:
             tall=n_rows > 16,
             show_values=n_rows <= 16 and n_columns <= 16,
             upright=upright,
-            widths=(
-                aside + n_columns * (28 if n_columns < 24 else 14),
-                aside + n_columns * (6 * longest + 6),
-            ),
+            widths=(aside + n_columns * cell, aside + n_columns * wide),
         )
 
     @property

@@ -20,11 +20,8 @@ def inline(text: str) -> Markup:
     for found in INLINE.finditer(text):
         parts.append(escape(text[end : found.start()]))
         code, bold = found.groups()
-        parts.append(
-            Markup("<code>{}</code>").format(code)
-            if code
-            else Markup("<strong>{}</strong>").format(bold)
-        )
+        shown = Markup("<code>{}</code>") if code else Markup("<strong>{}</strong>")
+        parts.append(shown.format(code or bold))
         end = found.end()
     return Markup("").join([*parts, escape(text[end:])])
 

@@ -16,15 +16,14 @@ def overall(table: pd.DataFrame) -> list[Chart | Table]:
     """Layer by layer at the last token: log-probabilities, answer above wrong, KL and entropy."""
     distance = "Distance to the model's own distribution, and how undecided the lens is"
     log_probs = {which: f"{which}_log_prob" for which in ("answer", "wrong", "random")}
+    apart = {"answer − wrong": "logit_difference"}
     note = (
         f"At the last token of {table['n'].iloc[0]} prompts, with 95 % intervals; answer_top is a share of "
         "prompts."
     )
     return [
         _chart("Log-probability at the last token", table, log_probs, "nats"),
-        _chart(
-            "Answer above wrong answer", table, {"answer − wrong": "logit_difference"}, "logits"
-        ),
+        _chart("Answer above wrong answer", table, apart, "logits"),
         _chart(distance, table, {"KL": "kl", "entropy": "entropy"}, "nats"),
         Table("layers", table, note=note, first_rows=10),
     ]

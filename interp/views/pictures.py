@@ -1,24 +1,19 @@
 """Numbers, columns of a table, effects and prompts as pictures, with the defaults that most pages take."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Int
 from numpy.typing import NDArray
+from torch import Tensor
 
 from interp import stats
 from interp.effects import Effects
 from interp.report import Chart, Heatmap, Maps, Series, Table, Text, TokenStrip
 from interp.stats import Estimate
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from interp.transformer import Transformer
+from interp.transformer import Transformer
 
 
 def array(values: Any) -> NDArray[np.float64]:
@@ -43,9 +38,8 @@ def maps(
     **options: Any,
 ) -> Maps:
     """Matrices by their titles as heat maps beside each other, all of these axes and `options`."""
-    return Maps(
-        [heatmap(title, each, axes, **options) for title, each in values.items()], note=note
-    )
+    shown = [heatmap(title, each, axes, **options) for title, each in values.items()]
+    return Maps(shown, note=note)
 
 
 def prompt(

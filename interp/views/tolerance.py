@@ -8,33 +8,25 @@ Source  Higham 2002, Accuracy and Stability of Numerical Algorithms, §2.8 (rule
         errors of sums).
 """
 
-from __future__ import annotations
-
 import math
-from typing import TYPE_CHECKING
+
+import torch
 
 from interp.report import Check, NotRun
-
-if TYPE_CHECKING:
-    import torch
-
-    from interp.tasks import Task
-    from interp.transformer import Transformer
+from interp.tasks import Task
+from interp.tasks.batches import whole
+from interp.transformer import Transformer
 
 # So many standard errors of rounding, over the many places of which a check shows the worst.
 _ROOM = 4
 
 
-def rounding(
-    dtype: torch.dtype, scale: float = 1.0, n_terms: int = 1, depth: int = 1, room: float = _ROOM
-) -> float:
+def rounding(dtype: torch.dtype, scale: float = 1.0, n_terms: int = 1, depth: int = 1) -> float:
     """The most that a sum of `n_terms` may miss by. `scale` is how large it is, or its terms are together
     where they cancel (1: relative to that); `depth` is how many roundings come one after the other."""
-    import torch
-
     kept = torch.finfo(dtype).eps
     summed = min(kept, torch.finfo(torch.float32).eps)
-    return float(room * scale * math.sqrt(depth) * (kept + math.sqrt(n_terms) * summed))
+    return float(_ROOM * scale * math.sqrt(depth) * (kept + math.sqrt(n_terms) * summed))
 
 
 def step(model: Transformer, scale: float = 1.0) -> float:
@@ -49,8 +41,6 @@ def through(model: Transformer, scale: float = 1.0) -> float:
 
 def logits(model: Transformer, task: Task) -> float:
     """The same for the logits at the end of a task's prompts."""
-    from interp.tasks.batches import whole
-
     prompts = whole(task, model.device)
     return through(model, float(prompts.run(model).logits.abs().max()))
 
@@ -60,13 +50,9 @@ def at_logits(name: str, error: float, model: Transformer, task: Task) -> Check:
     return Check(name, error, logits(model, task))
 
 
-def control(
-    name: str, value: float, tolerance: float, dtype: torch.dtype, note: str = ""
-) -> Check | NotRun:
+def control(name: str, value: float, tolerance: float, dtype: torch.dtype) -> Check | NotRun:
     """The check of what was spoilt on purpose, which must miss by more than rounding may; not run in a
     format whose rounding alone hides it."""
-    import torch
-
     coarse = torch.finfo(dtype).eps > torch.finfo(torch.float32).eps
     if coarse and not value > tolerance:
         return NotRun(
@@ -74,7 +60,7 @@ def control(
             f"in {str(dtype).removeprefix('torch.')} rounding alone may come to {tolerance:.1g}, and "
             f"this changes {value:.1g}; run it with --dtype float32",
         )
-    return Check(name, value, tolerance, control=True, note=note)
+    return Check(name, value, tolerance, control=True)
 
 
 def parted(found: list[Check | NotRun]) -> tuple[list[Check], list[NotRun]]:

@@ -46,17 +46,14 @@ def held_out(opened: Opened, top: int) -> Evidence:
     test = opened.test(top)
     found, screen, n = test.confirmation, test.selection.screen, len(test.labels)
     clusters = len(np.unique(screen.task.clusters))
-    few = (
+    said = (
         f"No interval and no verdict: {clusters} clusters of pairs that share no sentence, "
         f"{2 * LEAST_CONFIRMING} are needed (--pairs FILE with more, --explain as many)."
     )
-    few = "" if found.enough else few
+    few = "" if found.enough else said
     chosen = found.chosen if found.enough else without_interval(found.chosen)
     words, _ = shown.controls([test])
-    left_out = [
-        *shown.not_run([test]),
-        *([NotRun("a verdict on the chosen heads", few)] if few else []),
-    ]
+    unjudged = [NotRun("a verdict on the chosen heads", few)] if few else []
     frame = test.frame
     frame.insert(len(test.selection.names.columns), "chosen", 1)
     return Evidence(
@@ -71,7 +68,7 @@ def held_out(opened: Opened, top: int) -> Evidence:
         [headline("chosen heads on held-out premises", chosen, opened.unit)],
         [words, _controls(test)],
         verdict=test.verdict,
-        not_run=left_out,
+        not_run=[*shown.not_run([test]), *unjudged],
     )
 
 
