@@ -15,9 +15,8 @@ from interp.tasks.batches import PromptBatch
 
 
 def attribute_heads(subject: Subject, n_prompts: int) -> list[Row]:
-    """Direct effects of every head at END, beside TransformerLens's `stack_head_results` and `logit_attrs`,
-    both from a run that is kept already. TransformerLens's leave the final norm's weight out; that they are
-    ours without it is checked."""
+    """Direct effects of every head at END, beside TransformerLens's `stack_head_results` and `logit_attrs`
+    from a kept run, which leave the final norm's weight out; ours without it are checked to be the same."""
     some = subject.of(n_prompts)
     prompts = _prompts(some)
     run = prompts.run(some.ours, keep=attribute.wanted(some.ours))

@@ -77,8 +77,7 @@ class Effects:
         return found if self.signed else replace(found, p=None)
 
     def frame(self, seed: int = 0) -> pd.DataFrame:
-        """names, effect, ci_low, ci_high, p_corrected (for all rows together), and pooled where
-        templates have unequally many prompts."""
+        """names, effect, ci_low, ci_high, p_corrected (for all rows), and pooled for unequal templates."""
         task = self.task
         found = stats.table(self.values, task.clusters, task.items, signed=self.signed, seed=seed)
         return self.beside(found.drop(columns=["p", "n"]))
@@ -114,8 +113,7 @@ class Effects:
         )
 
     def largest(self, top: int) -> Effects:
-        """The `top` of largest magnitude, by means of clusters' means on these very prompts: a choice for a
-        picture, whose sizes it flatters."""
+        """The `top` of largest magnitude on these very prompts, whose sizes that flatters: for a picture."""
         means = stats.cluster_means(self.values, self.task.clusters).mean(-1)
         return self.only(np.argsort(-np.abs(means), kind="stable")[:top])
 

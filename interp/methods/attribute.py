@@ -181,8 +181,7 @@ def source_sites(model: Transformer) -> list[Site]:
 def by_place(
     model: Transformer, run: Run, prompts: PromptBatch, heads: Sequence[Head], task: Task
 ) -> Effects:
-    """What each head brings from each named position, and from all others together (`elsewhere`): rows
-    head by head, named by layer, head and source."""
+    """What each head brings from each named position, and all others (`elsewhere`), head by head."""
     named = places(task)
     values = []
     for head in heads:

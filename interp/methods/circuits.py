@@ -186,9 +186,8 @@ def _normalized(norm: Norm, rows: Tensor) -> Tensor:
 def eigenvalue_score(
     circuit: Factors, middle: Float[Tensor, "d_model d_model"]
 ) -> Float[Tensor, " head"]:
-    """Σ λ / Σ |λ| over the eigenvalues of `tokens in · left · right · tokens out`, whose product
-    `middle` = tokens outᵀ · tokens in: 1 where every direction of tokens comes out as itself, −1 where
-    each comes out as its opposite."""
+    """Σ λ / Σ |λ| over the eigenvalues of `tokens in · left · right · tokens out`, `middle` = tokens outᵀ ·
+    tokens in: 1 where every direction comes out as itself, −1 where each comes out as its opposite."""
     small = circuit.right @ middle @ circuit.left
     values = torch.linalg.eigvals(small)
     return values.real.sum(-1) / values.abs().sum(-1).clamp(min=1e-30)
@@ -196,8 +195,7 @@ def eigenvalue_score(
 
 @torch.no_grad()
 def copying_middle(tokens: Vocabulary, order: Int[Tensor, " d_vocab"] | None = None) -> Tensor:
-    """Σ over tokens of unembedded ⊗ embedded, `[d_model d_model]`, once for all heads; with an
-    `order` every token is paired with another one, as a control."""
+    """Σ over tokens of unembedded ⊗ embedded; with an `order` each is paired with another, as a control."""
     embedded = tokens.embedded if order is None else tokens.embedded[order]
     return tokens.unembedded.T @ embedded
 

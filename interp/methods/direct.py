@@ -96,8 +96,7 @@ def change_written(
     new: Mapping[Any, Tensor],
     at: int = -1,
 ) -> Float[Tensor, "batch d_model"]:
-    """The change in what the component itself writes to the residual stream at one position when its
-    activations go from `old` to `new`.
+    """The change in what the component itself writes at one position when its activations go from old to new.
 
     Raises  UsageError for a component that this model does not have.
     """

@@ -94,8 +94,7 @@ def stripes(of: Repetition) -> dict[str, Stripe]:
 
 
 def repeats(of: Repetition) -> Stripe:
-    """Prefix matching: from every token of a later copy to the tokens that came after its earlier
-    occurrences, all of which count."""
+    """Prefix matching: from every token of a later copy to all that came after its earlier occurrences."""
     query = torch.arange(of.begin + of.length, of.begin + of.copies * of.length)
     copy = (query - of.begin) // of.length
     back = torch.arange(1, of.copies)[:, None]

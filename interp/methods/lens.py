@@ -94,8 +94,7 @@ def lens(model: Transformer, run: Run, tokens: Int[Tensor, "label batch"]) -> Le
 
 @torch.no_grad()
 def logit_differences(model: Transformer, prompts: PromptBatch) -> Float[Tensor, "layer batch"]:
-    """Answer minus wrong at the end of each prompt, in every entry: what two tokens need of the lens,
-    whose log-probabilities differ by as much."""
+    """Answer minus wrong at the end of each prompt, in every entry, for which two tokens are unembedded."""
     run = prompts.run(model, keep=entries(model))
     examples = torch.arange(len(prompts.end), device=prompts.end.device)
     ends = torch.stack([run.cache[site][examples, prompts.end] for site in entries(model)])

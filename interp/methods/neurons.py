@@ -158,8 +158,7 @@ def along(
 
 @torch.no_grad()
 def promoted(model: Transformer, neuron: Neuron) -> Float[Tensor, " d_vocab"]:
-    """What one unit of activation adds to each token's logit, the final norm's weight taken in, the
-    mean over tokens taken out, before its scale.
+    """What one unit of activation adds to each token's logit before the final norm's scale, less the mean.
 
     Raises  UsageError for a neuron that the model does not have.
     """

@@ -240,8 +240,7 @@ def _reads(model: Transformer, read: Readout) -> list[Float[Tensor, "batch head 
 def _contributions(
     cache: Cache, read: Readout, reads: Sequence[Float[Tensor, "batch head d_head"]]
 ) -> Float[Tensor, "component batch"]:
-    """What every head and then every MLP writes at END, along what the logit difference reads, not
-    yet divided by the final norm's scale."""
+    """What every head and every MLP writes at END along what the logit difference reads, not yet scaled."""
     rows = []
     for layer, onto in enumerate(reads):
         z = cache[sites.z(layer)][:, -1].to(onto)

@@ -94,8 +94,7 @@ class Patched:
         return {name: self.where(task.where(order=name)) for name in self.effects.by_variant()}
 
     def frame(self, seed: int = 0) -> pd.DataFrame:
-        """names, effect, ci_low, ci_high, p_corrected (for all rows together), and recovery with its
-        interval, both means those of clusters' means."""
+        """names, effect, ci_low, ci_high, p_corrected (for all rows), and recovery with its interval."""
         values, clusters = self.effects.values, self.effects.task.clusters
         share = stats.ratio_of_means(values, self.gap, clusters, seed=seed)
         return self.effects.frame(seed).assign(

@@ -44,8 +44,7 @@ def cell_table(done: Patched) -> pd.DataFrame:
 
 
 def template_table(done: Mapping[str, Patched], tokens: Sequence[str]) -> pd.DataFrame:
-    """site, template, layer, position, label (the first prompt's token), effect and recovery of cells
-    at every position of the prompts of one template."""
+    """site, template, layer, position, label (the first prompt's token), effect, recovery of one template."""
     frames = []
     for each in done.values():
         frame = each.effects.names.rename(columns={"label": "position"})

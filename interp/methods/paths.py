@@ -144,8 +144,7 @@ def paths(
 def confirm(
     model: Transformer, chosen: Selection, what: str, mlps: Mlps = "recomputed", seed: int = 0
 ) -> Test:
-    """The chosen paths of a screen, called `what`, put to the test on its task's fresh prompts, beside
-    senders that are moved as far in other directions."""
+    """The chosen paths, called `what`, on fresh prompts beside senders moved as far in other directions."""
     fresh, picked = task_of(chosen.screen.task.confirmation), chosen.components
     senders = list(dict.fromkeys(each.sender for each in picked))
     receivers = list(dict.fromkeys(each.receiver for each in picked))

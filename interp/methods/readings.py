@@ -63,8 +63,7 @@ def on_fresh_prompts(
     read: Callable[[Run, PromptBatch], Float[Tensor, "component batch"]],
     seed: int = 0,
 ) -> Fresh:
-    """What `read` says of these components on every fresh prompt, from a run that kept these sites; and
-    what it says along other directions of equal norm.
+    """What `read` says of these components on fresh prompts, and along other directions of equal norm.
 
     >>> from interp.methods import attribute
     >>> def read(run, prompts):

@@ -19,8 +19,7 @@ LeftOut = Literal["its scale", "its weight", "its centring"]
 
 
 def attributions(model: Transformer, run: Run, prompts: PromptBatch) -> dict[str, Attribution]:
-    """Direct effects by what of the final norm they are taken without: nothing, its scale, its weight and,
-    of a LayerNorm, its centring.
+    """Direct effects without nothing, the final norm's scale, its weight and, of a LayerNorm, its centring.
 
     >>> from interp.methods.attribute import wanted
     >>> prompts = tasks.batches.whole(task)
@@ -39,8 +38,7 @@ def attributions(model: Transformer, run: Run, prompts: PromptBatch) -> dict[str
 
 @torch.no_grad()
 def without(model: Transformer, run: Run, prompts: PromptBatch, left_out: LeftOut) -> Attribution:
-    """Direct effects as they come out if a part of the final norm is forgotten; they do not add up. A
-    forgotten centring is LayerNorm's; RMSNorm has none."""
+    """Direct effects as they come out without a part of the final norm (RMSNorm has no centring)."""
     right = attribute(model, run, prompts)
     end = at(run, prompts.end[:, None])
     W_U, norm = model.unembed.matrix, model.ln_final

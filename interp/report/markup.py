@@ -62,8 +62,7 @@ def _paragraph(part: str) -> Markup:
 
 def labelled(text: str) -> list[tuple[str, Markup]]:
     """A docstring's paragraphs as (label, prose): "Units   Nats." is ("Units", "<p>Nats.</p>"). A paragraph,
-    or a line at the left margin, that opens with a label begins a new part; what comes before any label has
-    the label ""."""
+    or a line at the left margin, that opens with a label begins a new part; before any the label is ""."""
     parts: list[tuple[str, list[str]]] = [("", [])]
     for line in reveal(text).strip().split("\n"):
         found = LABEL.match(line)

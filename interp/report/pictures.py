@@ -131,9 +131,8 @@ class TokenStrip:
 
 @dataclass(frozen=True)
 class Attention:
-    """Attention patterns of some heads on some prompts. `patterns` holds one array [head query key] a
-    prompt; `heads` names its first axis as (layer, head) pairs, the most interesting first: a page that
-    cannot hold all keeps the first."""
+    """Attention patterns of some heads on some prompts, an array [head query key] a prompt; `heads` are
+    (layer, head) pairs, the most interesting first: a page that cannot hold all keeps the first."""
 
     title: str
     tokens: Sequence[Sequence[str]]

@@ -74,8 +74,7 @@ def rank_among_random(
     draws: int = DRAWS,
     seed: int = 0,
 ) -> Ranking:
-    """The chosen set's mean on the held-out prompts among `draws` random sets (or all there are, where
-    those are fewer).
+    """The chosen set's mean on the held-out prompts among `draws` random sets, or all where there are fewer.
 
     Raises  UsageError if either part has no prompts, for an empty choice, and for a component twice.
     """

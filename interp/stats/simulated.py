@@ -74,8 +74,7 @@ def worst_coverage(found: pd.DataFrame) -> float:
 
 
 def misses(found: pd.DataFrame) -> dict[str, float]:
-    """By name, for each shape and sizes of clusters, how far the row that does worst misses what is asked of
-    its coverage and of its size: 0 where none does."""
+    """By shape and sizes, how far the worst row misses what is asked of its coverage and size, at least 0."""
     named: dict[str, float] = {}
     short = _asked(found, least_coverage) - found["coverage"]
     over = found["size"] - _asked(found, most_size)

@@ -81,8 +81,7 @@ def formula() -> Formula:
 
 
 def directly(total: Effects, direct: Effects, done: Offsets, chosen: Selection) -> list[Block]:
-    """Direct effects beside total ones, and of the chosen, on the half of the screen on which they were not
-    chosen, where the difference comes from."""
+    """Direct effects beside total ones, and where the difference comes from for the chosen, held out."""
     title = "Direct and total effect of every head"
     axes = ["direct effect, logits", "total effect, logits"]
     table = Table(

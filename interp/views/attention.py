@@ -43,8 +43,7 @@ def between(
     task: Task,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """layer, head, query, key, attention, ci_low, ci_high, even (what an even spread would be) and n: first
-    what is attended to from END, the most attention first."""
+    """layer, head, query, key, attention, ci_low, ci_high, even (of an even spread), n: from END first."""
     pairs, found = attention.between(attention.patterns(run, heads), named)
     spread = pictures.array(attention.between(even[:, None], named)[1].mean(-1)[:, 0])
     estimate = bounded(stats.mean(pictures.array(found), task.clusters, seed=seed))

@@ -63,8 +63,7 @@ def _pairs(effects: Effects | Pairs) -> Sequence[tuple[Any, Effects]]:
 
 
 def intervals(effects: Effects, seed: int = 0) -> pd.DataFrame:
-    """names, effect, ci_low, ci_high and n: what is shown beside what was tested, whose p-values would be
-    of a choice on the same prompts."""
+    """names, effect, ci_low, ci_high and n, without p: it would be of a choice on the same prompts."""
     task = effects.task
     found = stats.table(effects.values, task.clusters, signed=False, seed=seed)
     return effects.beside(found[["effect", "ci_low", "ci_high", "n"]])

@@ -14,8 +14,7 @@ from interp.stats import Estimate
 def frame(
     estimates: Mapping[Any, Estimate], names: Sequence[str] = (), value: str = "value"
 ) -> pd.DataFrame:
-    """One row an estimate: what its key names, the value under this name, ci_low, ci_high and n. Of
-    several `names` a key is a tuple of as many."""
+    """One row an estimate: its key by these names (of several, a tuple), value, ci_low, ci_high and n."""
     rows = [
         [
             *(key if isinstance(key, tuple) else (key,)),

@@ -15,8 +15,7 @@ Gates = Mapping[str, Gate | str]
 
 
 def every(gates: Gates) -> pd.DataFrame:
-    """task, done, n, kept, and accuracy, clean, corrupted and gap with their intervals: one row a task. Kept
-    is the share of prompts that are structurally fit."""
+    """task, done, n, kept (the share fit), and accuracy, clean, corrupted and gap with their intervals."""
     rows = []
     for name, gate in gates.items():
         if isinstance(gate, str):

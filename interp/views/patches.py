@@ -74,8 +74,7 @@ def noising(restored: Mapping[str, Patched], removed: Mapping[str, Patched]) -> 
 
 
 def heads(test: Test, restored: Patched, removed: Patched | None = None) -> list[Block]:
-    """Every head's z at all positions, and where it was measured its removal from the clean run; and the
-    chosen ones, with the share of the gap that they recover."""
+    """Every head's z at all positions, restored and removed; the chosen ones with the share they recover."""
     strongest, seed = test.selection, test.seed
     there = restored.where(strongest.held_out).only(strongest.rows).frame(seed)["recovery"]
     title = "Restored z, prompt by prompt"
@@ -189,8 +188,7 @@ def whole_prompts(done: Mapping[str, Patched], seed: int = 0) -> Table:
 
 
 def stream(done: Mapping[str, Mapping[str, Patched]]) -> list[Chart | Table]:
-    """label, signal, layer and effect of the residual stream at each position (label), patched layer by
-    layer from each corruption (signal)."""
+    """label (position), signal (corruption), layer and effect of the residual stream, layer by layer."""
     rows = [
         (label, name, layer, effect)
         for label in next(iter(done.values()))

@@ -35,8 +35,7 @@ def confirmed(test: Test, name: str = "confirmed") -> Table:
 
 
 def beside(tests: Mapping[str, Test]) -> pd.DataFrame:
-    """names, and of each test of the same components NAME_effect, NAME_low, NAME_high and
-    NAME_p_corrected on its fresh prompts."""
+    """names, and of each test NAME_effect, NAME_low, NAME_high and NAME_p_corrected on its fresh prompts."""
     first = next(iter(tests.values()))
     columns = {
         f"{name}_{column.removeprefix('ci_')}": test.frame[column].to_numpy()

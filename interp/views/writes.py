@@ -19,8 +19,7 @@ _WRITERS = {
 
 
 def algebra(done: HeadSum, layer: int, token: str) -> list[Formula | Table]:
-    """The sum over the heads of one layer as an equation, and written out in numbers at the last position
-    and in the first dimensions of the residual stream."""
+    """The sum over the heads of one layer as an equation, and in numbers at the last position."""
     rows = {str(Head(layer, head)): each for head, each in enumerate(done.head_out[0, -1])}
     rows |= {"b_O": done.bias, "added up": done.summed[0, -1]}
     rows |= {"concatenated and projected": done.concatenated[0, -1]}

@@ -19,10 +19,9 @@ from interp.transformer import Run, Transformer
 
 @dataclass(frozen=True, slots=True)
 class HeadSum:
-    """One attention layer's output computed in different ways, and each head's part in it. `concatenated`
-    and `summed` ought to agree with each other and with `attn_out`, what the model itself wrote. In
-    `permuted` every head meets the next head's rows of W_O, and it ought to differ. `head_out` is what each
-    head writes."""
+    """One attention layer's output computed in different ways: `concatenated` and `summed` ought to agree
+    with each other and with `attn_out`, the model's own; `permuted` has every head on the next head's rows of
+    W_O and ought to differ. `head_out` is what each head writes."""
 
     attn_out: Float[Tensor, "batch pos d_model"]
     concatenated: Float[Tensor, "batch pos d_model"]
