@@ -29,10 +29,7 @@ from interp.weights.comparison import reference
     cost=8,
 )
 def parity(
-    model,
-    task,
-    *,
-    prompt: str = "When Mary and John went to the store, John gave a drink to",
+    model, task, *, prompt: str = "When Mary and John went to the store, John gave a drink to"
 ) -> Report:
     tokens = prompt_tokens(model, prompt)
     run = model.run(tokens, keep="all")

@@ -15,16 +15,8 @@ from interp.transformer.packing import packed
 
 def growth(subject: Subject) -> list[dict[str, Any]]:
     """Zero ablation of heads, one of the three numbers made larger at a time."""
-    cases = [
-        (4, 14, 30),
-        (16, 14, 30),
-        (64, 14, 30),
-        (16, 28, 30),
-        (16, 56, 30),
-        (16, 14, 90),
-        (16, 14, 270),
-    ]
-    return [_measured(subject, *case) for case in cases]
+    longer = [(4, 14, 30), (16, 14, 30), (64, 14, 30), (16, 28, 30), (16, 56, 30)]
+    return [_measured(subject, *case) for case in [*longer, (16, 14, 90), (16, 14, 270)]]
 
 
 def _measured(subject: Subject, n_prompts: int, n_pos: int, n_interventions: int) -> dict[str, Any]:

@@ -19,16 +19,9 @@ _SENTENCES = (
     "When {a} and {b} went to the store, {b} gave a drink to",
     "When {a} and {b} went to the park, {b} gave a ball to",
 )
-_PAIRS = (
-    ("Mary", "John"),
-    ("Tom", "Anna"),
-    ("Paul", "Jane"),
-    ("Mark", "Lisa"),
-    ("James", "Sarah"),
-    ("Peter", "Emma"),
-    ("David", "Laura"),
-    ("Jack", "Kate"),
-)
+_FIRST = ("Mary", "Tom", "Paul", "Mark", "James", "Peter", "David", "Jack")
+_SECOND = ("John", "Anna", "Jane", "Lisa", "Sarah", "Emma", "Laura", "Kate")
+_PAIRS = tuple(zip(_FIRST, _SECOND, strict=True))
 
 
 @dataclass(frozen=True, eq=False)

@@ -151,10 +151,7 @@ def attribute(model: Transformer, run: Run, prompts: PromptBatch) -> Attribution
 
 @torch.no_grad()
 def by_source(
-    model: Transformer,
-    run: Run,
-    prompts: PromptBatch,
-    head: Head,
+    model: Transformer, run: Run, prompts: PromptBatch, head: Head
 ) -> Float[Tensor, "batch pos"]:
     """What this head brings to the logit difference from each position that it attends to, from a run
     that kept its pattern and v too: a head's z is the sum of the values that it attends to.

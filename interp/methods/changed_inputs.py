@@ -59,9 +59,7 @@ class ChangedInputs:
         return attn.place_keys(raw, rotary)[0] if self.which == "k" else raw[0]
 
     def changed(
-        self,
-        place: Int[Tensor, " component"],
-        read: Float[Tensor, "component 1 d_head"],
+        self, place: Int[Tensor, " component"], read: Float[Tensor, "component 1 d_head"]
     ) -> Float[Tensor, "batch label head d_head"]:
         """z of the heads, with what was read anew at these places."""
         old = self.known[self.which]

@@ -55,12 +55,7 @@ class Compositions:
 
 @torch.no_grad()
 def compositions(
-    model: Transformer,
-    kind: Composition,
-    *,
-    offset: int = 0,
-    rotations: int = 4,
-    seed: int = 0,
+    model: Transformer, kind: Composition, *, offset: int = 0, rotations: int = 4, seed: int = 0
 ) -> Compositions:
     """‖W_OV · W‖ / (‖W_OV‖ ‖W‖) of every earlier head's OV with every later head's W: its W_QK (Q),
     its W_QKᵀ (K) or its W_OV (V).

@@ -12,15 +12,7 @@ from interp.report.blocks import (
     Text,
 )
 from interp.report.diagrams import Distribution, Edge, Flow, Graph, Node
-from interp.report.pictures import (
-    Attention,
-    Chart,
-    Curve,
-    Heatmap,
-    Maps,
-    Series,
-    TokenStrip,
-)
+from interp.report.pictures import Attention, Chart, Curve, Heatmap, Maps, Series, TokenStrip
 
 __all__ = [
     "Attention",

@@ -77,11 +77,7 @@ HERE = Path(__file__).parent
 # Where the page's own scripts are looked for; the first runs before anything is painted.
 THEME = "theme.js"
 COMMON = ("state.js", "contents.js", "copy.js")
-FIRST_COMMANDS = (
-    "make reports",
-    "interp list",
-    "interp run anatomy --model smollm2-135m",
-)
+FIRST_COMMANDS = ("make reports", "interp list", "interp run anatomy --model smollm2-135m")
 
 
 class Coming(NamedTuple):

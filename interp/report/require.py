@@ -50,8 +50,7 @@ def array(values: Any, where: str, ndim: int, nan: bool = False) -> NDArray[Any]
     except (TypeError, ValueError) as error:
         raise InterpError(f"{where} expected numbers, got {type(values).__name__}") from error
     require(
-        numbers.ndim == ndim,
-        f"{where} expected an array of {ndim} axes, got shape {numbers.shape}",
+        numbers.ndim == ndim, f"{where} expected an array of {ndim} axes, got shape {numbers.shape}"
     )
     require(not np.isinf(numbers).any(), f"{where} has an infinite value; use NaN for no value")
     require(nan or not np.isnan(numbers).any(), f"{where} has NaN, which only maps may have")

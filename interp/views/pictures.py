@@ -53,11 +53,7 @@ _ENDS = ("ci_low", "ci_high")
 
 
 def lines(
-    title: str,
-    x: Iterable[Any],
-    columns: Mapping[str, Iterable[Any]],
-    x_label: str,
-    y_label: str,
+    title: str, x: Iterable[Any], columns: Mapping[str, Iterable[Any]], x_label: str, y_label: str
 ) -> Chart:
     """One line for each of these columns over the same x."""
     places = list(x)

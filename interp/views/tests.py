@@ -159,16 +159,8 @@ def files(tests: Sequence[Test]) -> dict[str, pd.DataFrame]:
 
 
 _COLUMNS = (
-    "control",
-    "controls",
-    "chosen_effect",
-    "control_effect",
-    "difference",
-    "ci_low",
-    "ci_high",
-    "p",
-    "largest_control",
-    "n",
+    *("control", "controls", "chosen_effect", "control_effect", "difference"),
+    *("ci_low", "ci_high", "p", "largest_control", "n"),
 )
 
 
