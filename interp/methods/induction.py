@@ -22,13 +22,9 @@ from torch import Tensor
 from interp import sites, stats
 from interp.components import Head
 from interp.errors import UsageError
-from interp.methods.repetition import (
-    Repetition,
-    longest,  # noqa: F401
-    runs,
-)
 
-# Studies that users have import these from here.
+# Studies that users have import `longest` and `repetition` from here.
+from interp.methods.repetition import Repetition, longest, runs  # noqa: F401
 from interp.methods.repetition import draw as repetition  # noqa: F401
 from interp.stats import Estimate
 from interp.transformer import Run, Transformer
