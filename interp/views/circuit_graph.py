@@ -12,6 +12,7 @@ from jaxtyping import Bool, Float
 from interp import report
 from interp.circuits.graph import Cell, Graph, Mask
 from interp.circuits.paths import Scored, paths, strongest_edges
+from interp.circuits.stability import STABLE
 from interp.components import Component
 from interp.report import Node, Table
 from interp.report.numbers import exact
@@ -63,13 +64,18 @@ def graph(
     shared = (
         " Shared keys and values are drawn to each head that reads them." if _shares(of) else ""
     )
+    dashed = (
+        f" Dashed: chosen in under {STABLE:.0%} of draws of templates."
+        if stable is not None
+        else ""
+    )
     return report.Graph(
         f"The circuit{where}: {shown}{rest} edges on its strongest paths",
         list(nodes.values()),
         edges,
         unit=unit,
         note="Layers upwards. An edge is as wide as its score; red edges help, since removing them lowers "
-        f"the metric. q, k and v say what reads it.{shared}"
+        f"the metric. q, k and v say what reads it.{shared}{dashed}"
         + (f" What is under {PART:.0%} of an edge's score is not drawn." if of.names else ""),
         lanes=[name for name in of.names if any(node.lane == name for node in nodes.values())],
     )

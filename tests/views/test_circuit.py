@@ -52,6 +52,8 @@ def test_what_is_not_stable_is_dashed_and_roles_are_lanes(graph, scores):
     lanes = {Head(1, 0): "mover"}
     block = drawn.graph(graph, graph.allowed, scores, "logits", stable=stable, lanes=lanes)
     assert all(edge.stable == (edge.target == "logits") for edge in block.edges)
+    assert "Dashed: chosen in under 95% of draws" in block.note
+    assert "Dashed" not in drawn.graph(graph, graph.allowed, scores, "logits").note
     assert all((node.lane == "mover") == (node.name == "L1H0") for node in block.nodes)
 
 
