@@ -7,11 +7,15 @@ from collections.abc import Callable
 
 from interp.bench.rows import Row
 from interp.bench.subject import Subject
-from interp.bench.timing import interleaved, peak_memory
-from interp.circuits.graph import Graph
+from interp.bench.timing import Work, interleaved, peak_memory
+from interp.circuits.graph import Graph, top
+from interp.circuits.run import run_circuits
 from interp.circuits.scores import Scores, eap
 from interp.circuits.written import kept_for, written
 from interp.tasks.batches import PromptBatch
+
+# Shares of the edges, and how many plain forwards a circuit of them may take.
+_SHARES = {0.01: 1.3, 0.05: 1.3, 0.2: 2.2, 0.5: 2.2, 0.95: 2.2, 1.0: 2.2}
 
 
 def scores(subject: Subject, n_prompts: int) -> list[Row]:
@@ -55,4 +59,42 @@ def scores(subject: Subject, n_prompts: int) -> list[Row]:
     return rows
 
 
-ROWS: dict[str, Callable[[Subject, int], list[Row]]] = {"scores": scores}
+def circuits(subject: Subject, n_prompts: int) -> list[Row]:
+    """One circuit of so many of the strongest edges, what stands for the others being known."""
+    if n_prompts == 1:
+        return []
+    some = subject.of(n_prompts)
+    model, graph = some.ours, Graph.of(some.ours)
+    answer, wrong = some.metric.answer, some.metric.wrong
+    batch = PromptBatch.of_tokens(some.clean, some.corrupted, answer, wrong)
+    held = model.run(batch.corrupted, keep=kept_for(model), logits_at=-1).cache
+    other = written(model, graph, held)
+    strength = eap(model, graph, batch, other).each.mean(0).abs().numpy()
+    masks = {share: top(strength, graph.allowed, int(share * graph.n_edges)) for share in _SHARES}
+
+    def run(share: float) -> Work:
+        return lambda: run_circuits(model, graph, batch.clean, other, [masks[share]])
+
+    works: dict[str, Work] = {"forward": lambda: model.run(batch.clean, logits_at=-1)}
+    took = interleaved(works | {f"{share}": run(share) for share in _SHARES}, rounds=5)
+    rows = []
+    for share, most in _SHARES.items():
+        with peak_memory() as memory:
+            run(share)()
+        seconds, forward = took[f"{share}"], took["forward"]
+        rows.append(
+            Row(
+                f"circuit {share:.0%}",
+                n_prompts,
+                round(seconds, 4),
+                "our plain forward, once",
+                round(forward, 4),
+                round(forward / seconds, 2),
+                round(memory.bytes / 2**20, 1),
+                f"{seconds / forward:.2f} forwards for {int(masks[share].sum()):,} edges; at most {most}",
+            )
+        )
+    return rows
+
+
+ROWS: dict[str, Callable[[Subject, int], list[Row]]] = {"scores": scores, "circuits": circuits}

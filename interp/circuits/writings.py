@@ -80,15 +80,18 @@ class Writings:
     def _multiplied(self, place: int, rows: Sequence[int]) -> Streams:
         ahead = self._ahead[place]
         if ahead is None or not {*rows} <= ahead.number.keys():
-            live = np.flatnonzero(np.any(self.chosen[min(rows) :, ..., place], (1, 2))) + min(rows)
-            coming = sorted({*rows, *live[:_AHEAD].tolist()})
-            product = _product(self.chosen[coming, :, : self.n, place], self.parts[place][: self.n])
+            # Readers are in the order in which they read.
+            first = min(rows)
+            coming = sorted({*rows, *range(first, min(first + _AHEAD, len(self.chosen)))})
+            chosen = self.chosen[coming, :, : self.n, place]
+            product = torch.bmm(*_operands(chosen, self.parts[place][: self.n]))
             number = {row: index for index, row in enumerate(coming)}
             ahead = self._ahead[place] = _Ahead(number, self.n, product)
         known = ahead.product[:, [ahead.number[row] for row in rows]]
         since = self.chosen[rows, :, ahead.n : self.n, place]
         if since.any():
-            known += _product(since, self.parts[place][ahead.n : self.n])
+            weights, part = _operands(since, self.parts[place][ahead.n : self.n])
+            known.baddbmm_(weights, part)
         return known.transpose(0, 1).unflatten(2, self.parts[place].shape[2:])
 
 
@@ -101,8 +104,9 @@ class _Ahead:
         self.number, self.n, self.product = number, n, product
 
 
-def _product(
+def _operands(
     chosen: Bool[np.ndarray, "reader circuit writer"], part: Values
-) -> Float[Tensor, "circuit reader _"]:
+) -> tuple[Float[Tensor, "circuit reader writer"], Float[Tensor, "circuit writer _"]]:
+    """What is multiplied for the sums of each circuit."""
     weights = torch.from_numpy(chosen).to(part).transpose(0, 1)
-    return torch.bmm(weights, part.flatten(2).transpose(0, 1))
+    return weights, part.flatten(2).transpose(0, 1)

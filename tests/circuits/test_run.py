@@ -108,7 +108,7 @@ def test_a_missing_edge_into_an_mlp_gives_it_another_stream(model, graph, task, 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_writer_without_out_edges_is_ablated(model, graph, task, batch, kind):
     other = ablation_values(model, graph, task, batch, kind)
-    for column in {1, len(graph.writers) // 2, len(graph.writers) - 1}:
+    for column in {0, 1, len(graph.writers) // 2, len(graph.writers) - 1}:
         mask = graph.allowed.copy()
         mask[:, column] = False
         (found,) = run_circuits(model, graph, batch.clean, other, [mask])
@@ -119,6 +119,9 @@ def test_a_writer_without_out_edges_is_ablated(model, graph, task, batch, kind):
             keep[:, :, where.heads[0]] = other[column]
         else:
             keep = other[column]
+        if column == 0 and model.config.positions == "learned":
+            # The embedding of positions is written with that of tokens.
+            keep = keep - model.run(batch.clean, keep=[sites.pos_embed()]).cache[sites.pos_embed()]
         same(found, end(model, batch.clean, [edits.put(site, keep)]))
 
 
