@@ -47,20 +47,15 @@ def test_the_heads_that_move_a_name_are_named_and_no_others():
     assert frame["direct"]["L2H0"] == pytest.approx(-3 * frame["direct"]["L2H1"])
 
 
-def test_a_head_that_attends_and_writes_without_an_effect_has_no_name():
-    """Of the three things each is asked for: what moves names on other prompts is no mover on these."""
+def test_interventions_are_on_fresh_prompts_and_without_an_effect_there_is_no_name():
+    """On fresh prompts whose corrupted ones are the same, nothing that is removed does anything."""
     model, task = planted.movers()
-    same = planted.turned(planted.turned(task))
-    still = planted.prompts(
-        [(each.clean_tokens, each.clean_tokens) for each in same.prompts],
-        [each.answer_token for each in same.prompts],
-        [each.wrong_token for each in same.prompts],
-        {"x": 1, "y": 2, "s": 3},
-    )
-    found = every(model, still)
+    same = [(each.clean_tokens, each.clean_tokens) for each in task.prompts]
+    answers, wrong = zip(*((it.answer_token, it.wrong_token) for it in task.prompts), strict=True)
+    fresh = planted.prompts(same, answers, wrong, {"x": 1, "y": 2, "s": 3})
+    found = roles(model, task, components.heads(model), fresh=fresh)
     assert found.names == [""] * 6
-    things = found.found["name mover"][:, 4]
-    assert things.tolist() == [True, True, False]
+    assert found.found["name mover"][:, 4].tolist() == [True, True, False]
     assert (found.frame["effect"] == 0).all()
 
 

@@ -15,6 +15,7 @@ OF_HALVES = "tests/tasks/test_halves.py"
 OF_CONTROLS = "tests/methods/test_controls.py"
 OF_RANKS = "tests/stats/test_selection.py"
 RULE, OF_JUDGE = "interp/circuits/rule.py", "tests/circuits/test_judge.py"
+ROLES, OF_ROLES = "interp/circuits/roles.py", "tests/circuits/test_roles.py"
 OPENED, PAIRS = "interp/classifiers/opened.py", "interp/classifiers/pairs.py"
 OF_PAIRS = "tests/classifiers/test_chosen_heads.py"
 
@@ -459,6 +460,26 @@ MUTANTS: dict[str, list[Mutant]] = {
             "EXTREME = 0.025",
             "EXTREME = 0.05",
             f"{BY_HAND}::test_supported_needs_rank_and_confirmation_and_every_difference",
+        ),
+    ],
+    "a head is named without one of the three things": [
+        Mutant(
+            ROLES,
+            "each = [[name for name, things in found.items() if things[:, row].all()] for row in range(n)]",
+            "each = [[name for name, things in found.items() if things[:, row].any()] for row in range(n)]",
+            f"{OF_ROLES}::test_a_name_is_the_first_rule_of_which_all_three_things_are_found",
+        ),
+        Mutant(
+            ROLES,
+            "self._add(name, where[name], sign * copying >= COPIES, acts)",
+            "self._add(name, where[name], copying >= COPIES, acts)",
+            f"{OF_ROLES}::test_the_heads_that_move_a_name_are_named_and_no_others",
+        ),
+        Mutant(
+            ROLES,
+            'removed = ablate(model, self.fresh, heads, ["resample"])',
+            'removed = ablate(model, self.task, heads, ["resample"])',
+            f"{OF_ROLES}::test_interventions_are_on_fresh_prompts_and_without_an_effect_there_is_no_name",
         ),
     ],
 }
