@@ -1,8 +1,6 @@
 """What is measured: SmolLM2-135M on `ioi` prompts of 14 tokens, two sentences with eight pairs of
 names each, corrupted by swapping the names."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -35,7 +33,7 @@ class Subject:
     corrupted: Int[Tensor, "batch pos"]
     metric: LogitDifference
 
-    def of(self, n_prompts: int) -> Subject:
+    def of(self, n_prompts: int) -> "Subject":
         """The same with only the first prompts."""
         metric = LogitDifference(self.metric.answer[:n_prompts], self.metric.wrong[:n_prompts])
         clean, corrupted = self.clean[:n_prompts], self.corrupted[:n_prompts]

@@ -9,8 +9,6 @@ Source  Zhang & Nanda 2023, Towards Best Practices of Activation Patching, arXiv
         that leave the distribution).
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -65,7 +63,7 @@ class Fresh:
         shares: np.ndarray = moved / gap
         return shares
 
-    def __sub__(self, other: Fresh) -> Fresh:
+    def __sub__(self, other: "Fresh") -> "Fresh":
         """What is left, of effects and controls alike, when those of the other are taken away."""
         controls = {name: each - other.controls[name] for name, each in self.controls.items()}
         return Fresh(self.effects - other.effects, controls, self.gap)

@@ -8,8 +8,6 @@ Source  Olsson et al. 2022, In-context Learning and Induction Heads, arXiv:2209.
         and copying: see `repeats` and `copying`).
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,7 +39,7 @@ class Scores:
     values: dict[str, Float[Tensor, "layer head example"]]
     chance: dict[str, Float[Tensor, " layer"]]
 
-    def __or__(self, other: Scores) -> Scores:
+    def __or__(self, other: "Scores") -> "Scores":
         """These scores and those of the other."""
         return Scores(self.values | other.values, self.chance | other.chance)
 

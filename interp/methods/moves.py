@@ -6,8 +6,6 @@ the component does on two prompts of other templates. Every prompt has direction
 seed, the draw, the site and its tokens: the same in whatever batch it runs.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from hashlib import sha256
 from typing import Literal
@@ -69,7 +67,7 @@ class Moves:
         base, other = (run.logits[:, 0].double() for run in runs)
         self.gap = logit_difference(batch).of(other - base)
 
-    def moved(self, bank: Bank, way: Way, draw: int, seed: int) -> dict[Site, Tensor]:
+    def moved(self, bank: "Bank", way: Way, draw: int, seed: int) -> dict[Site, Tensor]:
         """The base activations, moved as far as the other run's lie, in another direction."""
         new = {}
         for site in self.wanted:

@@ -10,8 +10,6 @@ Source  Meng et al. 2022, Locating and Editing Factual Associations, arXiv:2202.
         Nanda 2024, How to Use and Interpret Activation Patching, arXiv:2404.15255.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Union
@@ -79,16 +77,16 @@ class Patched:
         shares: np.ndarray = self.effects.mean() / self.gap.mean()
         return shares
 
-    def only(self, rows: Sequence[int] | Int[np.ndarray, " label"] | slice) -> Patched:
+    def only(self, rows: Sequence[int] | Int[np.ndarray, " label"] | slice) -> "Patched":
         """The same for some of the patches."""
         return replace(self, effects=self.effects.only(rows))
 
-    def where(self, prompts: Bool[np.ndarray, " example"]) -> Patched:
+    def where(self, prompts: Bool[np.ndarray, " example"]) -> "Patched":
         """The same on some of the prompts."""
         base, source = self.base[prompts], self.source[prompts]
         return replace(self, effects=self.effects.where(prompts), base=base, source=source)
 
-    def by_variant(self) -> dict[str, Patched]:
+    def by_variant(self) -> "dict[str, Patched]":
         """The same for the prompts of each variant, as `Effects.by_variant` has them."""
         task = self.effects.task
         return {name: self.where(task.where(order=name)) for name in self.effects.by_variant()}

@@ -1,7 +1,5 @@
 """Metrics of the answers that prompts have."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -56,7 +54,7 @@ class LogitDifference(Metric):
         answer, wrong = logits.gather(-1, self.columns).unbind(-1)
         return answer - wrong
 
-    def only(self, prompts: slice) -> LogitDifference:
+    def only(self, prompts: slice) -> "LogitDifference":
         answers = {"answer": self.answer[prompts], "wrong": self.wrong[prompts]}
         return replace(self, **answers, at=only(self.at, prompts))
 
@@ -98,7 +96,7 @@ class AnswerLogProb(Metric):
         answers = self.answer.to(examples.device)[examples]
         return logits[:, 0].log_softmax(-1).gather(-1, answers[:, None])[:, 0]
 
-    def only(self, prompts: slice) -> AnswerLogProb:
+    def only(self, prompts: slice) -> "AnswerLogProb":
         return replace(self, answer=self.answer[prompts], at=only(self.at, prompts))
 
 
@@ -122,6 +120,6 @@ class ProbabilitySum(Metric):
         wrong = self.wrong.to(examples.device)[examples].to(probabilities.dtype)
         return (probabilities * (right - wrong)).sum(-1)
 
-    def only(self, prompts: slice) -> ProbabilitySum:
+    def only(self, prompts: slice) -> "ProbabilitySum":
         masks = {"right": self.right[prompts], "wrong": self.wrong[prompts]}
         return replace(self, **masks, at=only(self.at, prompts))

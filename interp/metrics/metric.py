@@ -1,7 +1,5 @@
 """What a metric says of itself, and how it is measured the plain way."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from typing import ClassVar
 
@@ -69,7 +67,7 @@ class Metric(ABC):
     ) -> Float[Tensor, " example"]:
         """The metric of every row."""
 
-    def only(self, prompts: slice) -> Metric:
+    def only(self, prompts: slice) -> "Metric":
         """The same metric for these of its prompts alone. A class that says so itself can be measured
         on some prompts after the others, where memory does not hold them all.
 
@@ -87,7 +85,7 @@ class Metric(ABC):
         """Whether this class itself asks for the base run's logits."""
         return type(self).bound is not Metric.bound
 
-    def bound(self, base_logits: Float[Tensor, "batch label d_vocab"]) -> Metric:
+    def bound(self, base_logits: Float[Tensor, "batch label d_vocab"]) -> "Metric":
         """This metric, told what the base run's logits were; most do not care.
 
         Raises  UsageError for answers that are no token of the model.

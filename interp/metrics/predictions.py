@@ -1,7 +1,5 @@
 """Metrics of everything that a run predicts, whatever the answers are."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
@@ -65,7 +63,7 @@ class Loss(Metric):
         counted = self._counted(self.real.to(examples.device)[examples]).to(each.dtype)
         return (each * counted).sum(-1) / counted.sum(-1)
 
-    def only(self, prompts: slice) -> Loss:
+    def only(self, prompts: slice) -> "Loss":
         real = None if self.real is None else self.real[prompts]
         return replace(self, tokens=self.tokens[prompts], real=real)
 
@@ -83,7 +81,7 @@ class KLToBase(Metric):
     def positions(self, real: Tensor) -> Tensor:
         return one(self.at, real, len(real))
 
-    def bound(self, base_logits: Tensor) -> KLToBase:
+    def bound(self, base_logits: Tensor) -> "KLToBase":
         return replace(self, base=base_logits[:, 0].log_softmax(-1))
 
     def __call__(self, logits: Tensor, examples: Tensor) -> Tensor:
@@ -92,6 +90,6 @@ class KLToBase(Metric):
         base = self.base[examples]
         return (base.exp() * (base - logits[:, 0].log_softmax(-1))).sum(-1)
 
-    def only(self, prompts: slice) -> KLToBase:
+    def only(self, prompts: slice) -> "KLToBase":
         base = None if self.base is None else self.base[prompts]
         return replace(self, base=base, at=only(self.at, prompts))

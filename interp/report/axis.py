@@ -1,7 +1,5 @@
 """Round numbers along an axis, and where a value stands on it."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 
@@ -26,7 +24,7 @@ class Axis:
     high: float
 
     @classmethod
-    def of(cls, values: list[float]) -> Axis:
+    def of(cls, values: list[float]) -> "Axis":
         """The axis that holds all of these values, zero, and a little room at the ends."""
         low, high = min([0.0, *values]), max([0.0, *values])
         room = 0.04 * (high - low or 1.0)
@@ -58,7 +56,7 @@ class LogAxis:
     high: float
 
     @classmethod
-    def of(cls, values: list[float]) -> LogAxis:
+    def of(cls, values: list[float]) -> "LogAxis":
         """The axis that holds all of these values, and a little room at the ends."""
         low, high = min(values), max(values)
         room = (high / low) ** 0.03

@@ -1,7 +1,5 @@
 """Charts through Plotly: the block as a JSON island, the library as inert text."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from functools import cache

@@ -5,8 +5,6 @@ never used; its attention pattern draws on a canvas. The library is read as a fi
 would import torch.
 """
 
-from __future__ import annotations
-
 import base64
 import importlib.util
 import re
@@ -70,7 +68,7 @@ class AttentionView:
     left_out_prompts: int
 
     @classmethod
-    def of(cls, block: Attention, budget: int) -> AttentionView | None:
+    def of(cls, block: Attention, budget: int) -> "AttentionView | None":
         """The viewer of the prompts and first heads that fit `budget` bytes; None where not even
         one prompt is short enough to be looked at."""
         short = [i for i, prompt in enumerate(block.tokens) if len(prompt) <= LONGEST_PROMPT]

@@ -1,7 +1,5 @@
 """What a curve's picture needs: lines and bands in percent of its field, and round numbers at its sides."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np
@@ -57,7 +55,7 @@ class CurveView:
     spoken: str
 
     @classmethod
-    def of(cls, block: Curve) -> CurveView:
+    def of(cls, block: Curve) -> "CurveView":
         xs = [float(x) for series in block.series for x in series.x]
         xs += [x for _, x in block.marks]
         ys = [y for _, y in block.levels]

@@ -1,7 +1,5 @@
 """Blocks drawn from parts: values prompt by prompt, the stream by depth, a circuit as a graph."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """What the pictures of single prompts need: every prompt's dot, out of its neighbours' way."""
 
-from __future__ import annotations
-
 import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -59,7 +57,7 @@ class DistributionView:
     n: int
 
     @classmethod
-    def of(cls, block: Distribution) -> DistributionView:
+    def of(cls, block: Distribution) -> "DistributionView":
         n = block.values.shape[1]
         given = (block.values, block.means, block.low, block.high)
         everything = np.concatenate([np.ravel(each) for each in given if each is not None])
@@ -130,7 +128,7 @@ class SamplesView:
     n: int
 
     @classmethod
-    def of(cls, heatmaps: Sequence[Heatmap], budget: int) -> SamplesView | None:
+    def of(cls, heatmaps: Sequence[Heatmap], budget: int) -> "SamplesView | None":
         """The panel, or None where there are no samples or they do not fit `budget` bytes."""
         maps = [heatmap for heatmap in heatmaps if heatmap.samples is not None]
         if not maps or len({(m.values.shape, m.unit) for m in maps}) > 1:

@@ -1,7 +1,5 @@
 """What a flow's picture needs: bars from a middle line, and the total after every step."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np
@@ -54,7 +52,7 @@ class FlowView:
     factor: str
 
     @classmethod
-    def of(cls, block: Flow) -> FlowView:
+    def of(cls, block: Flow) -> "FlowView":
         totals = block.values.sum(1).cumsum()
         number = Scaled(float(max(np.abs(block.values).max(), np.abs(totals).max())), signed=True)
         written = (float(block.values.min()), float(block.values.max()))

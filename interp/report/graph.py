@@ -1,7 +1,5 @@
 """What a circuit's picture needs: its parts in bands by layer, and its edges beside them."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -93,7 +91,7 @@ class GraphView:
         return self.drawings[-1].boxes
 
     @classmethod
-    def of(cls, block: Graph) -> GraphView:
+    def of(cls, block: Graph) -> "GraphView":
         edges = sorted(block.edges, key=lambda edge: -abs(edge.weight))
         first = [edge for edge in edges if not edge.more][:MOST_EDGES]
         shown = {id(edge) for edge in first}

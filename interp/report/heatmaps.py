@@ -1,7 +1,5 @@
 """What a heat map's picture needs: every cell's place on the colour scale and its text."""
 
-from __future__ import annotations
-
 import base64
 import struct
 import zlib
@@ -37,7 +35,7 @@ class Range:
         scale: Scale,
         low: Number | None = None,
         high: Number | None = None,
-    ) -> Range:
+    ) -> "Range":
         """The scale of `values`: symmetric about zero if diverging, else from low to high."""
         known = values[~np.isnan(values)]
         least = float(known.min()) if low is None and known.size else float(low or 0.0)
@@ -121,7 +119,7 @@ class MapView:
     widths: tuple[int, int]
 
     @classmethod
-    def of(cls, block: Heatmap) -> MapView:
+    def of(cls, block: Heatmap) -> "MapView":
         scale = Range.of(block.values, block.scale, block.low, block.high)
         n_rows, n_columns = block.values.shape
         rows = _labels(block.rows, n_rows)
@@ -185,7 +183,7 @@ class StripView:
     tokens: list[tuple[str, Cell | None]]
 
     @classmethod
-    def of(cls, block: TokenStrip) -> StripView:
+    def of(cls, block: TokenStrip) -> "StripView":
         shown = [token(text) for text in block.tokens]
         if block.values is None:
             return cls(block, None, [(text, None) for text in shown])

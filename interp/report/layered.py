@@ -7,8 +7,6 @@ Method  An edge that skips ranks gets a place of its own in each, so that it run
 Source  Sugiyama et al. 1981, Methods for Visual Understanding of Hierarchical System Structures, IEEE SMC 11.
 """
 
-from __future__ import annotations
-
 from bisect import bisect_left, insort
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """What a table's picture needs: rows of text with each column's kind and the head of each row."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,7 +31,7 @@ class TableView:
     total: int
 
     @classmethod
-    def of(cls, block: Table, budget: int) -> TableView:
+    def of(cls, block: Table, budget: int) -> "TableView":
         """All rows where they fit `budget` values, else the first."""
         frame = block.frame
         whole = frame.size <= min(MOST_VALUES, budget)

@@ -1,7 +1,5 @@
 """A circuit as blocks: its curve beside random circuits, its audit, its edges and components."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import numpy as np

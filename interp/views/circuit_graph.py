@@ -1,7 +1,5 @@
 """A circuit as a figure and as paths: which edges are drawn, by layer and by place."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 

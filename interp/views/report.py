@@ -1,7 +1,5 @@
 """A report that is begun from the tests that it rests on."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import pandas as pd
@@ -31,7 +29,7 @@ class Report(report.Report):
         limits: Sequence[str] = (),
         warnings: Sequence[str] = (),
         files: Mapping[str, pd.DataFrame] | None = None,
-    ) -> Report:
+    ) -> "Report":
         """The report of one test, or of several that have to hold together: verdict, controls, the prompts
         that confirmed and what was not run are the tests' own. `headlines` stand before the figures of a
         single test, which several tests do not show, and `figures` after them."""

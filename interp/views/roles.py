@@ -1,7 +1,5 @@
 """What the heads of a circuit do, a sentence each with its numbers, and what a rule calls them."""
 
-from __future__ import annotations
-
 import pandas as pd
 
 from interp.circuits.roles import ATTENDS, COPIES, RULES, Roles
