@@ -17,13 +17,19 @@ _PROMPTS = (16, 1)
 
 def main(names: list[str]) -> int:
     """Runs the rows named, or all, and returns the exit code."""
-    from interp.bench import circuits, reading
+    from interp.bench import circuits, edges, reading
     from interp.bench.growth import growth
     from interp.bench.rows import ROWS
     from interp.bench.subject import subject
     from interp.bench.training import training
 
-    rows_by_name = {**ROWS, **reading.ROWS, **circuits.ROWS, "training": training}
+    rows_by_name = {
+        **ROWS,
+        **reading.ROWS,
+        **circuits.ROWS,
+        **edges.ROWS,
+        "training": training,
+    }
     for name in names:
         if name not in (*rows_by_name, "growth"):
             raise UsageError(

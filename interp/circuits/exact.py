@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from interp import edits, sites
@@ -25,7 +26,7 @@ from interp.engine import sweep
 from interp.errors import UsageError
 from interp.methods.ablate import Named
 from interp.methods.measured import Measure
-from interp.metrics import logit_difference
+from interp.metrics import Metric, logit_difference
 from interp.sites import Site
 from interp.tasks import Task
 from interp.tasks.batches import PromptBatch, by_length, gathered
@@ -56,18 +57,38 @@ def edge_effects(
     chosen = graph.edges() if edges is None else list(edges)
     for edge in chosen:
         graph.at(edge)
-    found, measure, unit, signed = [], None, "logits", True
+    found, unit, signed = [], "logits", True
     for batch in by_length(task, model.device):
         measure = metric(batch)
         unit, signed = measure.unit, not measure.never_negative
         other = ablation_values(model, graph, task, batch, ablation)
-        held = model.run(batch.clean, keep=kept_for(model), logits_at=-1).cache
-        delta = other.sub_(written(model, graph, held))
-        removed = [_removed(model, graph, edge, delta, held, batch, at) for edge in chosen]
-        found.append((batch, sweep(model, batch.clean, removed, measure, memory=memory)))
+        places = None if at is None else batch.position(at)
+        effects = batch_effects(
+            model, graph, batch, other, chosen, measure, at=places, memory=memory
+        )
+        found.append((batch, effects))
     layers = [-1 if edge.reader.layer is None else edge.reader.layer for edge in chosen]
     strata = torch.tensor(layers, dtype=torch.long).numpy()
     return Effects(gathered(task, found), chosen, task, unit, strata, signed=signed)
+
+
+@torch.no_grad()
+def batch_effects(
+    model: Transformer,
+    graph: Graph,
+    batch: PromptBatch,
+    ablated: Written,
+    edges: Sequence[Edge],
+    metric: Metric,
+    *,
+    at: Int[Tensor, " batch"] | None = None,
+    memory: int | None = None,
+) -> Float[Tensor, "edge batch"]:
+    """The same for prompts of one length, with these ablated values, read at one position of each or at all."""
+    held = model.run(batch.clean, keep=kept_for(model), logits_at=-1).cache
+    delta = ablated - written(model, graph, held)
+    removed = [_removed(model, graph, edge, delta, held, batch, at) for edge in edges]
+    return sweep(model, batch.clean, removed, metric, memory=memory)
 
 
 def into(graph: Graph, *readers: Component) -> list[Edge]:
@@ -105,7 +126,7 @@ def _removed(
     delta: Written,
     held: Mapping[Any, Tensor],
     batch: PromptBatch,
-    at: str | None,
+    at: Int[Tensor, " batch"] | None,
 ) -> list[Edit]:
     """The edits that remove the edge."""
     _, column, *place = graph.at(edge)
@@ -113,11 +134,8 @@ def _removed(
     if graph.places is not None:
         moved = moved * (graph.places.of(batch) == place[0])[..., None]
     if at is not None:
-        places = batch.position(at)
-        moved = moved[torch.arange(len(places), device=moved.device), places][:, None]
-        where = places[:, None]
-        if bool((places == places[0]).all()):
-            where = places[:1]
+        moved = moved[torch.arange(len(at), device=moved.device), at][:, None]
+        where = at[:1] if bool((at == at[0]).all()) else at[:, None]
     site, heads, frozen = _reads(model, edge)
     value = moved if heads is None else moved[:, :, None]
     made = [edits.add(site, value, heads=heads, positions=where)]
