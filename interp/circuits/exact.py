@@ -10,6 +10,7 @@ Source  Wang et al. 2022, Interpretability in the Wild, arXiv:2211.00593 (path p
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -19,7 +20,7 @@ from torch import Tensor
 from interp import edits, sites
 from interp.circuits.graph import Edge, Graph
 from interp.circuits.written import Written, ablation_values, kept_for, written
-from interp.components import Component, Head, Logits
+from interp.components import MLP, Component, Head, KVHead, Logits
 from interp.edits import Edit
 from interp.effects import Effects
 from interp.engine import sweep
@@ -84,9 +85,13 @@ def batch_effects(
     at: Int[Tensor, " batch"] | None = None,
     memory: int | None = None,
 ) -> Float[Tensor, "edge batch"]:
-    """The same for prompts of one length, with these ablated values, read at one position of each or at all."""
+    """The same for prompts of one length, with these ablated values, read at one position of each or at
+    all."""
     held = model.run(batch.clean, keep=kept_for(model), logits_at=-1).cache
-    delta = ablated - written(model, graph, held)
+    columns = sorted({graph.at(edge)[1] for edge in edges})
+    some = replace(graph, writers=tuple(graph.writers[column] for column in columns))
+    moved = ablated[columns].sub_(written(model, some, held))
+    delta = dict(zip(columns, moved, strict=True))
     removed = [_removed(model, graph, edge, delta, held, batch, at) for edge in edges]
     return sweep(model, batch.clean, removed, metric, memory=memory)
 
@@ -123,7 +128,7 @@ def _removed(
     model: Transformer,
     graph: Graph,
     edge: Edge,
-    delta: Written,
+    delta: Mapping[int, Tensor],
     held: Mapping[Any, Tensor],
     batch: PromptBatch,
     at: Int[Tensor, " batch"] | None,
@@ -151,8 +156,9 @@ def _reads(model: Transformer, edge: Edge) -> tuple[Site, int | None, list[int]]
     reader, layer = edge.reader, edge.reader.layer
     if isinstance(reader, Logits):
         return sites.resid_post(model.config.n_layers - 1), None, []
-    assert layer is not None
-    if edge.input == "mlp":
+    if layer is None or not isinstance(reader, (Head, KVHead, MLP)):
+        raise UsageError(f"exact effects are of edges into heads, MLPs and the logits, got {edge}")
+    if isinstance(reader, MLP):
         return sites.mlp_in(layer), None, []
     if edge.input == "q":
         return sites.q_input(layer), reader.index, []

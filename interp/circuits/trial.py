@@ -21,6 +21,7 @@ from interp import sites
 from interp.circuits.graph import Graph, Mask
 from interp.circuits.written import Written, kept_for, written
 from interp.components import MLP, Head
+from interp.errors import UsageError
 from interp.transformer import Transformer
 from interp.transformer.attention import Attention
 from interp.transformer.norm import at_least_float32
@@ -169,7 +170,8 @@ class Standing:
             normed = block.ln2(stream)
             out: Tensor = block.mlp(normed.flatten(0, 1))
             return out.unflatten(0, normed.shape[:2])
-        assert isinstance(writer, Head)
+        if not isinstance(writer, Head):
+            raise UsageError(f"edges are removed one by one between heads and MLPs, got {writer}")
         by_input = {self.graph.readers[row].input: stream for row, stream in reads.items()}
         return self._attended(writer, by_input["q"], by_input["k"], by_input["v"])
 

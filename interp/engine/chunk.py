@@ -11,7 +11,7 @@ from interp import sites
 from interp.edits import Edit
 from interp.engine.base import Base
 from interp.engine.entry import EntryPoint, LayerEntry
-from interp.engine.job import Job
+from interp.engine.job import SEEN_LATER, Job
 from interp.engine.localise import RowHooks, localised
 from interp.engine.propagate import Propagation, Rows, Span
 from interp.metrics import measured
@@ -72,7 +72,8 @@ def run_chunk(
                 joined.setdefault(led.span, []).append(led)
                 follows = prefix.follows + n_led.get(led.span, 0)
                 n_led[led.span] = n_led.get(led.span, 0) + len(leaders)
-                resid = entered(job, job.examples, stop)
+                first = start if any(edit.site.kind in SEEN_LATER for edit in job.now) else stop
+                resid = entered(job, job.examples, first)[:, stop - first :]
                 rows = Rows(stop, job.examples, resid, None, start, follows)
             joined.setdefault(rows.span, []).append(rows)
             order.setdefault(rows.span, []).append(job)

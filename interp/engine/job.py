@@ -15,10 +15,13 @@ from interp.engine.localise import first_position, given_apart
 from interp.sites import Site
 from interp.transformer import Transformer
 
-# Edits of keys, values, scores and patterns reach beyond the position at which they are made.
+# Edits of keys, values, scores and patterns reach beyond the position at which they are made; those of what
+# keys and values are read from are made from the start of a job on, wherever its rows begin.
+SEEN_LATER = ("k_input", "v_input")
 _OWN_POSITION = (
     *("resid_pre", "resid_mid", "resid_post", "q_input", "z", "head_out", "attn_out", "mlp_in"),
     *("mlp_pre", "gate", "mlp_pre_linear", "mlp_post", "mlp_out"),
+    *SEEN_LATER,
 )
 
 

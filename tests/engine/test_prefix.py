@@ -39,7 +39,10 @@ def changes(model, tokens):
     found = [edits.zero(sites.z(layer), heads=[head]) for layer in range(3) for head in (0, 3)]
     found += [edits.add(sites.resid_pre(1), vector), edits.add(sites.resid_post(0), vector, 0.3)]
     found += [edits.zero(sites.attn_out(0)), edits.zero(sites.z(1), positions=[1, 2, 6])]
+    inputs = (sites.q_input(1), sites.k_input(0), sites.v_input(1))
+    found += [edits.add(site, vector, 0.5, heads=[1]) for site in inputs]
     if model.config.d_mlp:
+        found += [edits.add(sites.mlp_in(1), vector)]
         found += [edits.zero(sites.mlp_out(1)), edits.zero(sites.mlp_post(2), units=[1, 5])]
     cache = model.run(tokens, keep=[sites.z(1)]).cache
     same = cache[sites.z(1)].clone() + 0.5
