@@ -32,6 +32,7 @@ from interp.sites import Site
 from interp.tasks import Task
 from interp.tasks.batches import PromptBatch, by_length, gathered
 from interp.transformer import Transformer
+from interp.transformer.hooks import RunHooks
 
 
 @torch.no_grad()
@@ -87,13 +88,25 @@ def batch_effects(
 ) -> Float[Tensor, "edge batch"]:
     """The same for prompts of one length, with these ablated values, read at one position of each or at
     all."""
-    held = model.run(batch.clean, keep=kept_for(model), logits_at=-1).cache
+    held = _held(model, batch, edges)
     columns = sorted({graph.at(edge)[1] for edge in edges})
     some = replace(graph, writers=tuple(graph.writers[column] for column in columns))
     moved = ablated[columns].sub_(written(model, some, held))
     delta = dict(zip(columns, moved, strict=True))
     removed = [_removed(model, graph, edge, delta, held, batch, at) for edge in edges]
     return sweep(model, batch.clean, removed, metric, memory=memory)
+
+
+def _held(model: Transformer, batch: PromptBatch, edges: Sequence[Edge]) -> Mapping[Site, Tensor]:
+    """What writers write in the clean run, which goes no further than the last of the readers."""
+    last = model.config.n_layers - 1
+    n_layers = 1 + max(
+        (last if each.reader.layer is None else each.reader.layer for each in edges), default=0
+    )
+    wanted = [site for site in kept_for(model) if site.layer is None or site.layer < n_layers]
+    hooks = RunHooks(keep=wanted)
+    model.stream(batch.clean, torch.ones_like(batch.clean, dtype=torch.bool), hooks, n_layers)
+    return hooks.kept
 
 
 def into(graph: Graph, *readers: Component) -> list[Edge]:

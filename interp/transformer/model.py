@@ -200,14 +200,15 @@ class Transformer(nn.Module):
         tokens: Int[Tensor, "batch pos"],
         real: Bool[Tensor, "batch pos"],
         hooks: Hooks = NO_HOOKS,
+        n_layers: int | None = None,
     ) -> Float[Tensor, "batch pos d_model"]:
-        """The residual stream after the last block."""
+        """The residual stream after so many blocks, by default after the last."""
         config = self.config
         resid = hooks(sites.embed(), self.embed(tokens))
         around = self.surroundings(real, resid)
         if config.positions == "learned":
             resid = resid + hooks(sites.pos_embed(), self.pos_embed(tokens, around.positions))
-        for layer in range(config.n_layers):
+        for layer in range(config.n_layers if n_layers is None else n_layers):
             resid = self.block(layer)(resid, around.mask(layer), around.rotary, hooks)
         return resid
 
