@@ -9,7 +9,7 @@ import torch
 
 import interp
 from interp import edits, sites, tasks
-from interp.bench.rows import Row, _row
+from interp.bench.rows import Row
 from interp.bench.subject import Subject
 from interp.bench.timing import interleaved, peak_memory
 from interp.circuits import Graph
@@ -66,7 +66,7 @@ def exact_edges(subject: Subject, n_prompts: int) -> list[Row]:
             f"{theirs / _EDGES / took['forward']:.3f} a head; {flops[0] / flops[1]:.2f} of its FLOPs"
         )
         row = (name, n_prompts, ours, f"as many heads of the layer{where}", theirs, memory.bytes)
-        found.append(_row(*row, note))
+        found.append(Row.of(*row, note))
     return found
 
 
@@ -98,7 +98,7 @@ def removed_edges(subject: Subject, n_prompts: int) -> list[Row]:
         f"{counts.wasted} for nothing, {counts.alone} decisions made alone"
     )
     peer = "the whole circuit, once an edge"
-    return [_row("acdc", n_prompts, ours, peer, theirs, memory.bytes, note)]
+    return [Row.of("acdc", n_prompts, ours, peer, theirs, memory.bytes, note)]
 
 
 ROWS: dict[str, Callable[[Subject, int], list[Row]]] = {

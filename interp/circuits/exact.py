@@ -88,7 +88,7 @@ def batch_effects(
 ) -> Float[Tensor, "edge batch"]:
     """The same for prompts of one length, with these ablated values, read at one position of each or at
     all."""
-    held = _held(model, batch, edges)
+    held = _held(model, graph, batch, edges)
     columns = sorted({graph.at(edge)[1] for edge in edges})
     some = replace(graph, writers=tuple(graph.writers[column] for column in columns))
     moved = ablated[columns].sub_(written(model, some, held))
@@ -97,13 +97,17 @@ def batch_effects(
     return sweep(model, batch.clean, removed, metric, memory=memory)
 
 
-def _held(model: Transformer, batch: PromptBatch, edges: Sequence[Edge]) -> Mapping[Site, Tensor]:
+def _held(
+    model: Transformer, graph: Graph, batch: PromptBatch, edges: Sequence[Edge]
+) -> Mapping[Site, Tensor]:
     """What writers write in the clean run, which goes no further than the last of the readers."""
     last = model.config.n_layers - 1
     n_layers = 1 + max(
         (last if each.reader.layer is None else each.reader.layer for each in edges), default=0
     )
-    wanted = [site for site in kept_for(model) if site.layer is None or site.layer < n_layers]
+    wanted = [
+        site for site in kept_for(model, graph) if site.layer is None or site.layer < n_layers
+    ]
     hooks = RunHooks(keep=wanted)
     model.stream(batch.clean, torch.ones_like(batch.clean, dtype=torch.bool), hooks, n_layers)
     return hooks.kept

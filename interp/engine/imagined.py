@@ -51,12 +51,28 @@ class Imagining(Transformer):
         n_examples, n_pos = tokens.shape
         n_read = n_pos if logits_at is None else logits_at.shape[1]
         self.forwards.append(Forward(n_examples, n_pos, n_read))
-        on_request = [sites.head_out(layer) for layer in range(self.config.n_layers)]
-        for site in dict.fromkeys((*self.sites, *on_request)):
-            if site != sites.logits() and hooks.wants(site):
-                hooks(site, self.imagined(site, tokens))
+        self._pass(tokens, hooks)
         logits = self.embed.W_E.new_zeros(n_examples, n_read, self.config.d_vocab_out)
         return hooks(sites.logits(), logits)
+
+    def stream(
+        self,
+        tokens: Int[Tensor, "batch pos"],
+        real: Bool[Tensor, "batch pos"],
+        hooks: Hooks = NO_HOOKS,
+        n_layers: int | None = None,
+    ) -> Float[Tensor, "batch pos d_model"]:
+        if torch.is_grad_enabled():
+            return super().stream(tokens, real, hooks, n_layers)
+        self.forwards.append(Forward(len(tokens), tokens.shape[1], 0))
+        self._pass(tokens, hooks)
+        return self.imagined(sites.resid_post(self.config.n_layers - 1), tokens)
+
+    def _pass(self, tokens: Int[Tensor, "batch pos"], hooks: Hooks) -> None:
+        """Passes every site that is asked for."""
+        for site in self.sites:
+            if site != sites.logits() and hooks.wants(site):
+                hooks(site, self.imagined(site, tokens))
 
     def imagined(self, site: Site, tokens: Int[Tensor, "batch pos"]) -> Tensor:
         """An activation of this site, made up from the tokens up to each position."""
