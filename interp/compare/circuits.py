@@ -17,6 +17,8 @@ NAMES, NEEDED = (
     ("writer", "reader", "input", "position"),
     ("writer", "reader", "input", "score", "kept"),
 )
+# A largest change below this share of the largest score is no change.
+SAME = 1e-4
 BOTH, FIRST, SECOND = "both", "A alone", "B alone"
 
 
@@ -120,8 +122,10 @@ def answer(found: Circuits) -> str:
         f"{found.jaccard:.2f}, {found.by_chance:.2g} by chance)"
     )
     known = found.edges.dropna(subset=["difference"])
-    if known.empty or not known["difference"].any():
+    if known.empty:
         return words + "."
+    if known["difference"].abs().max() <= SAME * known[["A", "B"]].abs().to_numpy().max():
+        return words + "; the scores of its edges are the same."
     row = known.iloc[0]
     at = f" at {row['position']}" if "position" in row else ""
     return (

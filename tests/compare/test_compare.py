@@ -197,6 +197,7 @@ def test_two_circuits_have_edges_in_both_and_in_one_and_their_differences():
     same = compare(first, replace(first, seed=2))
     assert same.headlines[0].value == 1
     assert "Jaccard 1.00" in same.answer
+    assert same.answer.endswith("the scores of its edges are the same.")
 
 
 def test_circuits_with_and_without_positions_are_not_compared_edge_by_edge():
