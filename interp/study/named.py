@@ -72,9 +72,9 @@ def called(model: Transformer, task: Task, fresh: Task, seed: int = 0) -> list[s
 
 def attending(model: Transformer, task: Task, seed: int = 0) -> list[Head]:
     """The heads that attend as some rule asks."""
-    where = np.stack([*attends(heads(model, task, seed).scores).values()]).any(0)
+    where = np.stack([*attends(heads(model, task, seed).scores).values()])
     every = components.heads(model)
-    return [head for head, attending in zip(every, where, strict=True) if attending]
+    return [every[row] for row in np.flatnonzero(where.any(0))]
 
 
 def permuted(model: Transformer, task: Task, repeats: int, seed: int = 0) -> list[str]:
