@@ -12,6 +12,7 @@ A rule changes what flows back and nothing of what is computed. With frozen part
 model that has these parts frozen; `ratio` is that of the model with the ratios of the run for activations;
 `half` and `gim` are no gradients.
 
+Limits  Norms after a sub-layer and soft caps have no rule of their own: no model here has them yet.
 Source  Ali et al. 2022, XAI for Transformers (frozen norms and patterns: LN-rule, AH-rule); Rezaei Jafari et
         al. 2025, RelP, arXiv:2508.21258 and its code (LN-rule, Identity-rule, Half-rule; attention as it
         is); Edin et al. 2025, GIM, arXiv:2505.17630 and its code (norms frozen, softmax at temperature 2,

@@ -22,10 +22,10 @@ from interp.metrics import KLToBase, logit_difference, measured
 from interp.tasks.batches import by_length
 
 
-@pytest.fixture(scope="module", params=["tiny-llama", "tiny-neox"])
-def model(request):
-    """One of grouped keys and gates, one of parallel blocks: their scores are tested on every kind."""
-    return interp.load(request.param, dtype=torch.float64)
+@pytest.fixture(scope="module")
+def model():
+    """One with grouped keys and gates: what methods are made of is tested on every kind."""
+    return interp.load("tiny-llama", dtype=torch.float64)
 
 
 @pytest.fixture(scope="module")
@@ -57,8 +57,8 @@ def test_every_name_is_its_score(model, graph, task, batch, other):
     given = (model, graph, batch, other)
     expected = {
         "eap": eap(*given),
-        "eap-ig": eap(*given, steps=3),
-        "eap-ig-activations": eap_ig_activations(*given, steps=3),
+        "eap-ig": eap(*given, steps=2),
+        "eap-ig-activations": eap_ig_activations(*given, steps=2),
         "clean-corrupted": clean_corrupted(*given),
         "relp": eap(*given, rules=RELP),
         "gim": eap(*given, rules=GIM),
@@ -66,7 +66,7 @@ def test_every_name_is_its_score(model, graph, task, batch, other):
     allowed = torch.from_numpy(graph.allowed)
     three = [expected[name].each for name in ("eap", "eap-ig", "clean-corrupted")]
     for name, scores in METHODS.items():
-        found = scores(model, graph, task, batch, steps=3)
+        found = scores(model, graph, task, batch, steps=2)
         assert scores.name == name
         if name in expected:
             torch.testing.assert_close(found.each, expected[name].each)
@@ -76,11 +76,10 @@ def test_every_name_is_its_score(model, graph, task, batch, other):
 
 
 def test_prompts_in_slices_have_the_same_scores(model, graph, task, batch):
-    for name in ("eap-ig", "average-rank"):
-        whole = METHODS[name](model, graph, task, batch, steps=2)
-        sliced = METHODS[name](model, graph, task, batch, steps=2, memory=1)
-        torch.testing.assert_close(sliced.each, whole.each)
-        torch.testing.assert_close(sliced.metric, whole.metric)
+    whole = METHODS["average-rank"](model, graph, task, batch, steps=1)
+    sliced = METHODS["average-rank"](model, graph, task, batch, steps=1, memory=1)
+    torch.testing.assert_close(sliced.each, whole.each)
+    torch.testing.assert_close(sliced.metric, whole.metric)
 
 
 @pytest.mark.parametrize(
@@ -101,7 +100,7 @@ def test_edges_out_of_a_group_of_writers_add_up_to_its_exact_effect(
     whole, *ablated = [value(batch, run) for run in runs]
     exact = torch.stack(ablated) - whole
     errors = []
-    for steps in (1, 6):
+    for steps in (1, 5):
         each = eap_ig_activations(model, graph, batch, other, steps=steps, apart=apart).each
         sums = torch.stack([each[:, :, columns].sum((1, 2)) for columns in chosen])
         errors.append(float((sums - exact).abs().max()))
@@ -130,7 +129,7 @@ def test_a_divergence_has_slopes_on_the_way_though_none_at_its_end(model, graph,
     kl = {"metric": lambda batch: KLToBase()}
     with pytest.raises(UsageError, match="has no slope at this run.*integrated gradients"):
         METHODS["eap"](model, graph, task, batch, **kl)
-    assert METHODS["eap-ig"](model, graph, task, batch, steps=3, **kl).each.any()
+    assert METHODS["eap-ig"](model, graph, task, batch, steps=2, **kl).each.any()
     assert METHODS["eap-ig-activations"](model, graph, task, batch, steps=2, **kl).each.any()
 
 

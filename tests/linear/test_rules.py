@@ -182,3 +182,11 @@ def test_no_rule_changes_what_is_computed(model, metric):
     for rules in (TRUE, RELP, GIM, frozen("pattern"), Rules(activation="ratio")):
         found = slopes(model, TOKENS, metric, rules=rules).metric
         torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
+
+
+def test_slopes_are_had_where_weights_take_none(model, metric):
+    expected = [each for _, _, each in slopes(model, TOKENS, metric).at_readers()]
+    frozen_weights = interp.load(model.name, dtype=torch.float64).requires_grad_(False)
+    found = [each for _, _, each in slopes(frozen_weights, TOKENS, metric).at_readers()]
+    for mine, theirs in zip(found, expected, strict=True):
+        torch.testing.assert_close(mine, theirs)
