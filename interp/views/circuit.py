@@ -120,11 +120,19 @@ def controls(judged: Judged) -> list[Text | Table]:
 
 
 def headlines(judged: Judged, circuit: Circuit) -> list[Headline]:
-    """Faithfulness, how many edges, and the rank among random circuits."""
+    """Faithfulness, the divergence beside it, how many edges, and the rank among random circuits."""
     share, n_edges = judged.share, circuit.graph.n_edges
+    own, nothing = (judged.shares().iloc[row] for row in (0, 2))
     return [
         Headline(
             "faithfulness", float(share.value), "", float(share.low), float(share.high), share.n
+        ),
+        Headline(
+            "KL from the whole model",
+            float(own["kl"]),
+            "nats",
+            note=f"empty circuit {nothing['kl']:.3g}; same first token on {own['agreement']:.0%} of prompts, "
+            f"empty circuit {nothing['agreement']:.0%}",
         ),
         Headline("edges kept", f"{len(circuit):,} of {n_edges:,}", note=f"{circuit.fraction:.2%}"),
         Headline(
