@@ -3,14 +3,19 @@ and with logits at the end alone."""
 
 from __future__ import annotations
 
+import statistics
+import time
 from collections.abc import Callable
+from functools import partial
 
 from interp.bench.rows import Row
 from interp.bench.subject import Subject
 from interp.bench.timing import Work, interleaved, peak_memory
+from interp.circuits.controls import random_circuits, uniform_circuits
 from interp.circuits.graph import Graph, top
 from interp.circuits.run import run_circuits
 from interp.circuits.scores import Scores, eap
+from interp.circuits.search import FRACTIONS, strongest
 from interp.circuits.written import kept_for, written
 from interp.tasks.batches import PromptBatch
 
@@ -97,4 +102,55 @@ def circuits(subject: Subject, n_prompts: int) -> list[Row]:
     return rows
 
 
-ROWS: dict[str, Callable[[Subject, int], list[Row]]] = {"scores": scores, "circuits": circuits}
+def curve(subject: Subject, n_prompts: int, controls: int = 20) -> list[Row]:
+    """The curve of ten sizes: circuits of the strongest edges, their complements, and random circuits of each
+    size, one size after the other with a plain forward pass before each."""
+    if n_prompts == 1:
+        return []
+    some = subject.of(n_prompts)
+    model, graph = some.ours, Graph.of(some.ours)
+    batch = PromptBatch.of_tokens(some.clean, some.corrupted, some.metric.answer, some.metric.wrong)
+    held = model.run(batch.corrupted, keep=kept_for(model), logits_at=-1).cache
+    other = written(model, graph, held)
+    means = eap(model, graph, batch, other).each.mean(0).double().cpu().numpy()
+    plain, took, number = [], 0.0, 0
+    for fraction in FRACTIONS:
+        masks = [strongest(graph, means, fraction)]
+        if fraction < 1:
+            # Where no path is left there are no random circuits of that size, and any as large do.
+            drawn = (
+                random_circuits(graph, masks[0], controls)
+                if masks[0].any()
+                else uniform_circuits(graph, round(fraction * graph.n_edges), controls)
+            )
+            masks += [graph.allowed & ~masks[0], *drawn]
+        plain.append(_seconds(lambda: model.run(batch.clean, logits_at=-1)))
+        took += _seconds(partial(run_circuits, model, graph, batch.clean, other, masks))
+        number += len(masks)
+    once = statistics.median(plain)
+    note = f"{took / once:.0f} forwards for {number} circuits, {took / once / number:.2f} each; at most 450"
+    return [
+        Row(
+            "circuit_curve",
+            n_prompts,
+            round(took, 4),
+            "our plain forward, once",
+            round(once, 4),
+            round(once / took, 4),
+            0.0,
+            note,
+        )
+    ]
+
+
+def _seconds(work: Work) -> float:
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
+
+
+ROWS: dict[str, Callable[[Subject, int], list[Row]]] = {
+    "scores": scores,
+    "circuits": circuits,
+    "curve": curve,
+}

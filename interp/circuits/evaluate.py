@@ -108,14 +108,15 @@ class Evaluation:
             }
         )
 
-    def with_a_gap(self, seed: int = 0) -> Evaluation:
+    def with_a_gap(self, seed: int = 0, *, sure: bool = True) -> Evaluation:
         """This, where there is a gap for circuits to have a share of.
 
-        Raises  NotApplicable where its interval is not above zero.
+        Raises  NotApplicable where its interval is not above zero, or where its mean is not if it need not be
+                `sure`: a choice is made on the few templates that there are, and judged on others.
         """
         gap = stats.mean(self.gap, self.task.clusters, seed=seed)
         low, high = float(gap.low), float(gap.high)
-        if not low > 0:
+        if not (low if sure else float(gap.value)) > 0:
             how_sure = f"with an interval from {low:.2g} to {high:.2g}"
             if np.isnan(low):
                 how_sure = f"of {gap.clusters} templates, too few for an interval"

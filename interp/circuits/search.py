@@ -195,7 +195,7 @@ def smallest(
     """
     sizes, by_magnitude = sizes_of(graph, means, fractions)
     done = evaluate(model, graph, task, [*sizes.values()], ablation, metric=metric, memory=memory)
-    found = done.with_a_gap()
+    found = done.with_a_gap(sure=False)
     values = dict(zip(sizes, found.faithfulness().value, strict=True))
     sure = (1 + floor) / 2
     values = {size: value for size, value in values.items() if sizes[size].any()}

@@ -107,3 +107,17 @@ def test_where_there_is_no_gap_there_is_no_share_of_it(books):
     for empty in (found.whole, found.whole + 5):
         with pytest.raises(NotApplicable, match="nothing of which a circuit"):
             replace(found, empty=empty).with_a_gap()
+
+
+def test_a_choice_needs_a_gap_that_is_there_and_not_one_that_is_sure(books):
+    """Two templates: the mean is above zero, and no interval could be."""
+    model, graph, task = books
+    few = task.only(np.isin(task.clusters, [0, 1]))
+    found = evaluate(model, graph, few, [graph.allowed])
+    spread = np.where(few.clusters == few.clusters[0], 9.0, -1.0)
+    unsure = replace(found, whole=found.empty + spread)
+    assert unsure.with_a_gap(sure=False) is unsure
+    with pytest.raises(NotApplicable, match="nothing of which a circuit"):
+        unsure.with_a_gap()
+    with pytest.raises(NotApplicable, match="nothing of which a circuit"):
+        replace(found, whole=found.empty - 1).with_a_gap(sure=False)
