@@ -26,6 +26,7 @@ def random_circuits(graph: Graph, kept: Mask, number: int, seed: int = 0) -> lis
 
     Raises  NotApplicable where so many are not found.
     """
+    graph.check_plain("random connected circuits")
     random = np.random.default_rng(seed)
     found: dict[bytes, Mask] = {}
     for _ in range(_TRIES * number):

@@ -56,6 +56,7 @@ def edge_effects(
     >>> edge_effects(model, graph, task, into(graph, components.MLP(0))).values.shape
     (5, 8)
     """
+    graph.check_plain("exact effects of single edges")
     chosen = graph.edges() if edges is None else list(edges)
     for edge in chosen:
         graph.at(edge)

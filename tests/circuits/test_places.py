@@ -6,6 +6,8 @@ import torch
 
 from interp import edits, sites
 from interp.circuits import Circuit, Edge
+from interp.circuits.controls import random_circuits
+from interp.circuits.exact import edge_effects
 from interp.circuits.graph import top
 from interp.circuits.places import ELSEWHERE, Places
 from interp.circuits.run import run_circuits
@@ -298,3 +300,13 @@ def test_places_that_a_graph_has_not_are_refused(model, graph, task, batch, plac
             run_circuits(model, apart, batch.clean, other, [apart.allowed], places=of)
     with pytest.raises(UsageError, match="expected masks"):
         run_circuits(model, graph, batch.clean, other, [apart.allowed])
+
+
+def test_what_takes_no_places_says_so(model, graph, task, places):
+    apart = graph.at_places(places)
+    with pytest.raises(
+        UsageError, match="exact effects of single edges are of graphs without places"
+    ):
+        edge_effects(model, apart, task, apart.edges()[:1])
+    with pytest.raises(UsageError, match="random connected circuits are of graphs without places"):
+        random_circuits(apart, apart.allowed, 1)
