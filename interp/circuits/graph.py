@@ -128,7 +128,7 @@ class Graph:
         return np.asarray(self.allowed.any(-1))
 
     def check_plain(self, what: str) -> None:
-        """Raises a UsageError, which says what takes no such graph, if this one has places or parts of MLPs."""
+        """Raises a UsageError, which says what takes no such graph, if it has places or parts of MLPs."""
         if self.places is not None or any(hasattr(each, "writes") for each in self.writers):
             raise UsageError(
                 f"{what} are of graphs without places and without parts of MLPs; circuits of such graphs are "

@@ -6,7 +6,7 @@ import torch
 
 import interp
 from interp import tasks
-from interp.circuits import Graph, run
+from interp.circuits import Graph, prompts
 from interp.circuits import evaluate as room
 from interp.circuits.audit import STRATA, agreement, audited, drawn, exact_effects
 from interp.circuits.evaluate import Evaluation
@@ -168,9 +168,9 @@ def test_an_audit_sees_scores_that_are_wrong(model, graph, task):
 def test_a_run_of_circuits_that_is_wrong_is_seen_beside_the_whole_model(books, monkeypatch):
     """Attention of half the size: the full circuit is no longer the model."""
     model, graph, task = books
-    right = run._mixed
+    right = prompts._mixed
     exact = room.evaluate(model, graph, task, [graph.allowed])
-    monkeypatch.setattr(run, "_mixed", lambda *given: right(*given) / 2)
+    monkeypatch.setattr(prompts, "_mixed", lambda *given: right(*given) / 2)
     wrong = room.evaluate(model, graph, task, [graph.allowed])
     assert np.abs(exact.metric[0] - exact.whole).max() < 1e-4
     assert np.abs(wrong.metric[0] - wrong.whole).max() > 0.1
