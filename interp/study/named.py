@@ -83,8 +83,7 @@ def permuted(model: Transformer, task: Task, repeats: int, seed: int = 0) -> lis
     screen, fresh = task.evenly(_SCREEN), task.confirmation.evenly(_FRESH)
     random, asked = np.random.default_rng(seed), attending(model, screen, seed)
     others = [head for head in components.heads(model) if head not in asked]
-    picked = random.permutation(len(others))[: max(len(asked), 1)]
-    asked += [others[at] for at in picked]
+    asked += [others[at] for at in random.permutation(len(others))[: max(len(asked), 1)].tolist()]
     found = roles(model, screen, asked, fresh=fresh, every=True, seed=seed).found
     names = list[str]()
     for _ in range(repeats):
