@@ -3,9 +3,10 @@
 A part is any component that says what it writes of the residual stream it reads. The parts that stand in the
 place of an MLP have to add up to it: the last one is the rest.
 
->>> graph = Graph.of(model, parts={MLP(1): [Rest(MLP(1), ())]})
+>>> from interp.circuits.graph import Graph
+>>> graph = Graph.of(model, parts={MLP(2): [Rest(MLP(2), ())]})
 >>> print(graph.writers[-1])
-the rest of L1 MLP
+the rest of L2 MLP
 """
 
 from __future__ import annotations

@@ -80,8 +80,7 @@ def strongest_edges(graph: Graph, kept: Mask, scores: Scored, n: int) -> Mask:
 def paths(graph: Graph, kept: Mask, scores: Scored, n: int) -> list[Path]:
     """The n strongest paths of the kept edges, the strongest first; edges without a score are on none."""
     edges = graph.pruned(kept & ~np.isnan(scores))
-    cells = [(row, column) for row, column, *_ in graph.cells(edges)]
-    cells.sort(key=lambda cell: -abs(float(scores[cell])))
+    cells = sorted(graph.cells(edges), key=lambda cell: -abs(float(scores[cell])))
     growing = _Growing(graph)
     found: list[Path] = []
     for cell in cells:

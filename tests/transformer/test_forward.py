@@ -87,9 +87,14 @@ class Oracle:
         """Queries or keys after their own norm and rotation."""
         if self.config.qk_norm:
             w = self.weights[f"blocks.{layer}.attn.{letter}_norm.w"]
-            heads = [
-                [x / math.sqrt(sum(x * x) / len(x) + self.config.norm_eps) * w for x in row]
+            scales = [
+                [math.sqrt(sum(x * x) / len(x) + self.config.norm_eps) for x in row]
                 for row in heads
+            ]
+            self.note(f"{letter}_scale", layer, [[[scale] for scale in row] for row in scales])
+            heads = [
+                [x / scale * w for x, scale in zip(row, scale_row, strict=True)]
+                for row, scale_row in zip(heads, scales, strict=True)
             ]
         if self.config.positions != "rotary":
             return heads
