@@ -11,6 +11,8 @@ _EVERYWHERE = {
     "induction": "from what is repeated to the token after where it came before",
 }
 
+# So many heads have their sentence on the page.
+SENTENCES = 12
 _INTRO = (
     "A name is given where all three things of its rule are found: where the head attends, what it writes, "
     "and what an intervention on held-out prompts does. Path: patched, added up over those that read it."
@@ -18,20 +20,20 @@ _INTRO = (
 
 
 def roles(found: Roles, unit: str = "logits") -> list[Section]:
-    """The table `roles`, component, role, sentence and the numbers, those of the largest effects first; and
-    the rules. Nothing where there are no heads."""
+    """A sentence for each head, those with a name and of the largest effects first; the table `roles`,
+    component, role and the numbers; and the rules. Nothing where there are no heads."""
     frame = found.frame
     if not len(frame):
         return []
-    sentences = [sentence(row, unit) for _, row in frame.iterrows()]
-    frame = frame.assign(sentence=sentences)
-    first = ["component", "role", "sentence"]
-    frame = frame[[*first, *(name for name in frame.columns if name not in first)]]
-    order = frame["effect"].abs().sort_values(ascending=False, kind="stable").index
-    n = sum(map(bool, found.names))
-    table = Table("roles", frame.loc[order], title=f"{n} of {len(frame)} heads have a name")
+    frame = frame.assign(nameless=frame["role"].eq(""), size=-frame["effect"].abs())
+    order = frame.sort_values(["nameless", "size"], kind="stable").index
+    frame, n = found.frame.loc[order], sum(map(bool, found.names))
+    said = [f"- {sentence(row, unit)}" for _, row in frame.iloc[:SENTENCES].iterrows()]
+    if len(frame) > SENTENCES:
+        said.append(f"- {len(frame) - SENTENCES} more are in the table.")
+    table = Table("roles", frame, title=f"{n} of {len(frame)} heads have a name")
     words = "\n".join(f"- **{name}**: {'; '.join(each)}." for name, each in RULES.items())
-    return [Section("What its heads do", [table, Text(words)], intro=_INTRO)]
+    return [Section("What its heads do", [Text("\n".join(said)), table, Text(words)], intro=_INTRO)]
 
 
 def sentence(row: pd.Series, unit: str) -> str:
@@ -40,7 +42,7 @@ def sentence(row: pd.Series, unit: str) -> str:
     looks += [
         f"{words} ({row[name]:.2f})" for name, words in _EVERYWHERE.items() if row[name] >= ATTENDS
     ]
-    said = f"{row['component']} attends {', '.join(looks)}"
+    said = f"**{row['component']}** attends {', '.join(looks)}"
     if abs(row["copying"]) >= COPIES:
         does = "raises" if row["copying"] > 0 else "lowers"
         said += f"; it {does} the token at the answer's place by {abs(row['copying']):.1f} sd"

@@ -18,7 +18,7 @@ TABLES = {
     "edges": "writer reader input score exact kept draws stable",
     "paths": "path edges weakest scores positions",
     "stability": "chosen_from edges jaccard low high",
-    "roles": "component role sentence attends_to attention to_answer to_wrong previous_token duplicate_token "
+    "roles": "component role attends_to attention to_answer to_wrong previous_token duplicate_token "
     "induction copying random_previous_token random_duplicate_token random_induction effect effect_low "
     "effect_high direct direct_low direct_high share path path_low path_high",
     "components": "component edges_in edges_out score_out",

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from interp.circuits.roles import RULES, Roles
-from interp.views.roles import roles, sentence
+from interp.views.roles import SENTENCES, roles, sentence
 
 ROW = {
     **{"component": "L2H0", "role": "name mover", "attends_to": "IO", "attention": 0.62},
@@ -15,7 +15,7 @@ ROW = {
 
 def test_a_sentence_has_what_is_large_and_leaves_out_what_is_not():
     assert sentence(pd.Series(ROW), "logits") == (
-        "L2H0 attends from END to IO (0.62), from what is repeated to the token after where it came before "
+        "**L2H0** attends from END to IO (0.62), from what is repeated to the token after where it came before "
         "(0.30); it raises the token at the answer's place by 4.7 sd; without it answer minus wrong changes "
         "by -2.00 [-2.50, -1.50] logits, -1.90 of it directly: name mover."
     )
@@ -27,9 +27,21 @@ def test_a_sentence_has_what_is_large_and_leaves_out_what_is_not():
         "path": -0.4,
     }
     assert sentence(pd.Series(plain), "nats") == (
-        "L2H0 attends from END to IO (0.62); without it answer minus wrong changes by -2.00 nats, -1.90 of "
+        "**L2H0** attends from END to IO (0.62); without it answer minus wrong changes by -2.00 nats, -1.90 of "
         "it directly, and -0.40 through those that read it: no name."
     )
+
+
+def test_heads_with_a_name_have_their_sentence_first_and_those_in_excess_are_counted():
+    frame = pd.DataFrame(
+        [ROW | {"effect": -float(i), "role": ""} for i in range(SENTENCES)] + [ROW]
+    )
+    things = {name: np.zeros((3, len(frame)), dtype=bool) for name in RULES}
+    (section,) = roles(Roles((), frame, things))
+    *said, more = section.blocks[0].text.splitlines()
+    assert said[0].endswith("name mover.")
+    assert len(said) == SENTENCES
+    assert more == "- 1 more are in the table."
 
 
 def test_the_largest_effects_come_first_and_every_rule_is_told():
@@ -37,8 +49,11 @@ def test_the_largest_effects_come_first_and_every_rule_is_told():
     things = {name: np.zeros((3, 2), dtype=bool) for name in RULES}
     things["name mover"][:, 1] = True
     (section,) = roles(Roles((), frame, things))
-    table, text = section.blocks
+    said, table, text = section.blocks
     assert table.frame["effect"].tolist() == [-2.0, 0.1]
-    assert list(table.frame.columns[:3]) == ["component", "role", "sentence"]
+    assert list(table.frame.columns[:2]) == ["component", "role"]
+    first, second = said.text.splitlines()
+    assert first.endswith("name mover.")
+    assert second.endswith("no name.")
     assert all(f"**{name}**" in text.text for name in RULES)
     assert roles(Roles((), pd.DataFrame(), {})) == []
