@@ -15,8 +15,8 @@ ROW = {
 
 def test_a_sentence_has_what_is_large_and_leaves_out_what_is_not():
     assert sentence(pd.Series(ROW), "logits") == (
-        "**L2H0** attends from END to IO (0.62), from what is repeated to the token after where it came before "
-        "(0.30); it raises the token at the answer's place by 4.7 sd; without it answer minus wrong changes "
+        "**L2H0** attends from END to IO (0.62), from what is repeated to the token after where it came "
+        "before (0.30); it raises the token at the answer's place by 4.7 sd; without it answer minus wrong changes "
         "by -2.00 [-2.50, -1.50] logits, -1.90 of it directly: name mover."
     )
     plain = ROW | {
@@ -27,8 +27,8 @@ def test_a_sentence_has_what_is_large_and_leaves_out_what_is_not():
         "path": -0.4,
     }
     assert sentence(pd.Series(plain), "nats") == (
-        "**L2H0** attends from END to IO (0.62); without it answer minus wrong changes by -2.00 nats, -1.90 of "
-        "it directly, and -0.40 through those that read it: no name."
+        "**L2H0** attends from END to IO (0.62); without it answer minus wrong changes by -2.00 nats, -1.90 "
+        "of it directly, and -0.40 through those that read it: no name."
     )
 
 
