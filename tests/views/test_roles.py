@@ -16,8 +16,8 @@ ROW = {
 def test_a_sentence_has_what_is_large_and_leaves_out_what_is_not():
     assert sentence(pd.Series(ROW), "logits") == (
         "**L2H0** attends from END to IO (0.62), from what is repeated to the token after where it came "
-        "before (0.30); it raises the token at the answer's place by 4.7 sd; without it answer minus wrong changes "
-        "by -2.00 [-2.50, -1.50] logits, -1.90 of it directly: name mover."
+        "before (0.30); it raises the token at the answer's place by 4.7 sd; without it answer minus wrong "
+        "changes by -2.00 [-2.50, -1.50] logits, -1.90 of it directly: name mover."
     )
     plain = ROW | {
         "role": "",
