@@ -137,7 +137,7 @@ def changes(folder, seed, n):
         return f"{name} is a {what}", lambda run: _stands(run / name, what)
 
     def flipped():
-        name = random_.choice(FILES[:5])
+        name = random_.choice([each for each in FILES[:5] if (folder / each).is_file()])
         content = bytearray((folder / name).read_bytes())
         for _ in range(random_.randint(1, 4)):
             content[random_.randrange(len(content))] = random_.randrange(256)
