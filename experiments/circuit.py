@@ -77,7 +77,9 @@ def circuit(
     seed: int = 0,
 ) -> Report:
     half, graph, asks = task.only(on_discovery(task)), Graph.of(model), method == "acdc"
-    by, way = metrics(metric, asks=asks)[0], METHODS["eap-ig" if asks else method]
+    by = metrics(metric, asks=asks)[0]
+    # What ACDC leaves has scores beside it.
+    way = METHODS[method if not asks else "eap-ig" if ablation == "resample" else "eap"]
     given = {"metric": by, "steps": steps, "method": way}
     scores = edge_scores(model, graph, half, ablation, **given)
     means, many = mean_scores(graph, scores), FRACTIONS if full else FEW
@@ -87,8 +89,10 @@ def circuit(
     fresh = task.confirmation if full else task.confirmation.evenly(64)
     others, again, missing, without = {}, {}, [], []
     if full:
-        others, missing = beside(model, graph, task, found, ablation, seed=seed, **given)
-        again = chosen_again(model, graph, task, found.fraction, ablation, **given)
+        others, lacks = beside(model, graph, task, found, ablation, seed=seed, **given)
+        missing = [NotRun("another task's circuit", reason) for reason in lacks]
+        if not asks:
+            again = chosen_again(model, graph, task, found.fraction, ablation, **given)
         few = fresh.evenly(16)
         without = [
             judging.minimality(minimality(model, graph, few, kept, means, ablation, **run)),
@@ -108,12 +112,12 @@ def circuit(
         **run,
     )
     sample = audit_scores(model, graph, half, scores, audit, ablation, **run)
-    stability = resampled(graph, scores, kept, found.fraction, seed=seed)
+    stability = None if asks else resampled(graph, scores, kept, found.fraction, seed=seed)
     placed = graph.at_places(Places.apart(half))
     at = placed.allowed & kept[..., None]
     where = mean_scores(placed, edge_scores(model, placed, half, ablation, only=at, **given))
     share = judged.share
-    sure = stability.stable if stability.templates > 1 else None
+    sure = stability.stable if stability and stability.templates > 1 else None
     named = (model.name, model.origin.weights_sha256, task.name)
     by_what = f"each edge asked by acdc, {metric}" if asks else f"strongest edges by {way.title}"
     value = Circuit(graph, kept, *named, ablation, found=by_what)
@@ -121,9 +125,11 @@ def circuit(
         "score": means,
         "exact": sample.on(graph),
         "kept": kept,
-        "draws": stability.share,
-        "stable": stability.stable,
     }
+    if stability:
+        columns |= {"draws": stability.share, "stable": stability.stable}
+    else:
+        missing = [*missing, NotRun("would it be chosen again", "acdc asks every edge once")]
     return Report(
         answer=f"{len(value):,} of {graph.n_edges:,} edges of {model.name} do {float(share.value):.0%} "
         f"[{float(share.low):.0%}, {float(share.high):.0%}] of what the model does on {judged.task.n} "
@@ -141,11 +147,11 @@ def circuit(
                 "The strongest paths, and where they run",
                 [
                     drawn.strongest(graph, kept, means, placed, where),
-                    drawn.graph(placed, drawn.at_places(placed, kept, where), where, scores.unit),
+                    *drawn.by_position(placed, kept, where, scores.unit),
                 ],
             ),
             *called.roles(roles(model, task, value.heads, fresh=fresh, seed=seed)),
-            judging.stability(stability, kept, again),
+            *([judging.stability(stability, kept, again)] if stability else []),
             *without,
             Section(
                 "Components and edges",
@@ -166,7 +172,7 @@ def circuit(
             *judging.added_up(sum_rules(model, graph, half, ablation=ablation, **given), model),
             effects.splits(task),
         ],
-        not_run=[NotRun("another task's circuit", reason) for reason in missing],
+        not_run=missing,
         files={"confirmation_prompts": judged.task.frame()},
         documents={"circuit": value.text(), "importances": exchanged(model, graph, means, kept)},
     )

@@ -40,7 +40,8 @@ def rows(kinds: Sequence[str], probability: Weights, columns: Columns) -> list[d
         here = kind_of == kind if kind != ALL else np.ones(len(kinds), dtype=bool)
         weights = (1 / probability)[here]
         strata = kind_of[here]
-        top = max(1, int((kind_of == "strongest").sum() if kind == ALL else here.sum() // 10))
+        # In edges of the graph, of which one that was drawn stands for several.
+        top = max(1, int((kind_of == "strongest").sum() if kind == ALL else weights.sum() // 10))
         found.append({"kind": kind, **_row(here, weights, strata, probability[here], columns, top)})
     return found
 

@@ -30,6 +30,7 @@ from interp.methods.measured import Measure
 from interp.metrics import logit_difference
 from interp.stats import cluster_means
 from interp.tasks import Task
+from interp.tasks.base import task_of
 from interp.transformer import Transformer
 
 STRATA = ("strongest", "random", "zero")
@@ -166,9 +167,10 @@ def audit_scores(
 
     Raises  UsageError for scores of other prompts.
     """
-    if scores.values.shape[1] != task.n:
+    theirs, ours = ([each.clean_tokens for each in of.kept] for of in (task_of(scores.task), task))
+    if theirs != ours:
         raise UsageError(
-            f"an audit is of scores on the task's {task.n} prompts, got some on {scores.values.shape[1]}"
+            f"an audit is of scores on the task's own {len(ours)} prompts, got some on {len(theirs)} others"
         )
     means = np.full(graph.allowed.shape, np.nan)
     row_of = {graph.at(edge): row for row, edge in enumerate(scores.components)}

@@ -58,7 +58,7 @@ def choose(
             raise NotApplicable("acdc leaves no path from the embedding to the logits; lower --tau")
         share = float(kept.sum() / graph.n_edges)
         signed, magnitude = sizes_of(graph, means, fractions)
-        return Found(kept, share, signed, None, magnitude)
+        return Found(kept, share, signed, None, magnitude, ranked=False)
     if tau is not None:
         raise UsageError("--tau is what acdc asks of an edge; give --method acdc, or leave it out")
     if edges is not None:

@@ -27,6 +27,10 @@ def random_circuits(graph: Graph, kept: Mask, number: int, seed: int = 0) -> lis
     Raises  NotApplicable where so many are not found.
     """
     graph.check_plain("random connected circuits")
+    if kept.sum() == graph.n_edges:
+        raise NotApplicable(
+            "there is no other circuit of as many edges as the graph has; keep fewer"
+        )
     random = np.random.default_rng(seed)
     found: dict[bytes, Mask] = {}
     for _ in range(_TRIES * number):

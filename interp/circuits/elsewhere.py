@@ -44,7 +44,7 @@ def of_another_task(
         if name == own:
             continue
         try:
-            other = tasks.build(name, model.tokenizer, seed=seed)
+            other = tasks.build(name, model.tokenizer, seed=seed, bos=model.bos_choice)
         except UsageError:
             # The tokenizer lacks its words.
             continue

@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 import torch
 from jaxtyping import Bool, Float
+from torch import Tensor
 
 from interp import stats
 from interp.circuits.graph import Graph, Mask
@@ -27,13 +28,15 @@ from interp.circuits.written import ablation_values
 from interp.errors import NotApplicable
 from interp.methods.ablate import Named
 from interp.methods.measured import Measure
-from interp.metrics import logit_difference
+from interp.metrics import Metric, logit_difference
 from interp.stats import Estimate
 from interp.tasks import Task
 from interp.tasks.batches import by_length, gathered
 from interp.transformer import Transformer
 
 Each = Float[np.ndarray, "circuit example"]
+# Logits of circuits that are held at once: half a gigabyte in double precision, a few times.
+_LOGITS = 1 << 26
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,8 +114,9 @@ class Evaluation:
     def with_a_gap(self, seed: int = 0, *, sure: bool = True) -> Evaluation:
         """This, where there is a gap for circuits to have a share of.
 
-        Raises  NotApplicable where its interval is not above zero, or where its mean is not if it need not be
-                `sure`: a choice is made on the few templates that there are, and judged on others.
+        Raises  NotApplicable where its interval is not above zero or shares of it have none, or where its
+                mean is not above zero if it need not be `sure`: a choice is made on the few templates that there
+                are, and judged on others.
         """
         gap = stats.mean(self.gap, self.task.clusters, seed=seed)
         low, high = float(gap.low), float(gap.high)
@@ -124,6 +128,12 @@ class Evaluation:
                 f"the whole model does {float(gap.value):.2g} more than the empty circuit on {self.task.n} "
                 f"prompts of {self.task.name}, {how_sure}: there is nothing of which a circuit could have a "
                 "share"
+            )
+        shares = stats.ratio_of_means(self.gap[None], self.gap, self.task.clusters, seed=seed)
+        if sure and np.isnan(shares.low).any():
+            raise NotApplicable(
+                f"shares of what the whole model does more than the empty circuit have no interval on "
+                f"{self.task.n} prompts of {self.task.name}: {shares.method}; more templates may have one"
             )
         return self
 
@@ -155,20 +165,35 @@ def evaluate(
         # The whole model is run as it is, so that what runs circuits can be held against it.
         whole = model.run(batch.clean, logits_at=-1).logits
         places = graph.places.of(batch) if graph.places else None
-        circuits = run_circuits(
-            model, graph, batch.clean, other, every, memory=memory, places=places
-        )
-        logits = torch.cat([whole[None], circuits]).double()
-        measure = metric(batch).bound(logits[0])
-        rows = torch.arange(len(batch), device=logits.device)
-        read = logits
-        if (columns := measure.columns) is not None:
-            read = logits.gather(-1, columns[None, :, None].expand(*logits.shape[:-1], -1))
-        values = torch.stack([measure(each, rows) for each in read])
-        logs = logits[:, :, 0].log_softmax(-1)
-        kl = (logs[0].exp() * (logs[0] - logs)).sum(-1)
-        tops = logs.argmax(-1)
-        parts.append((batch, torch.cat([values, kl, (tops == tops[0]).double()])))
+        measure = metric(batch).bound(whole.double())
+        # Of so many circuits the logits are held at once.
+        size = max(1, _LOGITS // whole.numel())
+        read = [_read(whole[None], whole, measure)]
+        for first in range(0, len(every), size):
+            some = every[first : first + size]
+            logits = run_circuits(
+                model, graph, batch.clean, other, some, memory=memory, places=places
+            )
+            read.append(_read(logits, whole, measure))
+        parts.append((batch, torch.cat(read, 1).flatten(0, 1)))
     metric_, kl_, same_ = np.split(gathered(task, parts), 3)
     nothing = np.stack([kl_[1], same_[1]])
     return Evaluation(task, metric_[2:], kl_[2:], same_[2:], metric_[0], metric_[1], nothing)
+
+
+def _read(
+    logits: Float[Tensor, "circuit batch label d_vocab"],
+    whole: Float[Tensor, "batch label d_vocab"],
+    measure: Metric,
+) -> Float[Tensor, "3 circuit batch"]:
+    """The metric of some circuits, their divergence from the whole model, and whether the first token is
+    the same."""
+    logits, rows = logits.double(), torch.arange(len(whole), device=whole.device)
+    read = logits
+    if (columns := measure.columns) is not None:
+        read = logits.gather(-1, columns[None, :, None].expand(*logits.shape[:-1], -1))
+    values = torch.stack([measure(each, rows) for each in read])
+    logs, own = (each.log_softmax(-1) for each in (logits[:, :, 0], whole[:, 0].double()))
+    kl = (own.exp() * (own - logs)).sum(-1)
+    same = logs.argmax(-1) == own.argmax(-1)
+    return torch.stack([values, kl, same.double()])

@@ -49,7 +49,9 @@ def eap_ig_activations(
         raise UsageError(f"integrated gradients take 1 step or more, got {steps}")
     config, measure = model.config, metric(batch)
     streams = [sites.resid_pre(layer) for layer in range(config.n_layers)]
-    clean = slopes(model, batch.clean, measure, rules=rules, keep=[*kept_for(model), *streams])
+    clean = slopes(
+        model, batch.clean, measure, rules=rules, keep=[*kept_for(model, graph), *streams]
+    )
     delta = ablated - written(model, graph, clean.kept)
     total, flat = empty_scores(graph, delta, rules), clean.flat
     within = places_of(graph, batch, delta)

@@ -174,9 +174,10 @@ def judge(
         frames.append(_point(size, masks[0], rest.of(slice(at, at + len(masks))), seed))
         at += len(masks)
     signed = [found.kept, *(masks[0] for masks in sizes.values())]
-    curves: dict[Ranking, Points] = {
-        "signed": (signed, np.array([float(each["faithfulness"].iloc[0]) for each in frames]))
-    }
+    values = np.array([float(each["faithfulness"].iloc[0]) for each in frames])
+    # What was not cut from the ranking is no point of its curve.
+    first_cut = 0 if found.ranked else 1
+    curves: dict[Ranking, Points] = {"signed": (signed[first_cut:], values[first_cut:])}
     absolute = pd.DataFrame()
     if magnitudes:
         absolute = rest.of(slice(at, len(later) - 1)).frame(seed)

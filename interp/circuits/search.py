@@ -127,13 +127,15 @@ def strongest(
 @dataclass(frozen=True, eq=False)
 class Found:
     """The chosen circuit, the share of edges that it was cut at, and how all sizes did where they were
-    chosen; None if the size was fixed beforehand. `by_magnitude` are the sizes of the other ranking."""
+    chosen; None if the size was fixed beforehand. `by_magnitude` are the sizes of the other ranking; the
+    circuit is `ranked` if it is a cut of the ranking as the sizes are."""
 
     kept: Mask
     fraction: float
     sizes: dict[float, Mask]
     chosen_on: Evaluation | None
     by_magnitude: Mapping[float, Mask] = field(default_factory=dict)
+    ranked: bool = True
 
 
 def of_size(
@@ -204,5 +206,5 @@ def smallest(
             "none of the sizes leaves a path from the embedding to the logits; keep more edges"
         )
     good = [size for size, value in values.items() if sure <= value <= 2 - sure]
-    chosen = good[0] if good else min(values, key=lambda size: abs(values[size] - 1))
+    chosen = min(good) if good else min(values, key=lambda size: abs(values[size] - 1))
     return Found(sizes[chosen], chosen, sizes, found, by_magnitude)

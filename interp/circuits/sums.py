@@ -182,7 +182,7 @@ def _exact(
     metric: Measure,
 ) -> Float[Tensor, "component batch"]:
     """What ablating each group of writers does."""
-    held = model.run(batch.clean, keep=kept_for(model), logits_at=-1).cache
+    held = model.run(batch.clean, keep=kept_for(model, graph), logits_at=-1).cache
     change, measure = ablated - written(model, graph, held), metric(batch)
     moved = [edits.add(written_at(graph, each), change[each].sum(0)) for each in together]
     values = [value(model, measure, batch.clean, edit) for edit in ([], *([one] for one in moved))]

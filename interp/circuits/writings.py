@@ -70,6 +70,9 @@ class Writings:
         return made[0] if len(made) == 1 else torch.cat(made, 2)
 
     def _added(self, part: Values, chosen: Bool[np.ndarray, "reader circuit writer"]) -> Streams:
+        if not part.shape[2:].numel():
+            # A place that no token of these prompts is in.
+            return part.new_zeros(*chosen.shape[:2], *part.shape[2:])
         _, circuits, writers = np.nonzero(chosen)
         counts = chosen.sum(-1).ravel()
         first = torch.from_numpy(np.cumsum(counts) - counts).to(part.device)

@@ -85,9 +85,11 @@ def areas(judged: Judged) -> list[Text | Table]:
     found: list[Text | Table] = [
         Table("areas", judged.areas, title="Areas under the curves", note=note)
     ]
-    most = judged.curve.iloc[int(judged.curve["faithfulness"].argmax())]
-    if most["faithfulness"] > 1:
-        largest = judged.areas["cpr"].max()
+    parts = judged.curve[judged.curve["fraction"] < 1]
+    most = parts.loc[parts["faithfulness"].idxmax()]
+    # What is printed as 1.00 is not above 1.
+    if most["faithfulness"] >= 1.005:
+        largest = judged.areas.loc[judged.areas["ranking"] == "signed", "cpr"].max()
         above = f"CPR is {largest:.2f} for this reason" if largest > 1 else "CPR rewards this"
         found.append(
             Text(
@@ -103,7 +105,7 @@ def areas(judged: Judged) -> list[Text | Table]:
 def controls(judged: Judged) -> list[Text | Table]:
     """The rule, and the random circuits that the verdict rests on."""
     n, length = len(judged.random), float(judged.share.high - judged.share.low)
-    alike = judged.alike.mean()
+    alike = judged.alike.iloc[:n].mean()
     said = rules.rule(
         f"the circuit is one of {n} connected random circuits of as many edges, spread over the layers' "
         f"inputs alike: {alike['same_inputs']:.0%} of their edges lead into the same inputs of the same "

@@ -12,7 +12,7 @@ from interp.circuits.graph import Cell, Graph, Mask
 from interp.circuits.paths import Scored, paths, strongest_edges
 from interp.circuits.stability import STABLE
 from interp.components import Component
-from interp.report import Node, Table
+from interp.report import Node, Table, Text
 from interp.report.numbers import exact
 
 # More edges than these nobody can follow in a figure; so many a larger one holds, which opens on demand.
@@ -77,6 +77,16 @@ def graph(
         + (f" What is under {PART:.0%} of an edge's score is not drawn." if of.names else ""),
         lanes=[name for name in of.names if any(node.lane == name for node in nodes.values())],
     )
+
+
+def by_position(
+    placed: Graph, kept: Mask, by_place: Float[np.ndarray, "reader writer place"], unit: str
+) -> list[report.Graph | Text]:
+    """The circuit with its edges where their scores are, if these make whole paths."""
+    parts = at_places(placed, kept, by_place)
+    if not placed.pruned(parts).any():
+        return [Text("By position the parts of the edges that have a score make no whole path.")]
+    return [graph(placed, parts, by_place, unit)]
 
 
 def at_places(

@@ -36,11 +36,16 @@ def minimality(frame: pd.DataFrame) -> Section:
         "effect: what the edge adds within the circuit. as_large: the share of added edges that do as much. "
         "probability: of having been drawn, where not all edges were."
     )
+    said = f"Only {n_added} random edges could be added to it: too few to say how many of its own do more."
+    if n_added >= 20:
+        said = (
+            f"Removing {needed(frame):.0%} of its edges changes it more than 19 of 20 of the {n_added} "
+            "random edges do that were added to it."
+        )
     return Section(
         "Is every edge needed",
         [Table("minimality", frame, title="Edges removed and added", note=note)],
-        intro=f"Removing {needed(frame):.0%} of its edges changes it more than 19 of 20 of the {n_added} "
-        "random edges do that were added to it.",
+        intro=said,
     )
 
 

@@ -1,5 +1,7 @@
 """An audit is a sample of known probabilities, and says of the whole graph what the whole graph would say."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -124,6 +126,17 @@ def test_agreement_by_hand():
     assert whole["top_overlap"] == 0
 
 
+def test_top_edges_of_a_sampled_stratum_are_a_tenth_of_its_edges_and_not_one_of_those_drawn():
+    random = np.random.default_rng(2)
+    score = random.normal(size=100)
+    exact = score + 0.1 * random.normal(size=100)
+    table = pd.DataFrame({"kind": "random", "score": score, "exact": exact, "probability": 0.01})
+    found = agreement(table).set_index("kind").loc["random", "top_overlap"]
+    tops = [set(np.argsort(-np.abs(each))[:10]) for each in (score, exact)]
+    assert found == pytest.approx(len(tops[0] & tops[1]) / 10)
+    assert found < 1 or tops[0] == tops[1]
+
+
 def test_an_audit_is_of_exact_effects_on_means_and_on_prompts(small):
     model, graph, task = small
     scores = edge_scores(model, graph, task)
@@ -154,7 +167,10 @@ def test_an_audit_is_of_exact_effects_on_means_and_on_prompts(small):
     perfect = audit_scores(model, graph, task, Effects(exact, done.edges, task), 300).agreement()
     np.testing.assert_allclose(perfect[["slope", "pearson", "same_sign", "top_overlap"]], 1)
     np.testing.assert_allclose(perfect["slope_high"] - perfect["slope_low"], 0, atol=1e-9)
-    with pytest.raises(UsageError, match="scores on the task's 12 prompts"):
+    with pytest.raises(UsageError, match="the task's own 12 prompts"):
         audit_scores(
             model, graph, task, Effects(exact[:, :3], done.edges, task.only(np.arange(12) < 3))
         )
+    turned = replace(task, prompts=tuple(reversed(task.kept)))
+    with pytest.raises(UsageError, match="got some on 12 others"):
+        audit_scores(model, graph, task, Effects(exact, done.edges, turned))

@@ -88,7 +88,7 @@ def test_random_circuits_are_connected_of_one_size_and_not_the_one_they_are_draw
 
 def test_where_there_are_no_random_circuits_that_is_said(books):
     _, graph, _ = books
-    with pytest.raises(NotApplicable, match="different connected random circuits of 1519 edges"):
+    with pytest.raises(NotApplicable, match="no other circuit of as many edges"):
         random_circuits(graph, graph.allowed, 3)
 
 
@@ -121,3 +121,26 @@ def test_a_choice_needs_a_gap_that_is_there_and_not_one_that_is_sure(books):
         unsure.with_a_gap()
     with pytest.raises(NotApplicable, match="nothing of which a circuit"):
         replace(found, whole=found.empty - 1).with_a_gap(sure=False)
+
+
+def test_shares_without_an_interval_are_no_shares(books):
+    """One template the wrong way round: the mean gap is sure, and what is divided by it is not."""
+    model, graph, task = books
+    fresh = task.confirmation
+    found = evaluate(model, graph, fresh, [graph.allowed])
+    gaps = np.array([1.5, 2.2, 0.3, 0.1, 2.9, -0.6, 0.2, 1.8, 0.4, 2.5, -0.1, 0.9])
+    weak = replace(found, whole=found.empty + gaps[fresh.clusters])
+    with pytest.raises(NotApplicable, match="have no interval"):
+        weak.with_a_gap()
+    assert weak.with_a_gap(sure=False) is weak
+
+
+def test_circuits_are_the_same_however_many_logits_are_held(books, monkeypatch):
+    model, graph, task = books
+    few = task.only(np.arange(task.n) < 3)
+    masks = [graph.allowed, *uniform_circuits(graph, 900, 3)]
+    at_once = evaluate(model, graph, few, masks)
+    monkeypatch.setattr("interp.circuits.evaluate._LOGITS", 1)
+    one_by_one = evaluate(model, graph, few, masks)
+    for name in ("metric", "kl", "same", "whole", "empty", "empty_output"):
+        np.testing.assert_allclose(getattr(at_once, name), getattr(one_by_one, name), atol=1e-4)
