@@ -57,7 +57,8 @@ PLANTED = "Planted effects show the power: what is inconclusive there was missed
     task="gendered_pronoun",
     default=False,
     gated=False,
-    sweeps=True,
+    # Most of what it takes is statistics, which a rehearsal of its sweeps would all do.
+    sweeps=False,
 )
 def calibration_of_verdicts(
     model,

@@ -115,8 +115,8 @@ class Evaluation:
         """This, where there is a gap for circuits to have a share of.
 
         Raises  NotApplicable where its interval is not above zero or shares of it have none, or where its
-                mean is not above zero if it need not be `sure`: a choice is made on the few templates that there
-                are, and judged on others.
+                mean is not above zero if it need not be `sure`: a choice is made on the few templates that
+                there are, and judged on others.
         """
         gap = stats.mean(self.gap, self.task.clusters, seed=seed)
         low, high = float(gap.low), float(gap.high)

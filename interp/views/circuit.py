@@ -86,7 +86,7 @@ def areas(judged: Judged) -> list[Text | Table]:
         Table("areas", judged.areas, title="Areas under the curves", note=note)
     ]
     parts = judged.curve[judged.curve["fraction"] < 1]
-    most = parts.loc[parts["faithfulness"].idxmax()]
+    most = parts.iloc[int(parts["faithfulness"].argmax())]
     # What is printed as 1.00 is not above 1.
     if most["faithfulness"] >= 1.005:
         largest = judged.areas.loc[judged.areas["ranking"] == "signed", "cpr"].max()
