@@ -81,6 +81,7 @@ def folder(name: str) -> Path:
     Raises  UnavailableError if it has to be made and its package is not installed.
     """
     place = cache_folder() / "classifiers" / name
+    files.clear(place.parent)
     if not _whole(place):
         advice = f"set INTERP_CACHE to a folder with 600 MB of room for {name}"
         with (

@@ -28,6 +28,8 @@ def of_file(path: Path) -> str:
     began, state = time.time_ns(), _state(path)
     key = hashlib.sha256(str(path).encode("utf-8", "surrogateescape")).hexdigest()[:24]
     note = cache_folder() / "checksums" / f"{key}.json"
+    # A process that was killed with its note written left the folder in which it wrote it.
+    files.clear(note.parent)
     if (known := _noted(note)) and known.get("state") == state:
         return str(known["sha256"])
     digest = of_file_read(path)

@@ -45,6 +45,7 @@ def checkpoint(name: str) -> Checkpoint:
     Raises  UnavailableError if it has to be converted and the package is not installed.
     """
     folder = cache_folder() / "models" / name
+    files.clear(folder.parent)
     if not stored.intact(folder):
         convert(folder)
     return stored.checkpoint(folder, name)
