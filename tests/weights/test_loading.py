@@ -277,6 +277,11 @@ def test_a_checksum_is_remembered_until_the_file_changes(tmp_path, monkeypatch):
     reads = []
     monkeypatch.setattr(checksum, "of_file_read", lambda p: reads.append(p) or str(len(reads)))
     assert [checksum.of_file(path) for _ in range(3)] == ["1"] * 3
+    # What a killed process left beside the note goes, though nothing is written.
+    left = checksum.cache_folder() / "checksums" / f".interp-{'0' * 16}"
+    left.mkdir()
+    assert checksum.of_file(path) == "1"
+    assert not left.exists()
     path.write_bytes(b"two!")
     assert checksum.of_file(path) == "2"
     assert len(reads) == 2
