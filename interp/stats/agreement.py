@@ -41,7 +41,7 @@ class Agreement:
     """How far what was found on one half of the prompts holds on the other. `top` components were chosen by
     magnitude on the discovery half: `overlap` is the share of them that the held-out half would choose too,
     `same_sign` the share with the same sign there, and `slope` how large they are there for each unit in
-    discovery (below 1: the choice flattered them)."""
+    discovery (below 1: smaller there, as what is chosen for its size tends to be)."""
 
     rank: Estimate
     top: int
